@@ -1,0 +1,49 @@
+"""How a node came out of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """The words that users, reports and events use for a node."""
+
+    OK = "ok"
+    UNCHANGED = "unchanged"
+    DEGRADED = "degraded"
+    ACTIVATION_FAILED = "activation-failed"
+    REBOOT_REQUIRED = "reboot-required"
+    BLOCKED = "blocked"
+    ROLLED_BACK = "rolled-back"
+    UNREACHABLE = "unreachable"
+    SKIPPED = "skipped"
+
+    @property
+    def good(self) -> bool:
+        return self in (Outcome.OK, Outcome.UNCHANGED)
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One node of one run. `duration` in seconds; systems are store paths of toplevels."""
+
+    node: str
+    outcome: Outcome
+    reason: str = ""
+    duration: float = 0.0
+    log: str = ""
+    old_system: str | None = None
+    new_system: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "node": self.node,
+            "outcome": self.outcome.value,
+            "reason": self.reason,
+            "duration": round(self.duration, 3),
+            "log": self.log,
+            "oldSystem": self.old_system,
+            "newSystem": self.new_system,
+        }

@@ -1,0 +1,147 @@
+"""The only place that starts a local process.
+
+Argument lists in, never a shell string; a finite time limit on every call; the whole process group is ended when the
+limit comes or the caller is interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from plumbum import local
+from plumbum.commands import CommandNotFound
+
+from slipway.errors import PrerequisiteMissing
+from slipway.paths import cache_dir
+from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut
+from slipway.secret import Secret
+
+DEFAULT_TIMEOUT = 120.0
+GRACE = 5.0
+"""Seconds between TERM and KILL for a process group that has to go."""
+
+OnLine = Callable[[str], None]
+
+
+def find_program(name: str) -> Path | None:
+    """`name` on PATH, else in slipway's own cache of tools, else None."""
+    if "/" in name:
+        return Path(name) if os.access(name, os.X_OK) else None
+    cached = cache_dir() / "bin" / name
+    found = shutil.which(name)
+    if found:
+        return Path(found)
+    return cached if os.access(cached, os.X_OK) else None
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    input: bytes | Secret | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    check: bool = True,
+    expect: Sequence[int] = (0,),
+    on_line: OnLine | None = None,
+) -> CommandResult:
+    """Run one local program to its end.
+
+    `env` adds to this process's environment. `input` is written to its standard input (else it reads end of file);
+    a Secret is passed the same way and never shown. `on_line` gets each line of standard error as it comes, for
+    progress. Raises CommandFailed for an exit code that is not in `expect` (unless `check` is off), CommandTimedOut,
+    or PrerequisiteMissing when the program is not there.
+    """
+    words = tuple(str(word) for word in argv)
+    started = time.monotonic()
+    process = _start(words, env, cwd)
+    payload = input.reveal() if isinstance(input, Secret) else input
+    try:
+        out, err = _communicate(process, payload, timeout, on_line)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise CommandTimedOut(words, LOCAL, timeout) from None
+    except BaseException:
+        _end(process)
+        raise
+    result = CommandResult(words, LOCAL, process.returncode, out, err, time.monotonic() - started)
+    if check and result.exit_code not in expect:
+        raise CommandFailed(result)
+    return result
+
+
+def _start(words: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    program = find_program(words[0])
+    if program is None:
+        raise PrerequisiteMissing(f"{words[0]}: not found on PATH", hint="slipway doctor")
+    try:
+        command = local[str(program)][list(words[1:])]
+    except CommandNotFound:
+        raise PrerequisiteMissing(f"{words[0]}: not found on PATH", hint="slipway doctor") from None
+    started: subprocess.Popen[bytes] = command.popen(
+        stdin=subprocess.PIPE,
+        env={**os.environ, **(env or {})},
+        cwd=str(cwd) if cwd else None,
+        start_new_session=True,
+    )
+    return started
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], payload: bytes | None, timeout: float, on_line: OnLine | None
+) -> tuple[str, str]:
+    if on_line is None:
+        out, err = process.communicate(payload, timeout=timeout)
+        return out.decode(errors="replace"), err.decode(errors="replace")
+    return _follow(process, payload, timeout, on_line)
+
+
+def _follow(
+    process: subprocess.Popen[bytes], payload: bytes | None, timeout: float, on_line: OnLine
+) -> tuple[str, str]:
+    """Like communicate, but hands over the lines of standard error while they come."""
+    assert process.stdout and process.stderr and process.stdin
+    lines: list[str] = []
+    outputs: list[bytes] = []
+
+    def follow_errors() -> None:
+        assert process.stderr
+        for raw in process.stderr:
+            line = raw.decode(errors="replace")
+            lines.append(line)
+            on_line(line.rstrip("\n"))
+
+    def collect_output() -> None:
+        assert process.stdout
+        outputs.append(process.stdout.read())
+
+    readers = [threading.Thread(target=target, daemon=True) for target in (follow_errors, collect_output)]
+    for reader in readers:
+        reader.start()
+    if payload:
+        process.stdin.write(payload)
+    process.stdin.close()
+    process.wait(timeout=timeout)
+    for reader in readers:
+        reader.join(GRACE)
+    return b"".join(outputs).decode(errors="replace"), "".join(lines)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """TERM the group, KILL what is left after a grace."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, kind)
+            process.wait(GRACE)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
