@@ -6,6 +6,7 @@ limit comes or the caller is interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,9 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from plumbum import local
-from plumbum.commands import CommandNotFound
 
 from slipway.errors import PrerequisiteMissing
 from slipway.paths import cache_dir
@@ -81,17 +82,14 @@ def _start(words: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | No
     program = find_program(words[0])
     if program is None:
         raise PrerequisiteMissing(f"{words[0]}: not found on PATH", hint="slipway doctor")
-    try:
-        command = local[str(program)][list(words[1:])]
-    except CommandNotFound:
-        raise PrerequisiteMissing(f"{words[0]}: not found on PATH", hint="slipway doctor") from None
-    started: subprocess.Popen[bytes] = command.popen(
+    command = local[str(program)][list(words[1:])]
+    started = command.popen(
         stdin=subprocess.PIPE,
         env={**os.environ, **(env or {})},
         cwd=str(cwd) if cwd else None,
         start_new_session=True,
     )
-    return started
+    return cast("subprocess.Popen[bytes]", started)
 
 
 def _communicate(
@@ -108,29 +106,30 @@ def _follow(
 ) -> tuple[str, str]:
     """Like communicate, but hands over the lines of standard error while they come."""
     assert process.stdout and process.stderr and process.stdin
+    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     lines: list[str] = []
     outputs: list[bytes] = []
 
+    def feed() -> None:
+        # A program may end without reading all of its input; that is its business, as it is in a pipe of the shell.
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(payload or b"")
+            stdin.close()
+
     def follow_errors() -> None:
-        assert process.stderr
-        for raw in process.stderr:
-            line = raw.decode(errors="replace")
-            lines.append(line)
-            on_line(line.rstrip("\n"))
+        for raw in stderr:
+            lines.append(raw.decode(errors="replace"))
+            on_line(lines[-1].rstrip("\n"))
 
-    def collect_output() -> None:
-        assert process.stdout
-        outputs.append(process.stdout.read())
-
-    readers = [threading.Thread(target=target, daemon=True) for target in (follow_errors, collect_output)]
-    for reader in readers:
-        reader.start()
-    if payload:
-        process.stdin.write(payload)
-    process.stdin.close()
+    threads = [
+        threading.Thread(target=target, daemon=True)
+        for target in (feed, follow_errors, lambda: outputs.append(stdout.read()))
+    ]
+    for thread in threads:
+        thread.start()
     process.wait(timeout=timeout)
-    for reader in readers:
-        reader.join(GRACE)
+    for thread in threads:
+        thread.join(GRACE)
     return b"".join(outputs).decode(errors="replace"), "".join(lines)
 
 

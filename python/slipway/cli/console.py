@@ -1,0 +1,128 @@
+"""What a person sees: results on standard output, talk and progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from slipway.events import Event, Listener
+
+PIPED_WIDTH = 100
+"""Columns where there is no terminal to ask."""
+
+STYLES = {
+    "ok": "green",
+    "done": "green",
+    "unchanged": "dim",
+    "skipped": "dim",
+    "progress": "dim",
+    "started": "dim",
+    "degraded": "yellow",
+    "reboot-required": "yellow",
+    "blocked": "yellow",
+    "failed": "red",
+    "activation-failed": "red",
+    "rolled-back": "red",
+    "unreachable": "red",
+    "red": "red",
+    "green": "green",
+}
+
+
+def stdout() -> Console:
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(stderr=stderr, highlight=False, width=width, soft_wrap=False)
+
+
+def print_json(value: object) -> None:
+    """The machine-readable result, alone on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def say(text: str) -> None:
+    """One line of talk; `text` is shown as it is."""
+    stderr().print(escape(text), soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """A table on standard output; words that name an outcome get its colour."""
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(_coloured("" if cell is None else str(cell)) for cell in row))
+    stdout().print(table)
+
+
+def _coloured(text: str) -> str:
+    style = STYLES.get(text)
+    return f"[{style}]{escape(text)}[/]" if style else escape(text)
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Listener]:
+    """A listener that shows events while the block runs.
+
+    A terminal gets a line for whatever ended and a moving line for what is under way; a pipe gets the lines alone.
+    """
+    if quiet:
+        yield lambda _event: None
+        return
+    console = stderr()
+    if not console.is_terminal:
+        yield _Lines(console.print).listen
+        return
+    with console.status("", spinner="dots") as status:
+        lines = _Lines(console.print, status)
+        yield lines.listen
+
+
+class _Lines:
+    """Turns events into lines; remembers when each thing started to say how long it took."""
+
+    def __init__(self, write: Callable[[str], Any], status: Status | None = None) -> None:
+        self._write = write
+        self._status = status
+        self._started: dict[tuple[str, str | None], float] = {}
+        self._doing: dict[tuple[str, str | None], str] = {}
+
+    def listen(self, event: Event) -> None:
+        key = (event.phase, event.node)
+        text = str(event.data.get("text") or event.data.get("reason") or "")
+        if event.state in ("started", "progress"):
+            self._started.setdefault(key, time.monotonic())
+            self._doing[key] = text
+        else:
+            self._doing.pop(key, None)
+            self._write(self._ended(event, text))
+        self._show_doing()
+
+    def _ended(self, event: Event, text: str) -> str:
+        began = self._started.pop((event.phase, event.node), None)
+        took = f"{time.monotonic() - began:6.1f} s" if began is not None else " " * 8
+        what = escape(event.node or "")
+        tail = f"  {escape(text)}" if text else ""
+        return f"{event.phase:<10} {what:<12} {_coloured(event.state):<9} {took}{tail}"
+
+    def _show_doing(self) -> None:
+        if self._status is None:
+            return
+        under_way = [f"{phase} {node or ''} {text}".strip() for (phase, node), text in self._doing.items()]
+        line = ", ".join(under_way)
+        self._status.update(escape(line[: self._status.console.width - 4]))

@@ -1,0 +1,128 @@
+"""The console script `slipway`: finds the command, runs it, turns errors into words and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import typer
+
+from slipway import __version__
+from slipway.errors import Interrupted, SlipwayError, exit_codes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command lives: `attribute` of `module` is its function, or a Typer app for a group of commands."""
+
+    module: str
+    attribute: str
+    panel: str
+
+
+_DESCRIBE = "Describe your machines"
+_DEPLOY = "Take them to a cluster"
+_HELP = "Around it"
+
+COMMANDS: dict[str, Entry] = {
+    "init": Entry("slipway.cli.generate", "init", _DESCRIBE),
+    "check": Entry("slipway.cli.inventory", "check", _DESCRIBE),
+    "inventory": Entry("slipway.cli.inventory", "app", _DESCRIBE),
+    "schema": Entry("slipway.cli.inventory", "schema", _DESCRIBE),
+    "import": Entry("slipway.cli.inventory", "import_app", _DESCRIBE),
+    "export": Entry("slipway.cli.inventory", "export_app", _DESCRIBE),
+    "trust": Entry("slipway.cli.deploy", "trust", _DESCRIBE),
+    "generate": Entry("slipway.cli.generate", "generate", _DEPLOY),
+    "plan": Entry("slipway.cli.deploy", "plan", _DEPLOY),
+    "deploy": Entry("slipway.cli.deploy", "deploy", _DEPLOY),
+    "verify": Entry("slipway.cli.verify", "verify", _DEPLOY),
+    "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),
+    "status": Entry("slipway.cli.verify", "status", _DEPLOY),
+    "doctor": Entry("slipway.cli.doctor", "doctor", _HELP),
+    "lab": Entry("slipway.cli.lab", "app", _HELP),
+}
+"""Each command once. Only the module of the command that is called gets imported: start-up stays short."""
+
+EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in exit_codes().items()) + "."
+
+
+def build(names: Sequence[str]) -> typer.Typer:
+    """The application with these commands on it."""
+    app = typer.Typer(
+        name="slipway",
+        help="One host inventory to a running, self-managing Kubernetes cluster on bare-metal NixOS.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in names:
+        _register(app, name, COMMANDS[name])
+    return app
+
+
+def _register(app: typer.Typer, name: str, entry: Entry) -> None:
+    found = getattr(importlib.import_module(entry.module), entry.attribute)
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=name, rich_help_panel=entry.panel)
+    else:
+        app.command(name, rich_help_panel=entry.panel)(found)
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True),
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback where slipway itself went wrong."),  # noqa: ARG001
+) -> None:
+    if version:
+        typer.echo(f"slipway {__version__}")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    words = sys.argv[1:]
+    called = next((word for word in words if not word.startswith("-")), None)
+    app = build([called] if called in COMMANDS else list(COMMANDS))
+    sys.exit(guarded(app, debug="--debug" in words))
+
+
+def guarded(app: typer.Typer, *, debug: bool) -> int:
+    """Run the application; return the exit code after telling a person what went wrong, if anything did."""
+    try:
+        app()
+    except SlipwayError as error:
+        _tell(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _tell(Interrupted("interrupted"))
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        # The reader of our output (head, less) had enough: not an error, and nothing can be told to it any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except Exception as error:
+        if debug:
+            raise
+        _tell(
+            SlipwayError(
+                f"{type(error).__name__}: {error}", hint="the same command with --debug before it, for a bug report"
+            )
+        )
+        return SlipwayError.exit_code
+    return 0
+
+
+def _tell(error: SlipwayError) -> None:
+    from slipway.cli.console import stderr
+
+    console = stderr()
+    console.print("error:", style="bold red", end=" ")
+    console.print(str(error), markup=False, soft_wrap=True)
+    if error.hint:
+        console.print(f"next:  {error.hint}", markup=False, soft_wrap=True)
