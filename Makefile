@@ -1,0 +1,72 @@
+# slipway: make demo | make test. Both set up what they need (as root, on Debian).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Tools of the virtual environment (sops) and the lab's own come first, for every command below.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: setup ## One inventory to a verified, handed-over cluster, in the lab on this machine
+	@slipway lab demo demo
+
+.PHONY: test
+test: setup lint unit lab ## Everything that CI runs: lint, types, unit and golden tests, lab tests
+
+.PHONY: lint
+lint: $(VENV)/ready ## ruff and mypy
+	ruff check python tests
+	ruff format --check python tests
+	mypy
+
+.PHONY: unit
+unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
+	pytest tests/unit tests/golden
+
+.PHONY: lab
+lab: setup ## Tests on the lab's machines, with real faults
+	slipway lab binaries
+	pytest tests/lab --lab=required
+
+.PHONY: golden
+golden: $(VENV)/ready ## Write the golden trees anew after a change that was meant
+	pytest tests/golden --update-golden
+
+.PHONY: docs
+docs: $(VENV)/ready ## Write the generated reference pages anew
+	slipway-docs 2>/dev/null || python docs/generate.py
+
+.PHONY: setup
+setup: $(VENV)/ready packages
+
+.PHONY: packages
+packages: $(VENV)/ready
+	@missing="$$(slipway lab packages)"; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing Debian packages: $$missing"; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+# Where python3 or its venv module is missing we are on a fresh Debian and may install it, if we are root.
+$(VENV)/ready: requirements-dev.txt pyproject.toml
+	@if ! python3 -c 'import ensurepip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then \
+	  [ "$$(id -u)" = 0 ] || { echo "python 3.11 with venv is needed: run as root, or apt-get install python3-venv" >&2; exit 12; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+	fi
+	@echo "setting up the virtual environment $(VENV)"
+	@python3 -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: clean
+clean: ## Take the lab down and remove what make made here (caches stay)
+	-slipway lab down
+	rm -rf demo build dist $(VENV)

@@ -1,0 +1,105 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import PrerequisiteMissing
+from slipway.result import CommandFailed, CommandTimedOut
+from slipway.secret import Secret
+from slipway.tools import run as module
+from slipway.tools.run import find_program, run
+
+
+def test_output_error_output_and_exit_code_are_kept_apart():
+    result = run(["sh", "-c", "echo out; echo err >&2; exit 3"], expect=(3,))
+    assert (result.stdout, result.stderr, result.exit_code) == ("out\n", "err\n", 3)
+
+
+def test_words_reach_the_program_as_they_are():
+    hostile = ["a b", "$(id)", "`id`", "'", '"', "*", "\n", ";", "ü"]
+    assert run(["printf", "%s|", *hostile]).stdout == "|".join(hostile) + "|"
+
+
+def test_an_unexpected_exit_code_raises_with_command_and_words():
+    with pytest.raises(CommandFailed, match=r"(?s)sh -c 'echo no >&2; exit 7': exit code 7.*no"):
+        run(["sh", "-c", "echo no >&2; exit 7"])
+
+
+def test_a_signal_is_told_from_an_exit_code():
+    with pytest.raises(CommandFailed, match="killed by signal 9"):
+        run(["sh", "-c", "kill -9 $$"])
+
+
+def test_a_missing_program_is_a_missing_prerequisite():
+    with pytest.raises(PrerequisiteMissing, match="no-such-program: not found on PATH"):
+        run(["no-such-program"])
+
+
+def test_input_is_passed_on_and_a_secret_too():
+    assert run(["cat"], input=b"plain").stdout == "plain"
+    assert run(["cat"], input=Secret("hidden")).stdout == "hidden"
+
+
+def test_without_input_a_program_reads_end_of_file():
+    assert run(["cat"], timeout=5).stdout == ""
+
+
+def test_a_program_that_does_not_read_its_input_is_no_error():
+    assert run(["true"], input=b"x" * 1_000_000, on_line=lambda _line: None).ok
+
+
+def test_lines_of_error_output_are_handed_over_as_they_come():
+    lines: list[str] = []
+    result = run(["sh", "-c", "echo one >&2; echo out; echo two >&2"], on_line=lines.append)
+    assert lines == ["one", "two"]
+    assert (result.stdout, result.stderr) == ("out\n", "one\ntwo\n")
+
+
+def test_the_whole_process_group_is_ended_when_the_time_is_up(tmp_path: Path):
+    pid_file = tmp_path / "pid"
+    with pytest.raises(CommandTimedOut, match=r"no end after 0.5 s"):
+        run(["sh", "-c", f"sleep 60 & echo $! > {pid_file}; wait"], timeout=0.5)
+    child = int(pid_file.read_text())
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and _alive(child):
+        time.sleep(0.02)
+    assert not _alive(child)
+
+
+def test_a_program_that_ignores_term_is_killed(monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.2)
+    with pytest.raises(CommandTimedOut):
+        run(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], timeout=0.3)
+
+
+def test_environment_is_added_and_folder_is_set(tmp_path: Path):
+    result = run(["sh", "-c", 'echo "$GREETING"; pwd; test -n "$PATH"'], env={"GREETING": "hi"}, cwd=tmp_path)
+    assert result.stdout.split() == ["hi", str(tmp_path)]
+
+
+def test_programs_are_found_on_path_before_the_cache(tmp_path: Path, monkeypatch):
+    cached = tmp_path / "slipway" / "bin" / "some-tool"
+    cached.parent.mkdir(parents=True)
+    cached.write_text("#!/bin/sh\n")
+    cached.chmod(0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert find_program("some-tool") == cached
+    on_path = tmp_path / "some-tool"
+    on_path.write_text("#!/bin/sh\n")
+    on_path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert find_program("some-tool") == on_path
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"
+
+
+def test_control_a_living_process_is_seen_as_alive():
+    assert _alive(os.getpid())
