@@ -6,14 +6,12 @@ An error says place, value, the other party and the likely fix in its message; `
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class SlipwayError(Exception):
     """Something that the user can act on; never shown with a traceback."""
 
-    exit_code: ClassVar[int] = 1
-    meaning: ClassVar[str] = "internal error"
+    exit_code: int = 1
+    meaning: str = "internal error"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

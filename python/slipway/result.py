@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from slipway.errors import SlipwayError
 
@@ -54,7 +53,7 @@ class CommandFailed(SlipwayError):
 class CommandTimedOut(SlipwayError):
     """A command did not end within its bound; what it did until then is unknown."""
 
-    meaning: ClassVar[str] = "a command did not end in time"
+    meaning = "a command did not end in time"
 
     def __init__(self, argv: Sequence[str], host: str, timeout: float) -> None:
         super().__init__(f"{host}: {shlex.join(argv)}: no end after {timeout:g} s")

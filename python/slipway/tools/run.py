@@ -78,11 +78,35 @@ def run(
     return result
 
 
-def _start(words: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
-    program = find_program(words[0])
+def call(argv: Sequence[str | Path], *, cwd: Path | None = None, timeout: float = DEFAULT_TIMEOUT) -> int:
+    """Run a program that talks to the user itself, on the same terminal; return its exit code.
+
+    Raises CommandTimedOut or PrerequisiteMissing.
+    """
+    words = tuple(str(word) for word in argv)
+    # Not a session of its own: Ctrl-C of the terminal must reach it.
+    process = subprocess.Popen([str(_program(words[0])), *words[1:]], cwd=cwd)
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        process.wait(GRACE)
+        raise CommandTimedOut(words, LOCAL, timeout) from None
+    except KeyboardInterrupt:
+        # It was interrupted as well; let it finish its own way out first.
+        process.wait(GRACE)
+        raise
+
+
+def _program(name: str) -> Path:
+    program = find_program(name)
     if program is None:
-        raise PrerequisiteMissing(f"{words[0]}: not found on PATH", hint="slipway doctor")
-    command = local[str(program)][list(words[1:])]
+        raise PrerequisiteMissing(f"{name}: not found on PATH", hint="slipway doctor")
+    return program
+
+
+def _start(words: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    command = local[str(_program(words[0]))][list(words[1:])]
     started = command.popen(
         stdin=subprocess.PIPE,
         env={**os.environ, **(env or {})},

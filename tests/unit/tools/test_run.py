@@ -8,7 +8,7 @@ from slipway.errors import PrerequisiteMissing
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secret import Secret
 from slipway.tools import run as module
-from slipway.tools.run import find_program, run
+from slipway.tools.run import call, find_program, run
 
 
 def test_output_error_output_and_exit_code_are_kept_apart():
@@ -103,3 +103,13 @@ def _alive(pid: int) -> bool:
 
 def test_control_a_living_process_is_seen_as_alive():
     assert _alive(os.getpid())
+
+
+def test_call_gives_the_exit_code_and_lets_the_program_talk(capfd):
+    assert call(["sh", "-c", "echo hello; exit 9"]) == 9
+    assert capfd.readouterr().out == "hello\n"
+
+
+def test_call_is_bounded():
+    with pytest.raises(CommandTimedOut):
+        call(["sleep", "60"], timeout=0.2)

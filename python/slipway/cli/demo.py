@@ -1,0 +1,93 @@
+"""`slipway lab demo`: the commands that a user would type, run one after the other in the lab."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slipway.cli.console import print_table, say, stderr
+from slipway.errors import SlipwayError
+from slipway.tools.run import call
+
+STEP_TIMEOUT = 3600.0
+"""Seconds; the first `lab up` of a machine builds Kubernetes."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command as typed, the folder it is typed in, and what it is for."""
+
+    words: tuple[str, ...]
+    why: str
+    inside: bool = True
+
+
+STEPS = (
+    Step(("lab", "up"), "three machines with systemd and sshd", inside=False),
+    Step(("check",), "is the inventory right?"),
+    Step(("generate",), "inventory to NixOS modules and k0s configuration"),
+    Step(("plan",), "what would change"),
+    Step(("deploy",), "build, copy, activate, confirm, join"),
+    Step(("verify",), "testinfra on every node"),
+    Step(("lab", "images"), "container images for the first stage"),
+    Step(("handoff",), "the gate, then the stage bootstrap"),
+    Step(("status",), "where we stand"),
+)
+
+
+@dataclass(frozen=True)
+class Timing:
+    command: str
+    why: str
+    seconds: float
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Where the demo's repository is made.", metavar="DIR")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Take one inventory to a verified, handed-over cluster in the lab, command by command.
+
+    Example: slipway lab demo demo
+    """
+    timings = [_run(step, directory) for step in _steps(directory)]
+    total = sum(timing.seconds for timing in timings)
+    rows = [(timing.command, timing.why, f"{timing.seconds:.1f} s") for timing in timings]
+    say("")
+    print_table(("command", "what for", "time"), [*rows, ("", "in all", f"{total:.1f} s")])
+    say(f"\nThe cluster is yours: cd {directory}; slipway lab ssh cp1 -- k0s kubectl get pods -A; slipway lab down")
+
+
+def _steps(directory: Path) -> Sequence[Step]:
+    """The repository is made once; a second demo goes on with it."""
+    if (directory / "inventory.yaml").exists():
+        return STEPS
+    made = Step(("lab", "init", str(directory)), "a repository with one inventory", inside=False)
+    return (STEPS[0], made, *STEPS[1:])
+
+
+def _run(step: Step, directory: Path) -> Timing:
+    typed = " ".join(("slipway", *step.words))
+    stderr().print(f"\n[bold]$ {typed}[/bold]  [dim]# {step.why}[/dim]")
+    began = time.monotonic()
+    code = call(
+        [sys.executable, "-m", "slipway.cli", *step.words], cwd=directory if step.inside else None, timeout=STEP_TIMEOUT
+    )
+    if code != 0:
+        raise DemoStopped(f"{typed} ended with exit code {code}", code)
+    return Timing(typed, step.why, time.monotonic() - began)
+
+
+class DemoStopped(SlipwayError):
+    """A step failed; the demo ends with the exit code of that step, whose own words stand above."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message, hint="the words above say why; `slipway lab down` takes the lab away")
+        self.exit_code = code
