@@ -1,0 +1,85 @@
+import sys
+
+import pytest
+
+from slipway.cli import main as module
+from slipway.cli.main import COMMANDS, build, guarded, main
+from slipway.errors import InvalidInput
+
+
+def run(monkeypatch, capfd, *words: str):
+    monkeypatch.setattr(sys, "argv", ["slipway", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    captured = capfd.readouterr()
+    return end.value.code, captured.out, captured.err
+
+
+def test_version(monkeypatch, capfd):
+    code, out, _err = run(monkeypatch, capfd, "--version")
+    assert (code, out) == (0, "slipway 0.1.0\n")
+
+
+def test_an_unknown_command_is_wrong_usage_and_names_the_nearest(monkeypatch, capfd):
+    code, _out, err = run(monkeypatch, capfd, "deplyo")
+    assert code == 2
+    assert "deploy" in err
+
+
+def test_help_lists_every_command_and_the_exit_codes(monkeypatch, capfd):
+    code, out, _err = run(monkeypatch, capfd, "--help")
+    assert code == 0
+    for name in COMMANDS:
+        assert name in out
+    assert "130 interrupted" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_with_an_example(name, monkeypatch, capfd):
+    code, out, _err = run(monkeypatch, capfd, name, "--help")
+    assert code == 0
+    assert "Example" in out
+
+
+def test_an_error_becomes_words_a_next_step_and_its_exit_code(capfd):
+    def failing():
+        raise InvalidInput("inventory.yaml:3:5: hosts.w1: no address", hint="slipway check")
+
+    assert guarded(failing, debug=False) == 3
+    err = capfd.readouterr().err
+    assert "error: inventory.yaml:3:5: hosts.w1: no address" in err
+    assert "next:  slipway check" in err
+
+
+def test_a_fault_of_slipway_itself_shows_no_traceback(capfd):
+    def failing():
+        raise ZeroDivisionError("division by zero")
+
+    assert guarded(failing, debug=False) == 1
+    err = capfd.readouterr().err
+    assert "ZeroDivisionError: division by zero" in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_it():
+    def failing():
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(ZeroDivisionError):
+        guarded(failing, debug=True)
+
+
+def test_interrupting_is_told_and_has_its_own_code(capfd):
+    def failing():
+        raise KeyboardInterrupt
+
+    assert guarded(failing, debug=False) == 130
+    assert "interrupted" in capfd.readouterr().err
+
+
+def test_only_the_called_command_is_imported(monkeypatch):
+    asked = []
+    real = module.importlib.import_module
+    monkeypatch.setattr(module.importlib, "import_module", lambda name: asked.append(name) or real(name))
+    build(["doctor"])
+    assert asked == ["slipway.cli.doctor"]
