@@ -1,0 +1,214 @@
+"""Which programs the lab builds, from which pinned Go modules, and when a build is out of date.
+
+The pins live in modules/<name>/go.mod and nowhere else; versions in this file's flags are read from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+MODULES = Path(__file__).parent / "modules"
+EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One executable: the Go package that is its main, and the module whose pin in go.mod is its version."""
+
+    name: str
+    package: str
+    pin: str = ""
+
+
+@dataclass(frozen=True)
+class Assets:
+    """A folder of a Go module that a program needs at run time; copied under `name` beside the programs."""
+
+    pin: str
+    folder: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """Programs that one call of go builds. `seconds` and `megabytes` (room for Go's caches): cold, on two cores."""
+
+    name: str
+    module: Path
+    programs: tuple[Program, ...]
+    seconds: int
+    megabytes: int
+    links: tuple[str, ...] = ()
+    """Further names of the one program, which acts by the name that it is called by."""
+    ldflags: str = ""
+    tags: str = ""
+    cgo: bool = False
+    assets: tuple[Assets, ...] = ()
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: EMPTY)
+    """Programs that may come from PATH instead, and how each is asked for its version. All are found there, or none."""
+    given: str = ""
+    """Environment variable that names a file to take instead of building."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that this build puts into the folder of programs."""
+        return tuple(program.name for program in self.programs) + self.links
+
+    @property
+    def version(self) -> str:
+        """The pinned version of the first program, such as `v1.36.3`; empty for a program of our own."""
+        return self.pinned(self.programs[0].pin) if self.programs[0].pin else ""
+
+    def pinned(self, pin: str) -> str:
+        """The version that go.mod requires of the module `pin`. Raises KeyError if it does not."""
+        return self._requirements[pin]
+
+    @cached_property
+    def _requirements(self) -> dict[str, str]:
+        text = (self.module / "go.mod").read_text()
+        return dict(re.findall(r"^(?:require)?\s+([^\s/]+\.\S+) (v\S+)(?!.*=>)", text, re.MULTILINE))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags of `go build`: no paths of this machine, no symbols, the version stamped in."""
+        return (
+            "-trimpath",
+            *(("-tags", self.tags) if self.tags else ()),
+            "-ldflags",
+            f"-s -w {self._stamp()}".strip(),
+        )
+
+    def _stamp(self) -> str:
+        plain = self.version.removeprefix("v")
+        major, minor, *_ = [*plain.split("."), "", ""]
+        return self.ldflags.format(version=self.version, plain=plain, major=major, minor=minor)
+
+    def digest(self) -> str:
+        """Names this build's result: it changes with the module's files, the flags and the processor alone."""
+        content = hashlib.sha256()
+        for part in (platform.machine(), str(self.cgo), *self.flags, *(str(each) for each in self.programs)):
+            content.update(part.encode() + b"\0")
+        for asset in self.assets:
+            content.update(str(asset).encode() + b"\0")
+        for path in self._sources():
+            content.update(f"{path.relative_to(self.module)}\0".encode() + path.read_bytes() + b"\0")
+        return content.hexdigest()[:16]
+
+    def _sources(self) -> Iterator[Path]:
+        files = (path for path in self.module.rglob("*") if path.is_file() and not path.name.endswith("_test.go"))
+        yield from sorted(files)
+
+
+def _flux(name: str) -> Program:
+    return Program(name, f"github.com/fluxcd/{name}", f"github.com/fluxcd/{name}")
+
+
+def _crds(*names: str) -> tuple[Assets, ...]:
+    return tuple(Assets(f"github.com/fluxcd/{name}", "config/crd/bases", f"crds/{name}") for name in names)
+
+
+BUILDS: tuple[Build, ...] = (
+    Build(
+        name="kube",
+        module=MODULES / "kubernetes",
+        programs=(Program("kube", ".", "k8s.io/kubernetes"),),
+        links=KUBERNETES,
+        ldflags=(
+            "-X k8s.io/component-base/version.gitVersion={version}"
+            " -X k8s.io/component-base/version.gitMajor={major}"
+            " -X k8s.io/component-base/version.gitMinor={minor}"
+        ),
+        asked={name: ("--version",) for name in KUBERNETES[:-1]} | {"kubectl": ("version", "--client")},
+        seconds=300,
+        megabytes=3000,
+    ),
+    Build(
+        name="etcd",
+        module=MODULES / "etcd",
+        programs=(Program("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),),
+        asked={"etcd": ("--version",)},
+        seconds=25,
+        megabytes=400,
+    ),
+    Build(
+        name="k0s",
+        module=MODULES / "k0s",
+        programs=(Program("k0s", "."),),
+        given="SLIPWAY_LAB_K0S",
+        seconds=20,
+        megabytes=200,
+    ),
+    Build(
+        name="helm",
+        module=MODULES / "helm",
+        programs=(Program("helm", "helm.sh/helm/v4/cmd/helm", "helm.sh/helm/v4"),),
+        ldflags="-X helm.sh/helm/v4/internal/version.version={version}",
+        asked={"helm": ("version", "--short")},
+        seconds=100,
+        megabytes=1000,
+    ),
+    Build(
+        name="pause",
+        module=MODULES / "pause",
+        programs=(Program("pause", "."),),
+        seconds=2,
+        megabytes=10,
+    ),
+    Build(
+        name="coredns",
+        module=MODULES / "coredns",
+        programs=(Program("coredns", ".", "github.com/coredns/coredns"),),
+        seconds=60,
+        megabytes=700,
+    ),
+    Build(
+        name="flux",
+        module=MODULES / "flux",
+        programs=(_flux("source-controller"), _flux("kustomize-controller"), _flux("helm-controller")),
+        assets=_crds("source-controller", "kustomize-controller", "helm-controller"),
+        seconds=360,
+        megabytes=3000,
+    ),
+    Build(
+        name="notification",
+        module=MODULES / "notification",
+        programs=(_flux("notification-controller"),),
+        assets=_crds("notification-controller"),
+        seconds=240,
+        megabytes=1500,
+    ),
+    Build(
+        name="gitea",
+        module=MODULES / "gitea",
+        programs=(Program("gitea", "code.gitea.io/gitea", "code.gitea.io/gitea"),),
+        # Static in spite of SQLite's C, so that one file runs on any machine, whatever its C library.
+        tags="sqlite,sqlite_unlock_notify,sqlite_omit_load_extension,netgo,osusergo",
+        ldflags=(
+            "-linkmode external -extldflags -static -X main.Version={plain} -X main.Tags=sqlite,sqlite_unlock_notify"
+        ),
+        cgo=True,
+        assets=tuple(
+            Assets("code.gitea.io/gitea", name, f"gitea/{name}") for name in ("options", "public", "templates")
+        ),
+        seconds=330,
+        megabytes=2000,
+    ),
+)
+"""In the order in which they are needed, which is the order in which they are built."""
+
+
+def build_of(name: str) -> Build:
+    """The build with this name, or the one that makes the program with this name. Raises KeyError."""
+    for build in BUILDS:
+        if name == build.name or name in build.names:
+            return build
+    raise KeyError(name)
