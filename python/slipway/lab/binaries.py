@@ -291,7 +291,8 @@ def _locked(build: Build, events: Events) -> Iterator[None]:
 def _produce(build: Build, recipe: Recipe, result: Path, events: Events) -> None:
     """Fill a draft and rename it. The caller holds the lock, so a draft that is there was left by an interruption."""
     about = f"about {build.seconds / 60:.0f} min, once" if build.seconds >= 60 else "under a minute"
-    events.emit(PHASE, "started", name=build.name, text=f"{build.name} {build.version}: {about}")
+    what = f"{build.name} {build.version}".strip()
+    events.emit(PHASE, "started", name=build.name, text=f"{what}: {about}")
     began = time.monotonic()
     draft = result.with_name(".draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -305,7 +306,7 @@ def _produce(build: Build, recipe: Recipe, result: Path, events: Events) -> None
     draft.rename(result)
     _forget_old(result)
     seconds = time.monotonic() - began
-    text = f"{build.name} {build.version}: {size / 1e6:.0f} MB in {seconds:.0f} s"
+    text = f"{what}: {size / 1e6:.0f} MB in {seconds:.0f} s"
     events.emit(PHASE, "done", name=build.name, seconds=round(seconds, 1), bytes=size, text=text)
 
 

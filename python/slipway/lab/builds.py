@@ -17,6 +17,11 @@ from types import MappingProxyType
 MODULES = Path(__file__).parent / "modules"
 EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
+KUBERNETES_STAMP = (
+    "-X k8s.io/component-base/version.gitVersion={version}"
+    " -X k8s.io/component-base/version.gitMajor={major}"
+    " -X k8s.io/component-base/version.gitMinor={minor}"
+)
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 
 
@@ -122,11 +127,7 @@ BUILDS: tuple[Build, ...] = (
         module=MODULES / "kubernetes",
         programs=(Program("kube", ".", "k8s.io/kubernetes"),),
         links=KUBERNETES,
-        ldflags=(
-            "-X k8s.io/component-base/version.gitVersion={version}"
-            " -X k8s.io/component-base/version.gitMajor={major}"
-            " -X k8s.io/component-base/version.gitMinor={minor}"
-        ),
+        ldflags=KUBERNETES_STAMP,
         asked={name: ("--version",) for name in KUBERNETES[:-1]} | {"kubectl": ("version", "--client")},
         seconds=300,
         megabytes=3000,
@@ -155,6 +156,14 @@ BUILDS: tuple[Build, ...] = (
         asked={"helm": ("version", "--short")},
         seconds=100,
         megabytes=1000,
+    ),
+    Build(
+        name="kube-node",
+        module=MODULES / "kubernetes",
+        programs=(Program("kube-node", "./kube-node", "k8s.io/kubernetes"),),
+        ldflags=KUBERNETES_STAMP,
+        seconds=10,
+        megabytes=100,
     ),
     Build(
         name="pause",
