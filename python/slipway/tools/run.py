@@ -11,11 +11,12 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 from plumbum import local
 
@@ -96,6 +97,17 @@ def call(argv: Sequence[str | Path], *, cwd: Path | None = None, timeout: float 
         # It was interrupted as well; let it finish its own way out first.
         process.wait(GRACE)
         raise
+
+
+def replace(argv: Sequence[str | Path]) -> NoReturn:
+    """Become another program, on the same terminal and with its exit code; nothing comes back.
+
+    Raises PrerequisiteMissing.
+    """
+    words = [str(word) for word in argv]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(_program(words[0]), words)  # noqa: S606 (no shell is the point)
 
 
 def _program(name: str) -> Path:

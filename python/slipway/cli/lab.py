@@ -1,0 +1,133 @@
+"""`slipway lab`: a real cluster on one machine, to try slipway and to test it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slipway.cli.console import print_json, print_table, progress, say
+from slipway.cli.demo import demo
+from slipway.cli.options import JsonOption
+from slipway.events import Events
+from slipway.lab import machines, prerequisites, repository
+from slipway.lab.settings import Lab
+from slipway.lab.status import MachineStatus
+from slipway.lab.status import status as status_of
+from slipway.tools.run import replace
+
+app = typer.Typer(help="A real cluster on this machine: systemd machines, Nix, Kubernetes.", no_args_is_help=True)
+app.command("demo")(demo)
+
+LabOption = Annotated[
+    int, typer.Option("--lab", envvar="SLIPWAY_LAB", help="Which lab, if there are several on this machine.")
+]
+
+
+@app.command()
+def up(
+    controllers: Annotated[int | None, typer.Option(help="Controllers to have: 1, 3 or 5.", show_default="1")] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
+    number: LabOption = 0,
+) -> None:
+    """Bring the lab's machines up; those that are up stay as they are.
+
+    Example: slipway lab up --workers 2
+    """
+    with progress() as listener:
+        there = machines.up(Lab(number), Events(listener), controllers=controllers, workers=workers)
+    say(f"{len(there)} machines are up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")
+
+
+@app.command()
+def down(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Shut down in order and keep the disks for the next up.")
+    ] = False,
+    number: LabOption = 0,
+) -> None:
+    """Take the lab away: machines, disks, network, mounts, control groups. What builds made stays in the cache.
+
+    Example: slipway lab down
+    """
+    with progress() as listener:
+        machines.down(Lab(number), Events(listener), keep=keep)
+
+
+@app.command()
+def status(as_json: JsonOption = False, number: LabOption = 0) -> None:
+    """Show the lab's machines.
+
+    Example: slipway lab status
+    """
+    found = status_of(Lab(number))
+    if as_json:
+        print_json([machine.to_json() for machine in found])
+    elif found:
+        print_table(("node", "address", "state", "system", "uptime", "memory"), map(_row, found))
+    else:
+        say("the lab has no machines; next: slipway lab up")
+
+
+@app.command()
+def ssh(
+    node: Annotated[str, typer.Argument(help="A machine of the lab, such as cp1.")],
+    command: Annotated[list[str] | None, typer.Argument(help="What to run there; a shell if left out.")] = None,
+    number: LabOption = 0,
+) -> None:
+    """Open a shell on a machine of the lab, or run one command there.
+
+    Example: slipway lab ssh cp1 -- systemctl status k0s
+    """
+    machine = machines.find(Lab(number), node)
+    # One word is a line for the machine's shell, as with ssh itself; several are one command.
+    words = command or []
+    line = words if len(words) == 1 else [shlex.join(words)] if words else []
+    terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    program, *options = machines.ssh_command(machine)
+    replace([program, *terminal, *options, *line])
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="The folder to write to; made if it is not there.", metavar="DIR")],
+    number: LabOption = 0,
+) -> None:
+    """Write a repository for the running lab: its inventory and the pinned keys of its machines.
+
+    Example: slipway lab init demo
+    """
+    for path in repository.write(Lab(number), directory):
+        say(f"wrote {path}")
+
+
+@app.command()
+def packages() -> None:
+    """Print the Debian packages that the lab needs and this machine lacks, on one line; nothing if it has them all.
+
+    Example: apt-get install -y $(slipway lab packages)
+    """
+    missing = prerequisites.missing_packages()
+    if missing:
+        typer.echo(" ".join(missing))
+
+
+def _row(machine: MachineStatus) -> tuple[str, ...]:
+    system = machine.system.rpartition("/")[2] if machine.system else "none yet"
+    return (
+        machine.machine.name,
+        machine.machine.address,
+        machine.power.value,
+        system,
+        "" if machine.uptime is None else _duration(machine.uptime),
+        "" if machine.memory is None else f"{machine.memory / 10**6:.0f} MB",
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

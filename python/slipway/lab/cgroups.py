@@ -1,0 +1,136 @@
+"""Control groups: one of its own per machine, in every hierarchy of the host.
+
+Without them all machines of a hybrid host share `name=systemd:/payload`. nspawn takes its place from the cgroup2
+hierarchy and mirrors it, so a machine is moved into its group in all of them before nspawn starts.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.wait import wait_until
+
+ROOT = Path("/sys/fs/cgroup")
+END_TIMEOUT = 15.0
+_MEMORY_FILES = {
+    1: ("memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.current", "inactive_file"),
+}
+"""Version of the hierarchy -> file with the bytes in use, key of memory.stat with the droppable ones among them."""
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """A mounted tree of control groups; `options` are its mount options, for v1 its controllers among them."""
+
+    mount: Path
+    version: int
+    options: frozenset[str]
+
+
+def hierarchies(mounts: Path = Path("/proc/self/mounts")) -> tuple[Hierarchy, ...]:
+    """Every hierarchy below /sys/fs/cgroup (fields of proc(5) mounts: device, place, type, options)."""
+    lines = (line.split() for line in mounts.read_text().splitlines())
+    return tuple(
+        Hierarchy(Path(place), 2 if kind == "cgroup2" else 1, frozenset(options.split(",")))
+        for _, place, kind, options, *_ in lines
+        if kind in ("cgroup", "cgroup2") and Path(place).is_relative_to(ROOT)
+    )
+
+
+def unified_only() -> bool:
+    return all(hierarchy.version == 2 for hierarchy in hierarchies())
+
+
+def create(group: str) -> tuple[Path, ...]:
+    """Make `group` in every hierarchy; return the files that a process writes its id into to join it."""
+    return tuple(_create_in(hierarchy, group) for hierarchy in hierarchies())
+
+
+def _create_in(hierarchy: Hierarchy, group: str) -> Path:
+    here = hierarchy.mount
+    for part in Path(group).parts:
+        here /= part
+        here.mkdir(exist_ok=True)
+        if "cpuset" in hierarchy.options:
+            _inherit_cpuset(here)
+    return here / "cgroup.procs"
+
+
+def _inherit_cpuset(folder: Path) -> None:
+    """A new v1 cpuset is empty and takes no process until it has processors and memory."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not (folder / name).read_text().strip():
+            (folder / name).write_text((folder.parent / name).read_text())
+
+
+def _folders(group: str) -> Iterator[Path]:
+    """Each control group of `group`'s trees, the innermost first."""
+    for hierarchy in hierarchies():
+        for folder, _, _ in os.walk(hierarchy.mount / group, topdown=False):
+            yield Path(folder)
+
+
+def processes(group: str) -> set[int]:
+    """The ids of all processes in `group` and below it, in any hierarchy."""
+    found: set[int] = set()
+    for folder in _folders(group):
+        try:
+            found.update(int(word) for word in (folder / "cgroup.procs").read_text().split())
+        except OSError:
+            continue  # it went away while we looked
+    return found - {0}
+
+
+def end_processes(group: str) -> None:
+    """Kill whatever runs in `group`, each by its id, and wait until nothing does. Raises WaitedTooLong."""
+
+    def gone() -> tuple[bool | None, str]:
+        left = processes(group)
+        for pid in left:
+            _kill(pid)
+        return (None, f"processes {sorted(left)}") if left else (True, "")
+
+    wait_until(gone, deadline=END_TIMEOUT, describe=f"end of the processes of {group}", interval=0.1)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def remove(group: str) -> None:
+    """Remove `group` with all below it; no process may be left in it. Raises WaitedTooLong."""
+
+    def removed() -> tuple[bool | None, str]:
+        left = [folder for folder in _folders(group) if not _remove_folder(folder)]
+        return (None, f"{left[0]} is busy") if left else (True, "")
+
+    wait_until(removed, deadline=END_TIMEOUT, describe=f"removal of the control groups {group}", interval=0.1)
+
+
+def _remove_folder(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def working_set(group: str) -> int | None:
+    """Bytes of memory that `group` needs: used, less file pages that the kernel could drop at once; None if unknown."""
+    for hierarchy in hierarchies():
+        folder = hierarchy.mount / group
+        usage, inactive = _MEMORY_FILES[hierarchy.version]
+        if (folder / usage).exists():
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            return max(0, int((folder / usage).read_text()) - int(stat.get(inactive, 0)))
+    return None

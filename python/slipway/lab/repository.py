@@ -1,0 +1,63 @@
+"""`slipway lab init`: a user's repository for the lab that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from slipway.errors import UsageError
+from slipway.lab import keys
+from slipway.lab.machines import recorded
+from slipway.lab.settings import Lab, Machine, lab_cache
+from slipway.paths import resource
+
+CHART_REPOSITORIES = ("oci://quay.io/cilium/charts",)
+"""Upstream chart repositories that the lab has stand-ins for."""
+
+_LINE_WIDTH = 120
+
+
+def write(lab: Lab, directory: Path) -> tuple[Path, ...]:
+    """Write inventory.yaml (unless it is there: it is the user's) and known_hosts; return what was written.
+
+    Raises UsageError where the lab has no machines yet.
+    """
+    machines = [entry.machine for entry in recorded(lab)]
+    if not machines:
+        raise UsageError("the lab has no machines yet", hint="slipway lab up")
+    directory.mkdir(parents=True, exist_ok=True)
+    inventory, known_hosts = directory / "inventory.yaml", directory / "known_hosts"
+    known_hosts.write_text("".join(map(keys.known_hosts_line, machines)))
+    if inventory.exists():
+        return (known_hosts,)
+    _write_inventory(lab, machines, inventory)
+    return inventory, known_hosts
+
+
+def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> None:
+    """The example's inventory, comments and all, with this lab's machines and places."""
+    yaml = YAML()
+    yaml.width = _LINE_WIDTH
+    document = yaml.load(resource("examples") / "lab" / "inventory.yaml")
+    ssh = document["defaults"]["ssh"]
+    ssh["identity"] = str(lab.identity)
+    # Without its key in the first deployed system, the lab could not reach its machines again.
+    ssh["authorizedKeys"] = [lab.identity.with_suffix(".pub").read_text().strip()]
+    _replace_hosts(document["hosts"], machines)
+    document["mirrors"]["charts"] = {name: str(lab_cache() / "charts") for name in CHART_REPOSITORIES}
+    with target.open("w", encoding="utf-8") as stream:
+        yaml.dump(document, stream)
+
+
+def _replace_hosts(hosts: Any, machines: Sequence[Machine]) -> None:  # noqa: ANN401 (ruamel's mapping, with comments)
+    example = next(iter(hosts.values()))
+    names = {machine.name for machine in machines}
+    for name in [name for name in hosts if name not in names]:
+        del hosts[name]
+    for machine in machines:
+        entry = type(example)({"address": machine.address, "role": machine.role.value})
+        entry.fa.set_flow_style()
+        hosts[machine.name] = entry

@@ -1,0 +1,136 @@
+"""What one lab is called, where it keeps its things, and which machines it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from slipway.errors import UsageError
+from slipway.paths import cache_dir
+
+LABS = 10
+"""Labs that fit on one machine: their subnets stop short of the default Service network 10.96.0.0/12."""
+
+_FIRST_CONTROLLER = 11
+_FIRST_WORKER = 21
+_MOST_WORKERS = 200
+_CONTROLLERS = (1, 3, 5)
+
+
+class LabRole(StrEnum):
+    CONTROLLER = "controller"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab. Its number separates it from another on the same machine: state, bridge, subnet, control groups."""
+
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.number < LABS:
+            raise UsageError(f"lab {self.number}: labs are numbered 0 to {LABS - 1}")
+
+    @property
+    def name(self) -> str:
+        return "slipway-lab" if self.number == 0 else f"slipway-lab-{self.number}"
+
+    @property
+    def state(self) -> Path:
+        return Path("/var/lib") / self.name
+
+    @property
+    def lock(self) -> Path:
+        return Path("/run") / f"{self.name}.lock"
+
+    @property
+    def bridge(self) -> str:
+        return f"slipway{self.number}"
+
+    @property
+    def subnet(self) -> IPv4Network:
+        return IPv4Network(f"10.{77 + self.number}.0.0/24")
+
+    @property
+    def host_address(self) -> IPv4Address:
+        return self.subnet[1]
+
+    @property
+    def identity(self) -> Path:
+        """The private key that every machine of the lab lets in as root."""
+        return self.state / "ssh" / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.state / "ssh" / "known_hosts"
+
+    def machine(self, name: str, role: LabRole, host_part: int) -> Machine:
+        return Machine(self, name, str(self.subnet[host_part]), role)
+
+    def machines(self, controllers: int, workers: int) -> tuple[Machine, ...]:
+        """cp1.. on .11.., w1.. on .21..: the founding controller first. Raises UsageError."""
+        if controllers not in _CONTROLLERS:
+            raise UsageError(f"--controllers {controllers}: etcd wants an odd number, 1, 3 or 5")
+        if not 0 <= workers <= _MOST_WORKERS:
+            raise UsageError(f"--workers {workers}: the lab's network has room for 0 to {_MOST_WORKERS}")
+        return (
+            *(self.machine(f"cp{n + 1}", LabRole.CONTROLLER, _FIRST_CONTROLLER + n) for n in range(controllers)),
+            *(self.machine(f"w{n + 1}", LabRole.WORKER, _FIRST_WORKER + n) for n in range(workers)),
+        )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine of a lab and where its parts lie on the host. Its disk outlives a power cut."""
+
+    lab: Lab
+    name: str
+    address: str
+    role: LabRole
+
+    @property
+    def folder(self) -> Path:
+        return self.lab.state / "nodes" / self.name
+
+    @property
+    def root(self) -> Path:
+        """The mounted root file system, while the machine is up."""
+        return self.folder / "root"
+
+    @property
+    def console(self) -> Path:
+        return self.folder / "console.log"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / "nspawn.pid"
+
+    @property
+    def binds(self) -> dict[str, Path]:
+        """Plain folders of the host that the machine writes to; containerd's may not lie on an overlay."""
+        return {"/var/lib/k0s/containerd": self.folder / "containerd", "/data": self.folder / "data"}
+
+    @property
+    def machine_name(self) -> str:
+        """nspawn's own name for it, unique on the host; it decides the name of the link."""
+        return self.name if self.lab.number == 0 else f"{self.lab.number}-{self.name}"
+
+    @property
+    def link(self) -> str:
+        """The host's end of the machine's network cable."""
+        return f"vb-{self.machine_name}"
+
+    @property
+    def cgroup(self) -> str:
+        return f"{self.lab.name}/{self.name}"
+
+
+def lab_cache() -> Path:
+    return cache_dir() / "lab"
+
+
+SHARED = {"/opt/slipway-lab/bin": "bin", "/var/lib/k0s/images": "images"}
+"""Folders of the lab's cache that every machine sees, read-only: path in the machine -> name in `lab_cache()`."""
