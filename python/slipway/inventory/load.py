@@ -1,0 +1,209 @@
+"""Loading an inventory: read, merge, validate, cross-check; all mistakes at once."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from slipway.errors import InvalidInput
+from slipway.inventory import messages
+from slipway.inventory.checks import Finding, check
+from slipway.inventory.merge import merge, origin_of
+from slipway.inventory.model import (
+    API_VERSION,
+    Cluster,
+    Deploy,
+    Document,
+    Host,
+    Mirrors,
+    Secrets,
+    Stages,
+    Verify,
+)
+from slipway.inventory.problem import InvalidInventory, Problem
+from slipway.inventory.source import Builder, Data, Reader, Source, dotted, in_file_order
+
+FILE_NAME = "inventory.yaml"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A valid inventory. `hosts` in the order of the file, each with everything that it inherits."""
+
+    path: Path
+    cluster: Cluster
+    hosts: tuple[Host, ...]
+    deploy: Deploy
+    verify: Verify
+    stages: Stages
+    secrets: Secrets
+    mirrors: Mirrors
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The user's repository."""
+        return self.path.parent
+
+    @cached_property
+    def controllers(self) -> tuple[Host, ...]:
+        return tuple(host for host in self.hosts if host.is_controller)
+
+    @cached_property
+    def workers(self) -> tuple[Host, ...]:
+        """Hosts that are workers and nothing else."""
+        return tuple(host for host in self.hosts if not host.is_controller)
+
+    @property
+    def node_local_load_balancing(self) -> bool:
+        """Whether every worker runs k0s's proxy to all controllers: as said, else where there are several of them."""
+        network = self.cluster.network
+        if network.node_local_load_balancing is not None:
+            return network.node_local_load_balancing
+        return len(self.controllers) > 1 and network.external_address is None
+
+    @cached_property
+    def _by_name(self) -> dict[str, Host]:
+        return {host.name: host for host in self.hosts}
+
+    def host(self, name: str) -> Host:
+        """The host of that name. Raises InvalidInput, with the nearest known name."""
+        if name in self._by_name:
+            return self._by_name[name]
+        near = messages.did_you_mean(name, self._by_name)
+        raise InvalidInput(f"no host {name!r} in {self.path}{near}", hint="slipway inventory list")
+
+
+def load(path: Path) -> Inventory:
+    """The inventory at `path`, a file or the folder that holds inventory.yaml.
+
+    Raises InvalidInventory with every problem of the file and of those that it includes.
+    """
+    with _without_gc():
+        source, data = read(path)
+        return _inventory(source, data)
+
+
+def read(path: Path) -> tuple[Source, dict[str, Data]]:
+    """The inventory's files as nodes with places and as plain data, not yet merged or validated."""
+    file = path / FILE_NAME if path.is_dir() else path
+    reader = Reader()
+    try:
+        source = reader.read(file)
+    except FileNotFoundError:
+        raise InvalidInventory(
+            [Problem(str(file), 1, 1, "yaml", "no such file")],
+            hint="slipway init DIR writes one; -i FILE names another",
+        ) from None
+    except OSError as error:
+        raise InvalidInventory([Problem(str(file), 1, 1, "yaml", error.strerror or str(error))]) from None
+    builder = Builder()
+    data = builder.build(source) if source else {}
+    problems = [*reader.problems, *builder.problems]
+    if source is None or not data:
+        raise InvalidInventory(in_file_order(problems, str(file)))
+    problems += _version_problems(source, data)
+    if problems:
+        raise InvalidInventory(in_file_order([*problems, *_shape_problems(source, data)], str(file)))
+    return source, data
+
+
+def _version_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem]:
+    """A file of another version is not worth reading further: its other keys may mean other things."""
+    version = data.get("apiVersion")
+    if version == API_VERSION:
+        return
+    message = f"{version!r} is not a version that this slipway reads; it reads {API_VERSION}"
+    if version is None:
+        message = f"required key 'apiVersion' is missing; begin the file with `apiVersion: {API_VERSION}`"
+    elif isinstance(version, str) and version.startswith("slipway/v") and version[9:].isdecimal():
+        message = f"{version!r} is newer than this slipway, which reads {API_VERSION}; update slipway"
+    yield source.place(("apiVersion",)).problem("apiVersion", message)
+
+
+def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
+    found = list(_name_problems(source, data))
+    merged = merge(data)
+    try:
+        document = Document.model_validate(merged, context={"root": Path(source.main).parent})
+    except ValidationError as error:
+        found += _model_problems(error.errors(include_url=False), source, data)
+        raise InvalidInventory(in_file_order(found, source.main)) from None
+    findings = list(check(document))
+    found += _told(source, data, (finding for finding in findings if not finding.warning))
+    if found:
+        raise InvalidInventory(in_file_order(found, source.main))
+    warnings = _told(source, data, (finding for finding in findings if finding.warning))
+    return Inventory(
+        path=Path(source.main),
+        cluster=document.cluster,
+        hosts=tuple(document.hosts.values()),
+        deploy=document.deploy,
+        verify=document.verify,
+        stages=document.stages,
+        secrets=document.secrets,
+        mirrors=document.mirrors,
+        warnings=tuple(in_file_order(warnings, source.main)),
+    )
+
+
+def _shape_problems(source: Source, data: dict[str, Data]) -> list[Problem]:
+    """What the model says about a file that has other problems already, so that all come in one pass."""
+    if data.get("apiVersion") != API_VERSION:
+        return []
+    try:
+        Document.model_validate(merge(data), context={"root": Path(source.main).parent})
+    except ValidationError as error:
+        return list(_model_problems(error.errors(include_url=False), source, data))
+    return []
+
+
+def _name_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem]:
+    hosts = data.get("hosts")
+    for name, entry in hosts.items() if isinstance(hosts, dict) else ():
+        if isinstance(entry, dict) and "name" in entry:
+            path = ("hosts", name, "name")
+            yield source.place(path, key=True).problem(
+                path, f"unknown key 'name'; the entry's key, {name!r}, is the name"
+            )
+
+
+def _model_problems(errors: Iterable[ErrorDetails], source: Source, data: dict[str, Data]) -> Iterator[Problem]:
+    for error in errors:
+        path = tuple(part for part in error["loc"] if part != "[key]")
+        about_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
+        message = messages.message_of(error, path, Document)
+        origin = origin_of(source, data, path)
+        yield source.place(origin, key=about_key).problem(origin, message)
+
+
+def _told(source: Source, data: dict[str, Data], findings: Iterable[Finding]) -> list[Problem]:
+    """Findings of the cross-checks with the places that they speak of; `{}` in a message becomes the other's place."""
+    problems = []
+    for finding in findings:
+        origin = origin_of(source, data, finding.path)
+        message = finding.message
+        if finding.other is not None:
+            other = origin_of(source, data, finding.other)
+            message = message.replace("{}", f"{dotted(other)} at {source.place(other)}")
+        problems.append(source.place(origin, key=finding.about_key).problem(origin, message))
+    return problems
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """No garbage collection meanwhile: it would walk the growing trees again and again, for half of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

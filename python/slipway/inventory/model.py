@@ -1,0 +1,554 @@
+"""The model of `inventory.yaml`: what a user may write, and what the rest of slipway reads.
+
+One class a section. Keys are camelCase in the file and snake_case here. The text under an attribute is its
+documentation: the reference and the JSON Schema are made from it (schema.py). What one value may look like stands in
+values.py; what must hold between values stands in checks.py.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from slipway.inventory import values as v
+
+API_VERSION = "slipway/v1"
+_ACRONYMS = {"cidr": "CIDR", "cidrs": "CIDRs", "id": "ID", "tcp": "TCP", "udp": "UDP"}
+
+
+def key_of(attribute: str) -> str:
+    """The key in the file for an attribute here: `pod_cidr` is written podCIDR, as Kubernetes writes it."""
+    first, *rest = attribute.split("_")
+    return first + "".join(_ACRONYMS.get(word) or word.capitalize() for word in rest)
+
+
+def _from_root(path: Path, info: ValidationInfo) -> Path:
+    """The path as seen from the inventory's folder, which the loader passes as context."""
+    folder: Path = (info.context or {}).get("root", Path())
+    return folder / path.expanduser()
+
+
+class Section(BaseModel):
+    """A mapping of the inventory: only known keys, never changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=key_of)
+
+
+class Role(StrEnum):
+    """What a host does in the cluster, in k0s's words."""
+
+    CONTROLLER = "controller"
+    CONTROLLER_WORKER = "controller+worker"
+    WORKER = "worker"
+    SINGLE = "single"
+
+    @property
+    def is_controller(self) -> bool:
+        return self is not Role.WORKER
+
+    @property
+    def runs_workloads(self) -> bool:
+        return self is not Role.CONTROLLER
+
+
+class System(StrEnum):
+    """The machine's platform, in Nix's words."""
+
+    X86_64 = "x86_64-linux"
+    AARCH64 = "aarch64-linux"
+    ARMV7L = "armv7l-linux"
+
+
+class Provider(StrEnum):
+    """The pod network. k0s fixes it at the first start of the cluster."""
+
+    CILIUM = "cilium"
+    KUBEROUTER = "kuberouter"
+    CALICO = "calico"
+
+
+# --- cluster ---------------------------------------------------------------------------------------------------------
+
+
+class Ports(Section):
+    """Ports of the control plane, the same on every controller."""
+
+    api: v.Port = 6443
+    """kube-apiserver (`spec.api.port`)."""
+    k0s_api: v.Port = 9443
+    """k0s's own API, where controllers join (`spec.api.k0sApiPort`)."""
+    konnectivity_agent: v.Port = 8132
+    """Where workers' konnectivity agents connect (`spec.konnectivity.agentPort`)."""
+    konnectivity_admin: v.Port = 8133
+    """Local to each controller (`spec.konnectivity.adminPort`)."""
+
+
+class K0s(Section):
+    """The k0s of the cluster."""
+
+    version: v.K0sVersion
+    """Release to run, such as 1.36.3+k0s.2; one of the packaged ones, or any with `hashes`."""
+    hashes: dict[System, v.NixHash] = Field(default_factory=dict)
+    """Hashes of the release's binaries (sha256-...=), for a release that slipway does not know yet."""
+    ports: Ports = Ports()
+    sans: tuple[v.IpOrName, ...] = ()
+    """More names and addresses for the API server's certificate."""
+    disable_components: tuple[v.DnsLabel, ...] = ()
+    """Components that k0s shall not run (`--disable-components`)."""
+    feature_gates: dict[str, v.Truth] = Field(default_factory=dict)
+    """Kubernetes feature gates, name to true or false."""
+    worker_profiles: dict[v.DnsLabel, v.FreeForm] = Field(default_factory=dict)
+    """Profiles of kubelet settings (`spec.workerProfiles`), name to KubeletConfiguration values."""
+    telemetry: v.Truth = False
+    """Whether k0s reports usage to its makers."""
+
+
+class DualStack(Section):
+    """IPv6 beside IPv4."""
+
+    pod_cidr: v.Cidr
+    """IPv6 range of pods (`spec.network.dualStack.IPv6podCIDR`)."""
+    service_cidr: v.Cidr
+    """IPv6 range of services, /108 or smaller (`spec.network.dualStack.IPv6serviceCIDR`)."""
+
+
+class Vip(Section):
+    """A virtual address of the control plane, kept by keepalived on the controllers (k0s's CPLB)."""
+
+    address: v.InterfaceAddress
+    """The address with its prefix length, such as 10.0.0.10/24."""
+    interface: v.LinkName | None = None
+    """Link that carries it; default: the link of the host's own address."""
+    virtual_router_id: Annotated[int, Field(ge=1, le=255)] = 51
+    """VRRP router number, unique in the layer-2 network."""
+    auth_pass: v.AuthPass | None = None
+    """VRRP password, at most 8 characters; it travels in clear text and keeps nobody out."""
+
+
+class Cilium(Section):
+    """How Cilium carries traffic; read by its Helm values and by the firewall."""
+
+    routing: Literal["vxlan", "geneve", "native"] = "vxlan"
+    encryption: Literal["none", "wireguard"] = "none"
+    hubble: v.Truth = True
+
+
+class ClusterNetwork(Section):
+    """The networks of the cluster. Ranges are fixed at its first start."""
+
+    provider: Provider = Provider.CILIUM
+    pod_cidr: v.Cidr = "10.244.0.0/16"
+    """Range of pods; every node takes a /24 of it."""
+    service_cidr: v.Cidr = "10.96.0.0/12"
+    """Range of services; the tenth address is the cluster's DNS."""
+    dual_stack: DualStack | None = None
+    vip: Vip | None = None
+    external_address: v.IpOrName | None = None
+    """Address of a load balancer of yours before the controllers; excludes nodeLocalLoadBalancing."""
+    node_local_load_balancing: v.Truth | None = None
+    """A proxy on every worker that reaches all controllers (k0s's NLLB). Default: true with several controllers."""
+    cilium: Cilium = Cilium()
+
+
+class Nixos(Section):
+    """Which NixOS the machines run."""
+
+    channel: v.NixosRelease = "26.05"
+    """Release of nixpkgs that the flake follows."""
+    state_version: v.NixosRelease = "26.05"
+    """NixOS release at which the machines were installed (`system.stateVersion`); do not raise it later."""
+
+
+class Time(Section):
+    """Time zone and NTP servers; etcd and certificates need clocks that agree."""
+
+    zone: v.TimeZone = "Etc/UTC"
+    servers: tuple[v.IpOrName, ...] = ("0.nixos.pool.ntp.org", "1.nixos.pool.ntp.org", "2.nixos.pool.ntp.org")
+
+
+class Cluster(Section):
+    """What is the same on every machine."""
+
+    name: v.DnsLabel
+    domain: v.DnsName = "cluster.local"
+    """DNS domain of services; the same for the life of the cluster."""
+    k0s: K0s
+    network: ClusterNetwork = ClusterNetwork()
+    nixos: Nixos = Nixos()
+    time: Time = Time()
+
+
+# --- hosts -----------------------------------------------------------------------------------------------------------
+
+
+class Ssh(Section):
+    """How slipway reaches the machine, and who may log in as root."""
+
+    user: v.UserName = "root"
+    """Login user; another than root needs passwordless sudo."""
+    port: v.Port = 22
+    identity: Annotated[Path, AfterValidator(_from_root)] | None = None
+    """Private key file on this machine, relative to the inventory; default: the agent and ~/.ssh."""
+    authorized_keys: tuple[v.PublicKey, ...] = ()
+    """Public keys that may log in as `user`."""
+
+
+class Ipv6(Section):
+    """A second address of the host's link, for dual stack."""
+
+    address: v.IpAddress
+    prefix_length: Annotated[int, Field(ge=1, le=128)] = 64
+    gateway: v.IpAddress | None = None
+
+
+class Route(Section):
+    """A static route."""
+
+    to: v.Cidr
+    via: v.IpAddress
+
+
+class Link(Section):
+    """One more link of a host, or more about one that is named elsewhere."""
+
+    mac: v.Mac | None = None
+    """Match the card by its MAC address in place of its name."""
+    dhcp: v.Truth = False
+    addresses: tuple[v.InterfaceAddress, ...] = ()
+    """Static addresses with prefix length."""
+    mtu: v.Mtu | None = None
+    routes: tuple[Route, ...] = ()
+
+
+class Vlan(Section):
+    """A tagged VLAN on a link (networking.vlans)."""
+
+    id: Annotated[int, Field(ge=1, le=4094)]
+    interface: v.LinkName
+    """Link that carries it."""
+
+
+class Bond(Section):
+    """Several cards as one link (networking.bonds)."""
+
+    interfaces: Annotated[tuple[v.LinkName, ...], Field(min_length=1)]
+    mode: Literal[
+        "802.3ad", "active-backup", "balance-rr", "balance-xor", "broadcast", "balance-tlb", "balance-alb"
+    ] = "802.3ad"
+
+
+class Bridge(Section):
+    """A software bridge (networking.bridges)."""
+
+    interfaces: Annotated[tuple[v.LinkName, ...], Field(min_length=1)]
+
+
+class HostNetwork(Section):
+    """The host's links. `interface` carries the host's `address`: a card, or a bond, bridge or VLAN named below."""
+
+    interface: v.LinkName | None = None
+    mac: v.Mac | None = None
+    """Match the card of `interface` by its MAC address in place of its name."""
+    dhcp: v.Truth = False
+    """Addresses come by DHCP, by a lease that always gives `address`."""
+    prefix_length: Annotated[int, Field(ge=1, le=128)] | None = None
+    """Prefix length of `address`; needed unless `dhcp`."""
+    gateway: v.IpAddress | None = None
+    nameservers: tuple[v.IpAddress, ...] = ()
+    search_domains: tuple[v.DnsName, ...] = ()
+    mtu: v.Mtu | None = None
+    """MTU of `interface`, and of the links below it."""
+    ipv6: Ipv6 | None = None
+    bonds: dict[v.LinkName, Bond] = Field(default_factory=dict)
+    bridges: dict[v.LinkName, Bridge] = Field(default_factory=dict)
+    vlans: dict[v.LinkName, Vlan] = Field(default_factory=dict)
+    links: dict[v.LinkName, Link] = Field(default_factory=dict)
+    """Links beside `interface`, name to its addresses."""
+
+
+class Disk(Section):
+    """One disk, formatted by disko at installation. The disk mounted at / also gets the boot partition."""
+
+    device: v.Device
+    """/dev/disk/by-id/... of the whole disk."""
+    mount_point: v.MountPoint = "/"
+    filesystem: Literal["ext4", "xfs", "btrfs"] = "ext4"
+    swap: v.Bytes | None = None
+    """Size of a swap partition, such as 8Gi."""
+
+
+class Boot(Section):
+    """How the machine starts."""
+
+    mode: Literal["uefi", "bios"] = "uefi"
+    """uefi boots by systemd-boot, bios by GRUB on the disk mounted at /."""
+    initrd_modules: tuple[v.Tag, ...] = ()
+    """Kernel modules that reach the root disk (boot.initrd.availableKernelModules), beside NixOS's own choice."""
+
+
+class Hardware(Section):
+    """What the machine is expected to have; preflight and verification compare."""
+
+    cpu: Literal["intel", "amd", "arm"] | None = None
+    """Maker of the processor; chooses the microcode."""
+    cores: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """At least so many."""
+    memory: v.Bytes | None = None
+    """At least so much, such as 32Gi."""
+    macs: tuple[v.Mac, ...] = ()
+    """Cards that must be there."""
+
+
+class Firewall(Section):
+    """More than what the role and the pod network need, which is open by itself to the peers that need it."""
+
+    ssh_from: tuple[v.Cidr, ...] = ()
+    """Sources that may reach SSH; default: everywhere."""
+    api_from: tuple[v.Cidr, ...] = ()
+    """Sources that may reach the Kubernetes API beside the nodes; default: everywhere."""
+    allowed_tcp_ports: tuple[v.Port, ...] = ()
+    allowed_udp_ports: tuple[v.Port, ...] = ()
+
+
+class User(Section):
+    """A person's account."""
+
+    authorized_keys: Annotated[tuple[v.PublicKey, ...], Field(min_length=1)]
+    extra_groups: tuple[v.UserName, ...] = ()
+    """Such as wheel for sudo."""
+
+
+class BuildMachine(Section):
+    """A Nix remote builder (nix.buildMachines)."""
+
+    host_name: v.IpOrName
+    systems: Annotated[tuple[System, ...], Field(min_length=1)]
+    ssh_user: v.UserName = "root"
+    ssh_key: v.MountPoint | None = None
+    """Private key file on the machine that asks."""
+    max_jobs: Annotated[int, Field(ge=1, le=1024)] = 1
+    speed_factor: Annotated[int, Field(ge=1, le=1024)] = 1
+    supported_features: tuple[v.Tag, ...] = ()
+
+
+class NixGc(Section):
+    """When old generations go."""
+
+    dates: v.Calendar = "weekly"
+    older_than: v.Seconds = 30 * 86400.0
+
+
+class Nix(Section):
+    """Nix on the machine."""
+
+    substituters: tuple[v.Url, ...] = ()
+    """Binary caches beside cache.nixos.org."""
+    trusted_public_keys: tuple[v.CacheKey, ...] = ()
+    build_machines: tuple[BuildMachine, ...] = ()
+    gc: NixGc = NixGc()
+
+
+class Pull(Section):
+    """The machine fetches its own configuration, for fleets that no one deployer should push to."""
+
+    engine: Literal["autoUpgrade", "comin"]
+    """system.autoUpgrade of NixOS, or comin."""
+    url: v.Url
+    """The flake (autoUpgrade: git+https://...) or the Git repository (comin: https://...)."""
+    branch: v.GitBranch = "main"
+    dates: v.Calendar = "04:40"
+    """When autoUpgrade looks (systemd's calendar format)."""
+
+
+class Watchdog(Section):
+    """The hardware watchdog resets a machine that hangs."""
+
+    device: v.MountPoint | None = None
+    """Such as /dev/watchdog1; default: systemd's choice."""
+    runtime: v.Seconds = 30.0
+    """Reset when systemd was silent for so long."""
+    reboot: v.Seconds = 600.0
+    """Reset when a reboot takes longer."""
+
+
+class Journald(Section):
+    """The journal."""
+
+    max_use: v.Bytes = 1 << 30
+    """SystemMaxUse."""
+
+
+class HostK0s(Section):
+    """k0s on this host."""
+
+    version: v.K0sVersion | None = None
+    """Another release than cluster.k0s.version, for a rolling upgrade."""
+    profile: v.DnsLabel | None = None
+    """Worker profile: `default`, or one of cluster.k0s.workerProfiles."""
+    kubelet_extra_args: dict[v.DnsLabel, v.Text] = Field(default_factory=dict)
+    """More flags for kubelet, name to value."""
+
+
+class Settings(Section):
+    """What a host may say for itself, or a group or `defaults` for it: host before groups before defaults.
+
+    Mappings are merged key by key; any other value, lists too, replaces the one it inherits. An empty value (`key:`)
+    takes back what is inherited.
+    """
+
+    role: Role | None = None
+    system: System = System.X86_64
+    """Platform of the machine."""
+    tags: tuple[v.Tag, ...] = ()
+    """Words to select hosts by (`@tag`)."""
+    labels: dict[v.LabelKey, v.LabelValue] = Field(default_factory=dict)
+    """Labels of the Kubernetes node."""
+    taints: tuple[v.Taint, ...] = ()
+    """Taints of the Kubernetes node, written key=value:Effect."""
+    ssh: Ssh = Ssh()
+    network: HostNetwork = HostNetwork()
+    disks: dict[v.DnsLabel, Disk] = Field(default_factory=dict)
+    """Disks for disko, name to disk; without any, the machine's own NixOS configuration has to mount its disks."""
+    boot: Boot = Boot()
+    hardware: Hardware = Hardware()
+    firewall: Firewall = Firewall()
+    users: dict[v.UserName, User] = Field(default_factory=dict)
+    nix: Nix = Nix()
+    pull: Pull | None = None
+    watchdog: Watchdog | None = None
+    journald: Journald = Journald()
+    k0s: HostK0s = HostK0s()
+
+
+class HostEntry(Settings):
+    """A host as the file has it; its key is its name."""
+
+    address: v.IpAddress
+    """The address by which slipway and the other nodes reach it; unique, and stable for the life of the node."""
+    groups: tuple[v.DnsLabel, ...] = ()
+    """Groups whose settings it takes; a later one wins over an earlier one."""
+
+
+class Host(HostEntry):
+    """A host with everything that it inherits."""
+
+    name: v.DnsLabel
+    role: Role
+
+    @property
+    def is_controller(self) -> bool:
+        return self.role.is_controller
+
+    @property
+    def runs_workloads(self) -> bool:
+        return self.role.runs_workloads
+
+
+# --- what slipway itself does ----------------------------------------------------------------------------------------
+
+
+class Timeouts(Section):
+    """How long a step may take on one machine."""
+
+    connect: v.Seconds = 10.0
+    build: v.Seconds = 3600.0
+    copy_: Annotated[v.Seconds, Field(alias="copy")] = 1800.0
+    activate: v.Seconds = 300.0
+    confirm: v.Seconds = 60.0
+    """Until a fresh connection must have confirmed the new system, else the node returns to its old one."""
+    join: v.Seconds = 300.0
+    ready: v.Seconds = 300.0
+    """Until the node must be Ready in Kubernetes."""
+
+
+class Deploy(Section):
+    """How deployments run."""
+
+    parallel: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Machines worked on at the same time."""
+    timeouts: Timeouts = Timeouts()
+    nix_options: dict[str, v.Text] = Field(default_factory=dict)
+    """Options for every Nix command, name to value (`--option NAME VALUE`)."""
+
+
+class Verify(Section):
+    """What verification asks, and for how long the gate takes its answer."""
+
+    packs: Annotated[tuple[v.DnsLabel, ...], Field(min_length=1)] = ("os", "network", "k0s")
+    fresh_for: v.Seconds = 86400.0
+    """Age at which a green verification no longer opens the gate."""
+
+
+class Stages(Section):
+    """The GitOps stages that take over from slipway."""
+
+    ready_timeout: v.Seconds = 600.0
+    """How long a stage may take to become Ready."""
+
+
+class Age(Section):
+    """Keys for SOPS."""
+
+    recipients: tuple[v.AgeRecipient, ...] = ()
+    """Who can decrypt the repository's secrets (.sops.yaml), the cluster's own key included."""
+
+
+class Secrets(Section):
+    """Secrets in Git, encrypted by SOPS."""
+
+    age: Age = Age()
+
+
+class AirgapBundle(Section):
+    """k0s's own bundle of images, put on every worker."""
+
+    url: v.Url
+    hash: v.NixHash
+
+
+class Mirrors(Section):
+    """Where charts and images come from, when not from their makers."""
+
+    charts: dict[v.Url, v.Text] = Field(default_factory=dict)
+    """Chart repository to its stand-in: an oci:// address or a folder."""
+    images: dict[v.Text, v.Text] = Field(default_factory=dict)
+    """Image prefix to its stand-in, for manifests that slipway writes."""
+    registries: dict[v.Registry, Annotated[tuple[v.Url, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Registry to the mirrors that containerd asks first, such as docker.io: [https://mirror.example.org]."""
+    airgap: dict[System, AirgapBundle] = Field(default_factory=dict)
+    """Airgap bundle of the k0s release, by platform."""
+
+
+class Sections(Section):
+    """The sections of the file, except the hosts."""
+
+    api_version: Literal["slipway/v1"]
+    """Format of the file; always slipway/v1."""
+    include: tuple[str, ...] = ()
+    """More files with the same sections, relative to this one; globs allowed."""
+    cluster: Cluster
+    defaults: Settings = Settings()
+    """What every host inherits."""
+    groups: dict[v.DnsLabel, Settings] = Field(default_factory=dict)
+    """What hosts that name the group inherit."""
+    deploy: Deploy = Deploy()
+    verify: Verify = Verify()
+    stages: Stages = Stages()
+    secrets: Secrets = Secrets()
+    mirrors: Mirrors = Mirrors()
+
+
+class Document(Sections):
+    """The whole inventory after merging."""
+
+    hosts: Annotated[dict[v.HostName, Host], Field(min_length=1)]
+
+
+class File(Sections):
+    """The whole inventory as it stands in the file; the JSON Schema is made from this."""
+
+    hosts: Annotated[dict[v.HostName, HostEntry], Field(min_length=1)]
+    """The machines, name to entry. The name is the machine's host name and its node name."""

@@ -1,0 +1,493 @@
+"""The single values of an inventory: what they look like, and what to say when they do not.
+
+Every value arrives as the text that stands in the file (load.py), so `26.10` stays a version and a MAC address never
+becomes a number. Validators return the canonical text or raise ValueError with a message for people. They are cached
+where many hosts share a value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import socket
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+IP_BITS = {4: 32, 6: 128}
+
+
+class Address(NamedTuple):
+    """An IP address as numbers, because ipaddress objects are too slow for thousands of hosts."""
+
+    family: int
+    number: int
+
+
+class Network(NamedTuple):
+    """A CIDR as numbers; `first` and `last` are the ends of its range, both included."""
+
+    family: int
+    first: int
+    last: int
+    prefix_length: int
+
+    def contains(self, address: Address) -> bool:
+        return self.family == address.family and self.first <= address.number <= self.last
+
+    def overlaps(self, other: Network) -> bool:
+        return self.family == other.family and self.first <= other.last and other.first <= self.last
+
+
+@lru_cache(maxsize=65536)
+def address_of(text: str) -> Address:
+    """The numbers of an IP address. Raises ValueError with the likely fix."""
+    family = 6 if ":" in text else 4
+    try:
+        packed = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, text)
+    except (OSError, ValueError):
+        raise ValueError(_not_an_address(text)) from None
+    return Address(family, int.from_bytes(packed, "big"))
+
+
+def text_of(address: Address) -> str:
+    family = socket.AF_INET if address.family == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, address.number.to_bytes(IP_BITS[address.family] // 8, "big"))
+
+
+def _not_an_address(text: str) -> str:
+    if "/" in text:
+        return f"{text!r} is a network, expected an address; did you mean {text.split('/')[0]}?"
+    numbers = text.split(".")
+    if len(numbers) == 4 and all(number.isdecimal() for number in numbers):
+        unpadded = ".".join(str(int(number[:9])) for number in numbers)
+        if any(int(number[:9]) > 255 for number in numbers):
+            return f"{text!r} is not an IP address: each of its numbers is at most 255"
+        return f"{text!r} is not an IP address: leading zeros; did you mean {unpadded}?"
+    return f"{text!r} is not an IP address"
+
+
+@lru_cache(maxsize=65536)
+def network_of(text: str) -> Network:
+    """The numbers of a CIDR with no host bits set. Raises ValueError with the likely fix."""
+    address, length = _split_cidr(text)
+    bits = IP_BITS[address.family] - length
+    first = address.number >> bits << bits
+    if first != address.number:
+        meant = f"{text_of(Address(address.family, first))}/{length}"
+        raise ValueError(f"{text!r} has host bits set; did you mean {meant}?")
+    return Network(address.family, first, first + (1 << bits) - 1, length)
+
+
+@lru_cache(maxsize=65536)
+def interface_of(text: str) -> tuple[Address, Network]:
+    """Address and network of an address with prefix length, such as 10.0.0.10/24. Raises ValueError."""
+    address, length = _split_cidr(text)
+    return address, network_around(address, length)
+
+
+def network_around(address: Address, prefix_length: int) -> Network:
+    bits = max(IP_BITS[address.family] - prefix_length, 0)
+    first = address.number >> bits << bits
+    return Network(address.family, first, first + (1 << bits) - 1, prefix_length)
+
+
+def _split_cidr(text: str) -> tuple[Address, int]:
+    start, slash, length = text.partition("/")
+    if not slash:
+        example = f"; did you mean {start}/{64 if ':' in start else 24}?" if _is_address(start) else ""
+        raise ValueError(f"{text!r} has no prefix length{example}")
+    address = address_of(start)
+    if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > IP_BITS[address.family]:
+        raise ValueError(f"{text!r}: the prefix length must be a number from 0 to {IP_BITS[address.family]}")
+    return address, int(length)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address_of(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _canonical_address(text: str) -> str:
+    return text_of(address_of(text))
+
+
+def _canonical_cidr(text: str) -> str:
+    network_of(text)
+    return text.lower()
+
+
+def _canonical_interface_address(text: str) -> str:
+    interface_of(text)
+    return text.lower()
+
+
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def slug(text: str) -> str:
+    """`text` bent into a DNS label: the likely fix for a name that is not one."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
+
+
+@lru_cache(maxsize=65536)
+def _dns_label(text: str) -> str:
+    if LABEL.fullmatch(text):
+        return text
+    meant = slug(text)
+    fix = f"; did you mean {meant}?" if meant else ""
+    raise ValueError(f"{text!r} is not a DNS label (a-z, 0-9 and '-', at most 63){fix}")
+
+
+@lru_cache(maxsize=1024)
+def _dns_name(text: str) -> str:
+    parts = text.rstrip(".").split(".")
+    if len(text) > 253 or not all(LABEL.fullmatch(part) for part in parts):
+        raise ValueError(f"{text!r} is not a DNS name (labels of a-z, 0-9 and '-', joined by dots)")
+    return text.rstrip(".")
+
+
+@lru_cache(maxsize=1024)
+def _address_or_name(text: str) -> str:
+    if ":" in text or re.fullmatch(r"[0-9.]+", text):
+        return _canonical_address(text)
+    return _dns_name(text)
+
+
+@lru_cache(maxsize=65536)
+def _mac(text: str) -> str:
+    if re.fullmatch(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", text):
+        return _usable_mac(text.lower())
+    digits = re.sub(r"[^0-9a-fA-F]", "", text).lower()
+    separated = re.fullmatch(r"[0-9a-fA-F.:-]+", text)
+    fix = f"; did you mean {':'.join(re.findall('..', digits))}?" if separated and len(digits) == 12 else ""
+    raise ValueError(f"{text!r} is not a MAC address like 52:54:00:12:34:56{fix}")
+
+
+def _usable_mac(text: str) -> str:
+    if text in ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"):
+        raise ValueError(f"{text!r} belongs to no network card")
+    if int(text[:2], 16) & 1:
+        raise ValueError(f"{text!r} is a multicast address; no network card has one")
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _link(text: str) -> str:
+    if not text or len(text) > 15:
+        raise ValueError(f"{text!r} is not a link name: 1 to 15 characters, as Linux has it")
+    if text in (".", "..", "lo") or not re.fullmatch(r"[A-Za-z0-9_.@-]+", text):
+        raise ValueError(f"{text!r} is not a link name such as eno1, bond0 or enp3s0f1")
+    return text
+
+
+KEY_TYPES = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+
+
+@lru_cache(maxsize=4096)
+def _public_key(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        raise ValueError("this is a private key; put the public one here (the .pub file) and make a new pair")
+    kind, _, rest = text.strip().partition(" ")
+    body = rest.split(" ", 1)[0]
+    if kind not in KEY_TYPES:
+        raise ValueError(
+            f"{text[:40]!r} is not an SSH public key; it starts with one of {', '.join(KEY_TYPES[:3])}, ..."
+        )
+    try:
+        blob = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        blob = b""
+    if blob[4 : 4 + len(kind)] != kind.encode() or "\n" in text.strip():
+        raise ValueError(f"{text[:40]!r}: the key is damaged (cut off or wrapped); copy the one line of the .pub file")
+    return text.strip()
+
+
+SIZE_UNITS = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@lru_cache(maxsize=1024)
+def _bytes(value: object) -> int:
+    text = str(value)
+    match = re.fullmatch(r"([1-9][0-9]{0,8})(Mi|Gi|Ti)", text)
+    if match:
+        return int(match[1]) * SIZE_UNITS[match[2]]
+    close = re.fullmatch(r"([1-9][0-9]{0,8}) ?([MGT])(i?B?)", text, re.IGNORECASE)
+    fix = f"; did you mean {close[1]}{close[2].upper()}i?" if close else ""
+    raise ValueError(f"{text!r} is not a size like 512Mi or 32Gi{fix}")
+
+
+@lru_cache(maxsize=1024)
+def _seconds(value: object) -> float:
+    if isinstance(value, float):
+        return value
+    text = str(value)
+    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
+    if match:
+        return float(int(match[1]) * TIME_UNITS[match[2]])
+    fix = f"; did you mean {text}s?" if re.fullmatch(r"[1-9][0-9]*", text) else ""
+    raise ValueError(f"{text!r} is not a duration like 30s, 10m or 24h{fix}")
+
+
+def _truth(value: object) -> object:
+    if value in ("true", "false"):
+        return value == "true"
+    if isinstance(value, str):
+        yes = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
+        fix = f"; did you mean {yes}?" if yes in ("true", "false") else ""
+        raise ValueError(f"{value!r} is neither true nor false{fix}")
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _device(text: str) -> str:
+    if re.fullmatch(r"/dev/disk/by-(id|path)/[A-Za-z0-9_.:@+=-]+", text):
+        if re.search(r"-part[0-9]+$", text):
+            whole = re.sub(r"-part[0-9]+$", "", text)
+            raise ValueError(f"{text!r} is a partition; did you mean the disk {whole}?")
+        return text
+    if text.startswith("/dev/") and not text.startswith("/dev/disk/"):
+        raise ValueError(f"{text!r} can name another disk after the next boot; take its /dev/disk/by-id/... name")
+    raise ValueError(f"{text!r} is not a disk; expected /dev/disk/by-id/... (see `ls -l /dev/disk/by-id`)")
+
+
+@lru_cache(maxsize=1024)
+def _mount_point(text: str) -> str:
+    if not text.startswith("/") or "//" in text or re.search(r"(^|/)\.\.?(/|$)|[\s\x00-\x1f\x7f]", text):
+        raise ValueError(f"{text!r} is not an absolute path without '..' and blanks")
+    return text if text == "/" else text.rstrip("/")
+
+
+@lru_cache(maxsize=4096)
+def _user_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", text):
+        raise ValueError(f"{text!r} is not a user name (a-z, 0-9, '_' and '-', at most 31, no digit first)")
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _tag(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
+        raise ValueError(f"{text!r} is not a tag (letters, digits, '.', '_' and '-', at most 63)")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _url(text: str) -> str:
+    if not re.fullmatch(r"(https?|oci|s3|ssh|git|file)(\+[a-z]+)?://[^\s\"'<>\\]+", text):
+        raise ValueError(f"{text!r} is not a URL such as https://cache.example.org")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _cache_key(text: str) -> str:
+    name, _, body = text.partition(":")
+    try:
+        good = len(base64.b64decode(body, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        good = False
+    if not name or not good:
+        raise ValueError(f"{text!r} is not a public key of a Nix cache, like cache.example.org-1:...=")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _age_recipient(text: str) -> str:
+    if text.upper().startswith("AGE-SECRET-KEY-"):
+        raise ValueError("this is an age identity, a secret; put its recipient (age1...) here and make a new one")
+    if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}", text) and not text.startswith(("ssh-ed25519 ", "ssh-rsa ")):
+        raise ValueError(f"{text!r} is not an age recipient (age1 and 58 letters or digits)")
+    return text
+
+
+@lru_cache(maxsize=64)
+def _nix_hash(text: str) -> str:
+    if not re.fullmatch(r"sha256-[A-Za-z0-9+/]{43}=", text):
+        raise ValueError(f"{text!r} is not a hash like sha256-...= (`nix hash file --sri FILE` prints it)")
+    return text
+
+
+KUBERNETES_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+KUBELET_MAY_SET = (
+    "kubernetes.io/hostname",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+)
+TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def _qualified_name(text: str) -> None:
+    """Kubernetes' syntax of label and taint keys: an optional DNS prefix and '/', then a name of at most 63."""
+    prefix, slash, name = text.rpartition("/")
+    if slash:
+        if not prefix or "/" in prefix or len(prefix) > 253:
+            raise ValueError(f"{text!r}: at most one '/', after a DNS name")
+        _dns_name(prefix)
+    if not KUBERNETES_NAME.fullmatch(name):
+        raise ValueError(f"{text!r} is not a key as Kubernetes has it: letters, digits, '-', '_', '.', at most 63")
+
+
+@lru_cache(maxsize=4096)
+def _label_key(text: str) -> str:
+    _qualified_name(text)
+    prefix = text.rpartition("/")[0]
+    if re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix) and not _kubelet_may_set(text, prefix):
+        raise ValueError(f"{text!r} is reserved: kubelet refuses to start with it; take a prefix of your own")
+    return text
+
+
+def _kubelet_may_set(key: str, prefix: str) -> bool:
+    """What kubelet's --node-labels accepts of Kubernetes' own names (NodeRestriction admission)."""
+    own = ("kubelet.kubernetes.io", "node.kubernetes.io")
+    return key in KUBELET_MAY_SET or any(prefix == name or prefix.endswith(f".{name}") for name in own)
+
+
+@lru_cache(maxsize=65536)
+def _label_value(text: str) -> str:
+    if text == "" or KUBERNETES_NAME.fullmatch(text):
+        return text
+    if len(text) > 63:
+        raise ValueError(f"{text!r} has {len(text)} characters, a label value at most 63")
+    raise ValueError(f"{text!r} is not a label value: letters, digits, '-', '_', '.', first and last a letter or digit")
+
+
+@lru_cache(maxsize=4096)
+def _taint(text: str) -> str:
+    key_and_value, colon, effect = text.rpartition(":")
+    if not colon:
+        raise ValueError(f"{text!r} is not a taint like key=value:NoSchedule; the effect is missing")
+    if effect not in TAINT_EFFECTS:
+        meant = next((known for known in TAINT_EFFECTS if known.lower() == effect.lower()), "")
+        fix = f"; did you mean {meant}?" if meant else ""
+        raise ValueError(f"{text!r}: {effect!r} is none of {', '.join(TAINT_EFFECTS)}{fix}")
+    key, _, value = key_and_value.partition("=")
+    _qualified_name(key)
+    _label_value(value)
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _k0s_version(text: str) -> str:
+    if re.fullmatch(r"1\.[0-9]{1,3}\.[0-9]{1,3}\+k0s\.[0-9]{1,3}", text):
+        return text
+    close = re.fullmatch(r"v?(1\.[0-9]{1,3}\.[0-9]{1,3})(?:[+-]k0s\.?([0-9]{1,3}))?", text)
+    fix = f"; did you mean {close[1]}+k0s.{close[2] or 0}?" if close else ""
+    raise ValueError(f"{text!r} is not a k0s release like 1.36.3+k0s.2{fix}")
+
+
+@lru_cache(maxsize=64)
+def _nixos_release(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{2}\.(05|11)", text):
+        raise ValueError(f"{text!r} is not a NixOS release like 26.05 or 25.11")
+    return text
+
+
+def _auth_pass(text: str) -> str:
+    if not 1 <= len(text) <= 8:
+        raise ValueError(f"has {len(text)} characters; VRRP takes 1 to 8 and k0s refuses more")
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("has characters that keepalived does not take; use printable ASCII without blanks")
+    return text
+
+
+@lru_cache(maxsize=64)
+def _time_zone(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", text):
+        raise ValueError(f"{text!r} is not a time zone like Europe/Berlin or Etc/UTC")
+    return text
+
+
+@lru_cache(maxsize=256)
+def _calendar(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9*:,./~ +-]{1,80}", text):
+        raise ValueError(f"{text!r} is not a systemd calendar expression like weekly or 04:40")
+    return text
+
+
+@lru_cache(maxsize=256)
+def _git_branch(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", text) or ".." in text or text.endswith((".lock", "/")):
+        raise ValueError(f"{text!r} is not a Git branch")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _registry(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", text):
+        raise ValueError(f"{text!r} is not a registry like docker.io or registry.example.org:5000")
+    return text
+
+
+RESERVED_NAMES = ("controller", "worker", "single", "localhost")
+
+
+@lru_cache(maxsize=65536)
+def _host_name(text: str) -> str:
+    _dns_label(text)
+    if text in RESERVED_NAMES:
+        raise ValueError(f"{text!r} cannot name a host: it means a role, or this machine; did you mean {text}-1?")
+    return text
+
+
+def _text(text: str) -> str:
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
+        raise ValueError("has control characters")
+    return text
+
+
+Truth = Annotated[bool, BeforeValidator(_truth)]
+IpAddress = Annotated[str, AfterValidator(_canonical_address)]
+IpOrName = Annotated[str, AfterValidator(_address_or_name)]
+Cidr = Annotated[str, AfterValidator(_canonical_cidr)]
+InterfaceAddress = Annotated[str, AfterValidator(_canonical_interface_address)]
+DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+DnsName = Annotated[str, AfterValidator(_dns_name)]
+Mac = Annotated[str, AfterValidator(_mac)]
+LinkName = Annotated[str, AfterValidator(_link)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Bytes = Annotated[
+    int, BeforeValidator(_bytes), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(Mi|Gi|Ti)$"})
+]
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"})
+]
+Device = Annotated[str, AfterValidator(_device)]
+MountPoint = Annotated[str, AfterValidator(_mount_point)]
+UserName = Annotated[str, AfterValidator(_user_name)]
+Tag = Annotated[str, AfterValidator(_tag)]
+Url = Annotated[str, AfterValidator(_url)]
+CacheKey = Annotated[str, AfterValidator(_cache_key)]
+AgeRecipient = Annotated[str, AfterValidator(_age_recipient)]
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+LabelValue = Annotated[str, AfterValidator(_label_value)]
+Taint = Annotated[str, AfterValidator(_taint)]
+K0sVersion = Annotated[str, AfterValidator(_k0s_version)]
+NixosRelease = Annotated[str, AfterValidator(_nixos_release)]
+AuthPass = Annotated[str, AfterValidator(_auth_pass)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Calendar = Annotated[str, AfterValidator(_calendar)]
+GitBranch = Annotated[str, AfterValidator(_git_branch)]
+Registry = Annotated[str, AfterValidator(_registry)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+Mtu = Annotated[int, Field(ge=1280, le=9216)]
+NixHash = Annotated[str, AfterValidator(_nix_hash)]
+Text = Annotated[str, AfterValidator(_text)]
+FreeForm = dict[str, Any]
