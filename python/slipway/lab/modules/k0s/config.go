@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// clusterConfig is k0s.yaml as far as k0s 1.36 knows it (type v1beta1.ClusterConfig); unknown keys are refused as k0s
+// refuses them. Subtrees that the stand-in does not act upon are open maps.
+type clusterConfig struct {
+	APIVersion string         `yaml:"apiVersion"`
+	Kind       string         `yaml:"kind"`
+	Metadata   map[string]any `yaml:"metadata"`
+	Spec       clusterSpec    `yaml:"spec"`
+}
+
+type clusterSpec struct {
+	API               apiSpec          `yaml:"api"`
+	Storage           storageSpec      `yaml:"storage"`
+	Network           networkSpec      `yaml:"network"`
+	ControllerManager extraArgs        `yaml:"controllerManager"`
+	Scheduler         extraArgs        `yaml:"scheduler"`
+	WorkerProfiles    []workerProfile  `yaml:"workerProfiles"`
+	Telemetry         map[string]any   `yaml:"telemetry"`
+	InstallConfig     map[string]any   `yaml:"installConfig"`
+	Images            map[string]any   `yaml:"images"`
+	Extensions        map[string]any   `yaml:"extensions"`
+	Konnectivity      map[string]any   `yaml:"konnectivity"`
+	FeatureGates      []map[string]any `yaml:"featureGates"`
+}
+
+type extraArgs struct {
+	ExtraArgs map[string]string `yaml:"extraArgs"`
+	RawArgs   []string          `yaml:"rawArgs"`
+}
+
+type apiSpec struct {
+	Address           string         `yaml:"address"`
+	OnlyBindToAddress bool           `yaml:"onlyBindToAddress"`
+	ExternalAddress   string         `yaml:"externalAddress"`
+	Port              int            `yaml:"port"`
+	K0sAPIPort        int            `yaml:"k0sApiPort"`
+	SANs              []string       `yaml:"sans"`
+	CA                map[string]any `yaml:"ca"`
+	extraArgs         `yaml:",inline"`
+}
+
+type storageSpec struct {
+	Type string         `yaml:"type"`
+	Etcd etcdSpec       `yaml:"etcd"`
+	Kine map[string]any `yaml:"kine"`
+}
+
+type etcdSpec struct {
+	PeerAddress     string         `yaml:"peerAddress"`
+	ExternalCluster map[string]any `yaml:"externalCluster"`
+	CA              map[string]any `yaml:"ca"`
+	extraArgs       `yaml:",inline"`
+}
+
+type networkSpec struct {
+	Provider                  string         `yaml:"provider"`
+	PodCIDR                   string         `yaml:"podCIDR"`
+	ServiceCIDR               string         `yaml:"serviceCIDR"`
+	ClusterDomain             string         `yaml:"clusterDomain"`
+	PrimaryAddressFamily      string         `yaml:"primaryAddressFamily"`
+	KubeProxy                 kubeProxySpec  `yaml:"kubeProxy"`
+	DualStack                 map[string]any `yaml:"dualStack"`
+	NodeLocalLoadBalancing    map[string]any `yaml:"nodeLocalLoadBalancing"`
+	ControlPlaneLoadBalancing map[string]any `yaml:"controlPlaneLoadBalancing"`
+	Calico                    map[string]any `yaml:"calico"`
+	KubeRouter                map[string]any `yaml:"kuberouter"`
+}
+
+type kubeProxySpec struct {
+	Disabled bool           `yaml:"disabled"`
+	Rest     map[string]any `yaml:",inline"`
+}
+
+type workerProfile struct {
+	Name   string         `yaml:"name"`
+	Values map[string]any `yaml:"values"`
+}
+
+// defaultConfig holds k0s's own defaults for the values that the stand-in acts upon.
+func defaultConfig() clusterConfig {
+	var config clusterConfig
+	config.Spec.API.Port = 6443
+	config.Spec.API.K0sAPIPort = 9443
+	config.Spec.Storage.Type = "etcd"
+	config.Spec.Network.Provider = "kuberouter"
+	config.Spec.Network.PodCIDR = "10.244.0.0/16"
+	config.Spec.Network.ServiceCIDR = "10.96.0.0/12"
+	config.Spec.Network.ClusterDomain = "cluster.local"
+	return config
+}
+
+func loadConfig(path string) (clusterConfig, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return clusterConfig{}, err
+	}
+	config, err := parseConfig(content)
+	if err != nil {
+		return clusterConfig{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return config, nil
+}
+
+func parseConfig(content []byte) (clusterConfig, error) {
+	config := defaultConfig()
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&config); err != nil && !errors.Is(err, io.EOF) {
+		return clusterConfig{}, err
+	}
+	if config.Spec.API.Address == "" {
+		config.Spec.API.Address = firstAddress()
+	}
+	if config.Spec.Storage.Etcd.PeerAddress == "" {
+		config.Spec.Storage.Etcd.PeerAddress = config.Spec.API.Address
+	}
+	return config, config.validate()
+}
+
+// validate returns every mistake at once.
+func (config clusterConfig) validate() error {
+	spec := config.Spec
+	var found []error
+	for path, text := range map[string]string{
+		"spec.network.podCIDR":     spec.Network.PodCIDR,
+		"spec.network.serviceCIDR": spec.Network.ServiceCIDR,
+	} {
+		if _, err := netip.ParsePrefix(text); err != nil {
+			found = append(found, fmt.Errorf("%s: %w", path, err))
+		}
+	}
+	for path, text := range map[string]string{
+		"spec.api.address":              spec.API.Address,
+		"spec.storage.etcd.peerAddress": spec.Storage.Etcd.PeerAddress,
+	} {
+		if _, err := netip.ParseAddr(text); err != nil {
+			found = append(found, fmt.Errorf("%s: %w", path, err))
+		}
+	}
+	switch spec.Network.Provider {
+	case "kuberouter", "calico", "custom":
+	default:
+		found = append(found, fmt.Errorf("spec.network.provider: unsupported network provider: %s", spec.Network.Provider))
+	}
+	if spec.Storage.Type != "etcd" && spec.Storage.Type != "kine" {
+		found = append(found, fmt.Errorf("spec.storage.type: unsupported storage type: %s", spec.Storage.Type))
+	}
+	if enabled(spec.Network.NodeLocalLoadBalancing) && spec.API.ExternalAddress != "" {
+		found = append(found, errors.New("spec.network.nodeLocalLoadBalancing: cannot be used together with spec.api.externalAddress"))
+	}
+	return errors.Join(found...)
+}
+
+// leftOut names what this configuration asks of k0s and the stand-in does not do.
+func (config clusterConfig) leftOut() []string {
+	network := config.Spec.Network
+	wanted := map[string]bool{
+		"spec.network.provider " + network.Provider:     network.Provider != "custom",
+		"kube-proxy (bring your own)":                   !network.KubeProxy.Disabled,
+		"spec.network.nodeLocalLoadBalancing":           enabled(network.NodeLocalLoadBalancing),
+		"spec.network.controlPlaneLoadBalancing":        enabled(network.ControlPlaneLoadBalancing),
+		"spec.network.dualStack":                        enabled(network.DualStack),
+		"spec.storage.type " + config.Spec.Storage.Type: config.Spec.Storage.Type != "etcd",
+		"spec.extensions":                               len(config.Spec.Extensions) > 0,
+		"spec.featureGates":                             len(config.Spec.FeatureGates) > 0,
+	}
+	var found []string
+	for _, what := range sortedKeys(wanted) {
+		if wanted[what] {
+			found = append(found, what)
+		}
+	}
+	return found
+}
+
+func enabled(section map[string]any) bool {
+	on, _ := section["enabled"].(bool)
+	return on
+}
+
+// publicHost is the name or address by which other machines know the control plane.
+func (config clusterConfig) publicHost() string {
+	if config.Spec.API.ExternalAddress != "" {
+		return config.Spec.API.ExternalAddress
+	}
+	return config.Spec.API.Address
+}
+
+func (config clusterConfig) apiURL() string {
+	return "https://" + net.JoinHostPort(config.publicHost(), strconv.Itoa(config.Spec.API.Port))
+}
+
+// joinURL is where further controllers join.
+func (config clusterConfig) joinURL() string {
+	return "https://" + net.JoinHostPort(config.publicHost(), strconv.Itoa(config.Spec.API.K0sAPIPort))
+}
+
+// serviceAddress returns the n-th address of the service network: 1 is the API, 10 the DNS.
+func (config clusterConfig) serviceAddress(n int) string {
+	address := netip.MustParsePrefix(config.Spec.Network.ServiceCIDR).Masked().Addr()
+	for range n {
+		address = address.Next()
+	}
+	return address.String()
+}
+
+func validateConfig(arguments []string) error {
+	set := flag.NewFlagSet("k0s config validate", flag.ContinueOnError)
+	file := configFlag(set)
+	if err := set.Parse(arguments); err != nil {
+		return err
+	}
+	_, err := loadConfig(*file)
+	return err
+}
+
+func configFlag(set *flag.FlagSet) *string {
+	file := set.String("config", defaultConfigFile, "config file")
+	set.StringVar(file, "c", defaultConfigFile, "config file")
+	return file
+}

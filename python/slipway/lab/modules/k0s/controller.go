@@ -1,0 +1,358 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	startDeadline = 2 * time.Minute
+	adminGroup    = "system:masters"
+)
+
+// controller is one control plane at work.
+type controller struct {
+	data     dataDir
+	config   clusterConfig
+	hostname string
+	single   bool
+	running  components
+}
+
+func runController(arguments []string) error {
+	set := flag.NewFlagSet("k0s controller", flag.ContinueOnError)
+	configFile := configFlag(set)
+	data := set.String("data-dir", defaultDataDir, "data directory")
+	tokenFile := set.String("token-file", "", "file with the join token")
+	enableWorker := set.Bool("enable-worker", false, "run workloads here, too")
+	noTaints := set.Bool("no-taints", false, "without the taint of a controller that runs workloads")
+	single := set.Bool("single", false, "the whole cluster is this one node")
+	kubelet := kubeletFlags(set)
+	if err := set.Parse(arguments); err != nil {
+		return err
+	}
+	config, err := loadConfig(*configFile)
+	if err != nil {
+		return err
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	c := &controller{data: dataDir(*data), config: config, hostname: hostname, single: *single}
+	if err := c.mayStart(*tokenFile, flagGiven(set, "token-file")); err != nil {
+		return err
+	}
+	if *enableWorker || *single {
+		kubelet.forController(*noTaints || *single)
+		return c.run(kubelet)
+	}
+	return c.run(nil)
+}
+
+func flagGiven(set *flag.FlagSet, name string) (given bool) {
+	set.Visit(func(each *flag.Flag) { given = given || each.Name == name })
+	return given
+}
+
+// mayStart decides as k0s does. With data of an earlier run a controller goes on, whatever its token file holds. Without
+// data it joins if it is given a token file, and founds a new cluster if it is not. That is why slipway gives every
+// controller a token file: one that has lost its data then fails here, and never founds a second cluster.
+func (c *controller) mayStart(tokenFile string, given bool) error {
+	if c.data.founded() || !given {
+		return nil
+	}
+	if _, err := readToken(tokenFile, controllerTokenUser); err != nil {
+		return err
+	}
+	return errors.New("joining a second controller: the lab's stand-in cannot do that yet")
+}
+
+// run brings everything up, waits for the signal to end, and takes it down in the opposite order.
+func (c *controller) run(kubelet *kubeletOptions) error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	defer func() { c.running.stop() }()
+	if err := c.start(ctx, kubelet); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (c *controller) start(ctx context.Context, kubelet *kubeletOptions) error {
+	for _, what := range c.config.leftOut() {
+		say("left out by the %s: %s", standIn, what)
+	}
+	report := newStatus("controller", c.data)
+	report.ClusterConfig, report.SingleNode, report.Workloads = c.config, c.single, kubelet != nil
+	steps := []func() error{
+		c.makePKI,
+		func() error { return serveStatus(report) },
+		func() error { return c.startEtcd(ctx) },
+		func() error { return c.startAPIServer(ctx) },
+		c.startControllerManager,
+		c.startScheduler,
+		func() error { return c.applyStacks(ctx) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if kubelet == nil {
+		return nil
+	}
+	return c.startWorkloads(ctx, kubelet)
+}
+
+// startWorkloads joins this machine as a worker of its own cluster, with a token that lives for as long as that takes.
+func (c *controller) startWorkloads(ctx context.Context, kubelet *kubeletOptions) error {
+	w := &worker{data: c.data, hostname: c.hostname, kubelet: kubelet, running: &c.running}
+	if c.data.joined() {
+		return w.start(ctx, nil)
+	}
+	api, err := c.adminClient()
+	if err != nil {
+		return err
+	}
+	ca, err := os.ReadFile(c.data.pki("ca.crt"))
+	if err != nil {
+		return err
+	}
+	token, err := newToken(api, c.config, ca, "worker", 10*time.Minute)
+	if err != nil {
+		return err
+	}
+	return w.start(ctx, &token)
+}
+
+// makePKI writes k0s's files below pki/. The authorities and the service accounts' key stay; all else is made anew.
+func (c *controller) makePKI() error {
+	ca, err := loadAuthority(c.data.pki("ca"), "kubernetes-ca")
+	if err != nil {
+		return err
+	}
+	if err := ensureKeyPair(c.data.pki("sa")); err != nil {
+		return err
+	}
+	client, server := x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth
+	leaves := []struct {
+		name, commonName, organisation string
+		names                          []string
+		usage                          x509.ExtKeyUsage
+	}{
+		{"server", "kubernetes", "kubernetes", c.serverNames(), server},
+		{"admin", "kubernetes-admin", adminGroup, nil, client},
+		{"apiserver-kubelet-client", "apiserver-kubelet-client", adminGroup, nil, client},
+		{"ccm", "system:kube-controller-manager", "system:kube-controller-manager", nil, client},
+		{"scheduler", "system:kube-scheduler", "system:kube-scheduler", nil, client},
+	}
+	for _, leaf := range leaves {
+		subject := pkix.Name{CommonName: leaf.commonName, Organization: []string{leaf.organisation}}
+		if err := ca.issue(c.data.pki(leaf.name), subject, leaf.names, leaf.usage); err != nil {
+			return err
+		}
+	}
+	return errors.Join(c.makeFrontProxyPKI(), c.makeEtcdPKI(), c.writeKubeconfigs(ca.pem))
+}
+
+// serverNames are all the names and addresses by which clients call this API server.
+func (c *controller) serverNames() []string {
+	spec := c.config.Spec
+	names := []string{
+		"localhost", "127.0.0.1", c.hostname, spec.API.Address, c.config.serviceAddress(1),
+		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + spec.Network.ClusterDomain,
+	}
+	if spec.API.ExternalAddress != "" {
+		names = append(names, spec.API.ExternalAddress)
+	}
+	return append(append(names, spec.API.SANs...), localAddresses()...)
+}
+
+func (c *controller) makeFrontProxyPKI() error {
+	ca, err := loadAuthority(c.data.pki("front-proxy-ca"), "kubernetes-front-proxy-ca")
+	if err != nil {
+		return err
+	}
+	subject := pkix.Name{CommonName: "front-proxy-client"}
+	return ca.issue(c.data.pki("front-proxy-client"), subject, nil, x509.ExtKeyUsageClientAuth)
+}
+
+func (c *controller) writeKubeconfigs(ca []byte) error {
+	local := fmt.Sprintf("https://localhost:%d", c.config.Spec.API.Port)
+	for _, name := range []string{"admin", "ccm", "scheduler"} {
+		content, err := certificateKubeconfig(local, ca, "user", c.data.pki(name))
+		if err != nil {
+			return err
+		}
+		if err := writeFile(c.data.pki(name+".conf"), content.bytes(), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *controller) adminClient() (*client, error) {
+	admin, err := readKubeconfig(c.data.adminKubeconfig())
+	if err != nil {
+		return nil, err
+	}
+	return admin.client()
+}
+
+func (c *controller) startAPIServer(ctx context.Context) error {
+	pki, spec := c.data.pki, c.config.Spec
+	arguments := flags{
+		"advertise-address":           spec.API.Address,
+		"allow-privileged":            "true",
+		"anonymous-auth":              "false",
+		"api-audiences":               "https://kubernetes.default.svc",
+		"authorization-mode":          "Node,RBAC",
+		"client-ca-file":              pki("ca.crt"),
+		"enable-admission-plugins":    "NodeRestriction",
+		"enable-bootstrap-token-auth": "true",
+		"etcd-cafile":                 pki("etcd/ca.crt"),
+		"etcd-certfile":               pki("apiserver-etcd-client.crt"),
+		"etcd-keyfile":                pki("apiserver-etcd-client.key"),
+		"etcd-servers":                etcdClientURL,
+		"kubelet-client-certificate":  pki("apiserver-kubelet-client.crt"),
+		"kubelet-client-key":          pki("apiserver-kubelet-client.key"),
+		// Logs and exec would look the node's name up otherwise.
+		"kubelet-preferred-address-types":    "InternalIP,ExternalIP,Hostname",
+		"profiling":                          "false",
+		"proxy-client-cert-file":             pki("front-proxy-client.crt"),
+		"proxy-client-key-file":              pki("front-proxy-client.key"),
+		"requestheader-allowed-names":        "front-proxy-client",
+		"requestheader-client-ca-file":       pki("front-proxy-ca.crt"),
+		"requestheader-extra-headers-prefix": "X-Remote-Extra-",
+		"requestheader-group-headers":        "X-Remote-Group",
+		"requestheader-username-headers":     "X-Remote-User",
+		"secure-port":                        strconv.Itoa(spec.API.Port),
+		"service-account-issuer":             "https://kubernetes.default.svc",
+		"service-account-jwks-uri":           "https://kubernetes.default.svc/openid/v1/jwks",
+		"service-account-key-file":           pki("sa.pub"),
+		"service-account-signing-key-file":   pki("sa.key"),
+		"service-cluster-ip-range":           spec.Network.ServiceCIDR,
+		"tls-cert-file":                      pki("server.crt"),
+		"tls-private-key-file":               pki("server.key"),
+	}
+	if spec.API.OnlyBindToAddress {
+		arguments["bind-address"] = spec.API.Address
+	}
+	if err := c.startWith("kube-apiserver", arguments, spec.API.extraArgs); err != nil {
+		return err
+	}
+	api, err := c.adminClient()
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, startDeadline)
+	defer cancel()
+	return until(bounded, "kube-apiserver", 100*time.Millisecond, func() error {
+		_, err := api.get(bounded, "/readyz")
+		return err
+	})
+}
+
+func (c *controller) startControllerManager() error {
+	pki, spec := c.data.pki, c.config.Spec
+	return c.startWith("kube-controller-manager", flags{
+		"allocate-node-cidrs":              "true",
+		"authentication-kubeconfig":        pki("ccm.conf"),
+		"authorization-kubeconfig":         pki("ccm.conf"),
+		"bind-address":                     "127.0.0.1",
+		"client-ca-file":                   pki("ca.crt"),
+		"cluster-cidr":                     spec.Network.PodCIDR,
+		"cluster-name":                     "k0s",
+		"cluster-signing-cert-file":        pki("ca.crt"),
+		"cluster-signing-key-file":         pki("ca.key"),
+		"controllers":                      "*,bootstrapsigner,tokencleaner",
+		"kubeconfig":                       pki("ccm.conf"),
+		"leader-elect":                     strconv.FormatBool(!c.single),
+		"profiling":                        "false",
+		"requestheader-client-ca-file":     pki("front-proxy-ca.crt"),
+		"root-ca-file":                     pki("ca.crt"),
+		"service-account-private-key-file": pki("sa.key"),
+		"service-cluster-ip-range":         spec.Network.ServiceCIDR,
+		"use-service-account-credentials":  "true",
+	}, spec.ControllerManager)
+}
+
+func (c *controller) startScheduler() error {
+	pki := c.data.pki
+	return c.startWith("kube-scheduler", flags{
+		"authentication-kubeconfig": pki("scheduler.conf"),
+		"authorization-kubeconfig":  pki("scheduler.conf"),
+		"bind-address":              "127.0.0.1",
+		"kubeconfig":                pki("scheduler.conf"),
+		"leader-elect":              strconv.FormatBool(!c.single),
+		"profiling":                 "false",
+	}, c.config.Spec.Scheduler)
+}
+
+// startWith overlays k0s.yaml's extraArgs, and appends its rawArgs.
+func (c *controller) startWith(name string, own flags, extra extraArgs) error {
+	arguments := append(own.with(extra.ExtraArgs).arguments(), extra.RawArgs...)
+	return c.running.start(name, append([]string{name}, arguments...)...)
+}
+
+// lock keeps a second k0s from this machine for as long as the first one lives.
+func lock() (unlock func(), err error) {
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(runDir+"/k0s.yaml.lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: another k0s is running: %w", file.Name(), err)
+	}
+	return func() { file.Close() }, nil
+}
+
+func printAdminKubeconfig([]string) error {
+	status, err := runningController()
+	if err != nil {
+		return err
+	}
+	admin, err := readKubeconfig(status.data().adminKubeconfig())
+	if err != nil {
+		return err
+	}
+	admin.Clusters[0].Cluster.Server = status.ClusterConfig.apiURL()
+	_, err = os.Stdout.Write(admin.bytes())
+	return err
+}
+
+func runKubectl(arguments []string) error {
+	status, err := runningController()
+	if err != nil {
+		return err
+	}
+	path, err := program("kubectl")
+	if err != nil {
+		return err
+	}
+	environment := append(os.Environ(), "KUBECONFIG="+status.data().adminKubeconfig())
+	return syscall.Exec(path, append([]string{"kubectl"}, arguments...), environment)
+}

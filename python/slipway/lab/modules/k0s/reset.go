@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// reset ends the containers of this node and removes what k0s keeps on it. k0s must be stopped; what the network
+// provider has set up in the kernel stays until the next boot.
+func reset(arguments []string) error {
+	set := flag.NewFlagSet("k0s reset", flag.ContinueOnError)
+	data := set.String("data-dir", defaultDataDir, "data directory")
+	if err := set.Parse(arguments); err != nil {
+		return err
+	}
+	unlock, err := lock()
+	if err != nil {
+		return fmt.Errorf("k0s must be stopped before a reset: %w", err)
+	}
+	defer unlock()
+	w := &worker{data: dataDir(*data), running: &components{}}
+	if err := w.removeContainers(); err != nil {
+		return err
+	}
+	unmountBelow(*data, runDir, "/run")
+	return errors.Join(emptyFolder(*data), emptyFolder(cniConfigDir), removeRunFiles())
+}
+
+// removeContainers needs containerd once more, since only its shims know their containers.
+func (w *worker) removeContainers() error {
+	if !exists(w.data.path("containerd")) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startDeadline)
+	defer cancel()
+	defer func() { w.running.stop() }()
+	if err := w.startContainerd(ctx); err != nil {
+		return err
+	}
+	tasks, err := ctr(ctx, "tasks", "ls", "-q")
+	if err != nil {
+		return err
+	}
+	for _, task := range strings.Fields(tasks) {
+		if _, err := ctr(ctx, "tasks", "delete", "--force", task); err != nil {
+			say("%v", err)
+		}
+	}
+	return nil
+}
+
+// unmountBelow unmounts what pods have left below the folders, the deepest first. What is mounted directly in one of
+// them is the machine's own (the lab binds the image archives and containerd's store there) and stays.
+func unmountBelow(folders ...string) {
+	targets := mounted()
+	for _, target := range slices.Backward(targets) {
+		deeper := func(folder string) bool {
+			return strings.HasPrefix(target, folder+"/") && filepath.Dir(target) != folder
+		}
+		if !slices.ContainsFunc(folders, deeper) {
+			continue
+		}
+		if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {
+			say("unmount %s: %v", target, err)
+		}
+	}
+}
+
+// mounted lists all mount points in order, parents first.
+func mounted() []string {
+	content, _ := os.ReadFile("/proc/self/mounts")
+	var found []string
+	for line := range strings.Lines(string(content)) {
+		if fields := strings.Fields(line); len(fields) > 1 {
+			found = append(found, fields[1])
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// emptyFolder removes everything in a folder; of what is mounted there, the content where it may be written.
+func emptyFolder(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	targets := mounted()
+	failures := []error{err}
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		switch {
+		case !slices.Contains(targets, path):
+			failures = append(failures, os.RemoveAll(path))
+		case !readOnly(path):
+			failures = append(failures, emptyFolder(path))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func readOnly(path string) bool {
+	const readOnlyMount = 1 // ST_RDONLY
+	var about syscall.Statfs_t
+	return syscall.Statfs(path, &about) == nil && about.Flags&readOnlyMount != 0
+}
+
+func removeRunFiles() error {
+	entries, err := os.ReadDir(runDir)
+	failures := []error{err}
+	for _, entry := range entries {
+		if entry.Name() != "k0s.yaml.lock" {
+			failures = append(failures, os.RemoveAll(filepath.Join(runDir, entry.Name())))
+		}
+	}
+	return errors.Join(failures...)
+}

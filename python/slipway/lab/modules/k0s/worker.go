@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const bootstrapKubeconfig = runDir + "/kubelet-bootstrap.conf"
+
+// kubeletOptions are the flags that reach the kubelet of this node.
+type kubeletOptions struct {
+	labels  string
+	taints  string
+	profile string
+	extra   string
+}
+
+func kubeletFlags(set *flag.FlagSet) *kubeletOptions {
+	var options kubeletOptions
+	set.StringVar(&options.labels, "labels", "", "labels of the node at its registration, k=v,...")
+	set.StringVar(&options.taints, "taints", "", "taints of the node at its registration, k=v:effect,...")
+	set.StringVar(&options.profile, "profile", "default", "worker profile")
+	set.StringVar(&options.extra, "kubelet-extra-args", "", "further arguments of the kubelet")
+	return &options
+}
+
+// forController adds what k0s adds on a controller that runs workloads.
+func (o *kubeletOptions) forController(noTaints bool) {
+	o.labels = strings.Join(append(splitList(o.labels), "node.k0sproject.io/role=control-plane"), ",")
+	if !noTaints {
+		o.taints = strings.Join(append(splitList(o.taints), "node-role.kubernetes.io/control-plane:NoSchedule"), ",")
+	}
+}
+
+func workerConfigName(profile string) string {
+	minor := kubernetesVersion[:strings.LastIndex(kubernetesVersion, ".")]
+	return "worker-config-" + profile + "-" + minor
+}
+
+// worker is containerd and the kubelet of this machine.
+type worker struct {
+	data     dataDir
+	hostname string
+	kubelet  *kubeletOptions
+	running  *components
+}
+
+func runWorker(arguments []string) error {
+	set := flag.NewFlagSet("k0s worker", flag.ContinueOnError)
+	data := set.String("data-dir", defaultDataDir, "data directory")
+	tokenFile := set.String("token-file", "", "file with the join token")
+	kubelet := kubeletFlags(set)
+	if err := set.Parse(arguments); err != nil {
+		return err
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	w := &worker{data: dataDir(*data), hostname: hostname, kubelet: kubelet, running: &components{}}
+	token, err := w.joinToken(*tokenFile)
+	if err != nil {
+		return err
+	}
+	return w.run(token)
+}
+
+// joinToken reads the token of a node that has to join; one that has joined does not look at the file.
+func (w *worker) joinToken(file string) (*kubeconfig, error) {
+	if w.data.joined() {
+		return nil, nil
+	}
+	if file == "" {
+		return nil, errors.New("this node has not joined yet: --token-file is required")
+	}
+	token, err := readToken(file, workerTokenUser)
+	return &token, err
+}
+
+func (w *worker) run(token *kubeconfig) error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	defer func() { w.running.stop() }()
+	report := newStatus("worker", w.data)
+	report.Workloads = true
+	if err := serveStatus(report); err != nil {
+		return err
+	}
+	if err := w.start(ctx, token); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// start brings up containerd at once and the kubelet as soon as the API server has given it its configuration: a kubelet
+// that starts earlier backs off, up to half a minute between its tries.
+func (w *worker) start(ctx context.Context, token *kubeconfig) error {
+	if err := w.startContainerd(ctx); err != nil {
+		return err
+	}
+	go importImages(ctx, w.data)
+	credentials, err := w.credentials(token)
+	if err != nil {
+		return err
+	}
+	if err := w.configureKubelet(ctx, credentials); err != nil {
+		return err
+	}
+	return w.startKubelet()
+}
+
+// credentials returns the token on the way into the cluster, and the kubelet's own kubeconfig from then on.
+func (w *worker) credentials(token *kubeconfig) (kubeconfig, error) {
+	if token == nil {
+		return readKubeconfig(w.data.kubeletConfig())
+	}
+	return *token, writeFile(bootstrapKubeconfig, token.bytes(), 0o600)
+}
+
+func kubeletClient(data dataDir) (*client, error) {
+	own, err := readKubeconfig(data.kubeletConfig())
+	if err != nil {
+		return nil, err
+	}
+	return own.client()
+}
+
+// configureKubelet waits, for as long as it takes, until the API server has this worker's profile.
+func (w *worker) configureKubelet(ctx context.Context, as kubeconfig) error {
+	ca, err := as.ca()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(w.data.pki("ca.crt"), ca, 0o644); err != nil {
+		return err
+	}
+	api, err := as.client()
+	if err != nil {
+		return err
+	}
+	var shared string
+	path := "/api/v1/namespaces/kube-system/configmaps/" + workerConfigName(w.kubelet.profile)
+	err = until(ctx, "worker profile "+w.kubelet.profile, 250*time.Millisecond, func() error {
+		found, err := api.get(ctx, path)
+		if err != nil {
+			return err
+		}
+		data, _ := found["data"].(object)
+		shared, _ = data["kubeletConfiguration"].(string)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	content, err := w.kubeletConfiguration(shared)
+	if err != nil {
+		return err
+	}
+	return writeFile(w.kubeletConfigFile(), content, 0o644)
+}
+
+func (w *worker) kubeletConfigFile() string { return w.data.path("kubelet-config.yaml") }
+
+// kubeletConfiguration overlays what the cluster says by what only this machine knows, and by what a kubelet needs inside
+// a container on a machine with cgroup v1.
+func (w *worker) kubeletConfiguration(shared string) ([]byte, error) {
+	settings := map[string]any{}
+	if err := yaml.Unmarshal([]byte(shared), &settings); err != nil {
+		return nil, fmt.Errorf("worker profile %s: %w", w.kubelet.profile, err)
+	}
+	own := map[string]any{
+		"authentication": map[string]any{
+			"anonymous": map[string]any{"enabled": false},
+			"webhook":   map[string]any{"enabled": true},
+			"x509":      map[string]any{"clientCAFile": w.data.pki("ca.crt")},
+		},
+		"authorization":            map[string]any{"mode": "Webhook"},
+		"cgroupDriver":             "cgroupfs",
+		"containerRuntimeEndpoint": "unix://" + containerdSocket,
+		"enforceNodeAllocatable":   []string{},
+		"evictionHard":             map[string]string{"memory.available": "50Mi", "nodefs.available": "1%"},
+		"failCgroupV1":             false,
+		"featureGates":             map[string]bool{"KubeletInUserNamespace": true},
+		// An image that the lab made cannot be pulled again: never collect it.
+		"imageGCHighThresholdPercent": 100,
+		"volumePluginDir":             w.data.path("kubelet-plugins", "volume"),
+	}
+	if root := cgroupRoot(w.hostname); root != "" {
+		own["cgroupRoot"] = root
+	}
+	for key, value := range own {
+		settings[key] = value
+	}
+	return yaml.Marshal(settings)
+}
+
+// cgroupRoot is the node's own cgroup, where the machine has made one for it; the nodes of a lab share the kernel.
+func cgroupRoot(hostname string) string {
+	if exists(filepath.Join("/sys/fs/cgroup/memory", hostname)) {
+		return "/" + hostname
+	}
+	return ""
+}
+
+func (w *worker) startKubelet() error {
+	arguments := flags{
+		"bootstrap-kubeconfig": bootstrapKubeconfig,
+		"cert-dir":             w.data.path("kubelet", "pki"),
+		"config":               w.kubeletConfigFile(),
+		"hostname-override":    w.hostname,
+		"kubeconfig":           w.data.kubeletConfig(),
+		"root-dir":             w.data.path("kubelet"),
+	}
+	if w.kubelet.labels != "" {
+		arguments["node-labels"] = w.kubelet.labels
+	}
+	if w.kubelet.taints != "" {
+		arguments["register-with-taints"] = w.kubelet.taints
+	}
+	command := append([]string{"kubelet"}, arguments.arguments()...)
+	return w.running.start("kubelet", append(command, strings.Fields(w.kubelet.extra)...)...)
+}
