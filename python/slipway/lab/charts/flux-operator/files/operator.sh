@@ -1,0 +1,99 @@
+# The stand-in for flux-operator: makes Flux what the FluxInstance `flux` of this namespace says, and reports on it.
+# /flux holds the CRDs (crds-*.yaml) and our manifests of the controllers; /operator/versions what they are.
+set -u
+. /operator/versions
+work=/tmp/flux
+
+k() { kubectl --namespace "$RUNTIME_NAMESPACE" --request-timeout=60s "$@"; }
+field() { k get fluxinstance flux --ignore-not-found --output "jsonpath=$1"; }
+
+# report STATUS REASON MESSAGE: the condition Ready, as upstream writes it
+report() {
+  message=$(printf '%s' "$3" | tail -n 3 | tr '\n"\\' "  '" | cut -c 1-500)
+  printf '{"status":{"lastAppliedRevision":"%s","conditions":[{"type":"Ready","status":"%s","reason":"%s","message":"%s",' \
+    "v$FLUX_VERSION" "$1" "$2" "$message" > /tmp/status
+  printf '"lastTransitionTime":"%s","observedGeneration":%s}]}}' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$generation" >> /tmp/status
+  k patch fluxinstance flux --subresource=status --type=merge --patch-file=/tmp/status > /dev/null
+  echo "$1 $2: $message"
+}
+
+# The wanted release may be a range of the one that is here.
+carried() {
+  case "$1" in
+    2.x | "${FLUX_VERSION%.*}.x" | "$FLUX_VERSION" | "v$FLUX_VERSION") return 0 ;;
+  esac
+  return 1
+}
+
+# One kustomization out of the manifests of the wanted components, with registry, domain and patches of the instance.
+build() {
+  components=$(field '{.spec.components[*]}') || return 1
+  registry=$(field '{.spec.distribution.registry}')
+  domain=$(field '{.spec.cluster.domain}')
+  rm -rf "$work" && mkdir -p "$work" || return 1
+  {
+    echo 'apiVersion: kustomize.config.k8s.io/v1beta1'
+    echo 'kind: Kustomization'
+    echo "namespace: $RUNTIME_NAMESPACE"
+    echo 'resources:'
+    for name in common $components; do echo "  - $name.yaml"; done
+    echo 'images:'
+    for name in $components; do
+      echo "  - {name: $name, newName: $registry/$name, newTag: $(eval "echo \$$(echo "$name" | tr - _)")}"
+    done
+    echo "patches: $(field '{.spec.kustomize.patches}' | grep . || echo '[]')"
+  } > "$work/kustomization.yaml"
+  for name in common $components; do
+    sed "s/\.cluster\.local/.$domain/g" "/flux/$name.yaml" > "$work/$name.yaml" || return 1
+  done
+  kubectl kustomize "$work" > /tmp/flux.yaml
+}
+
+apply() {
+  k apply --server-side --force-conflicts --field-manager=flux-operator "$@" > /dev/null
+}
+
+crds() {
+  set -- /flux/crds-*.yaml
+  for file in "$@"; do apply --filename "$file" || return 1; done
+  for file in "$@"; do k wait --for=condition=Established --timeout=60s --filename "$file" > /dev/null || return 1; done
+}
+
+rollout() {
+  for name in $components; do k rollout status "deployment/$name" --timeout=300s > /dev/null || return 1; done
+}
+
+reconcile() {
+  generation=$(field '{.metadata.generation}')
+  [ -n "$generation" ] || return 0
+  [ "$generation" != "$(field '{.status.conditions[?(@.status=="True")].observedGeneration}')" ] || return 0
+  version=$(field '{.spec.distribution.version}')
+  echo 15 > /tmp/pause
+  if ! carried "$version"; then
+    report False BuildFailed "no Flux $version here: this stand-in carries $FLUX_VERSION"
+    return 0
+  fi
+  report Unknown Progressing "reconciliation in progress"
+  if error=$({ crds && build && apply --filename /tmp/flux.yaml && rollout; } 2>&1); then
+    echo 300 > /tmp/pause
+    report True ReconciliationSucceeded "Reconciliation finished, Flux $FLUX_VERSION (stand-in of flux-operator)"
+  else
+    report False ReconciliationFailed "$error"
+  fi
+}
+
+# A new generation of the instance wakes the loop, which sleeps in the watch otherwise; a failure is tried again soon.
+trap 'exit 0' TERM
+until k get fluxinstances > /dev/null; do sleep 1; done
+touch /tmp/ready
+while :; do
+  reconcile
+  sleep 1
+  pause=$(cat /tmp/pause 2> /dev/null || echo 300)
+  timeout "$pause" kubectl --namespace "$RUNTIME_NAMESPACE" get fluxinstances --watch \
+    --output 'jsonpath={.metadata.generation}{"\n"}' 2> /dev/null |
+    while read -r seen; do
+      [ "$seen" = "${last:-}" ] || reconcile
+      last=$seen
+    done
+done

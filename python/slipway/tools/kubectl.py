@@ -1,0 +1,73 @@
+"""The program kubectl. Every call takes the kubeconfig as a Secret; manifests go in by standard input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from slipway.result import CommandFailed, CommandResult
+from slipway.secret import Secret
+from slipway.tools.run import run
+
+FIELD_MANAGER = "slipway"
+REQUEST_TIMEOUT = 30.0
+"""Seconds for one request to the API server."""
+
+_GRACE = 15.0
+"""Seconds on top, for starting the program and looking up the kinds of the API."""
+
+# Kind, namespace, name and resource version of one object, or of every object of a list.
+_OBJECT = '{{.kind}} {{with .metadata}}{{or .namespace "-"}} {{.name}} {{.resourceVersion}}{{end}}{{"\\n"}}'
+_OBJECTS = (
+    f"{{{{if .items}}}}{{{{range .items}}}}{_OBJECT}{{{{end}}}}{{{{else if .metadata.name}}}}{_OBJECT}{{{{end}}}}"
+)
+
+
+def kubectl(
+    kubeconfig: Secret,
+    *words: str,
+    input: bytes | Secret | None = None,
+    timeout: float = REQUEST_TIMEOUT,
+    check: bool = True,
+) -> CommandResult:
+    """Run `kubectl WORDS`; `timeout` in seconds bounds each request, and with some grace the whole call."""
+    with kubeconfig.as_file() as path:
+        argv = ["kubectl", "--kubeconfig", path, f"--request-timeout={timeout:g}s", *words]
+        return run(argv, input=input, timeout=timeout + _GRACE, check=check)
+
+
+def get(kubeconfig: Secret, kind: str, name: str = "", *, namespace: str = "", selector: str = "") -> dict[str, Any]:
+    """The object `name`, or a list of objects; {} where the object, or its kind, does not exist."""
+    words = ["get", kind, *([name] if name else []), "--ignore-not-found", "--output=json"]
+    words += [f"--namespace={namespace}"] if namespace else []
+    words += [f"--selector={selector}"] if selector else []
+    try:
+        text = kubectl(kubeconfig, *words).stdout
+    except CommandFailed as failed:
+        if "the server doesn't have a resource type" in failed.result.stderr:
+            return {}
+        raise
+    found: dict[str, Any] = json.loads(text) if text.strip() else {}
+    return found
+
+
+def apply(kubeconfig: Secret, manifests: bytes | Secret, *, timeout: float = REQUEST_TIMEOUT) -> Sequence[str]:
+    """Apply server-side; return `KIND NAMESPACE NAME VERSION` of each object, whose version stays if nothing changed."""
+    words = ["apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-"]
+    return _objects(kubectl(kubeconfig, *words, f"--output=go-template={_OBJECTS}", input=manifests, timeout=timeout))
+
+
+def versions(kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[str]:
+    """The objects of these manifests that exist, as `apply` tells them; [] while a kind of them does not."""
+    words = ["get", "--ignore-not-found", "--filename=-", f"--output=go-template={_OBJECTS}"]
+    result = kubectl(kubeconfig, *words, input=manifests, check=False)
+    if result.ok:
+        return _objects(result)
+    if "no matches for kind" in result.stderr:
+        return []
+    raise CommandFailed(result)
+
+
+def _objects(result: CommandResult) -> Sequence[str]:
+    return [line for line in result.stdout.splitlines() if line.strip()]
