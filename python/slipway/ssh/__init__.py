@@ -1,0 +1,1 @@
+"""Speaking SSH: hosts, their pinned keys, and many of them at once. No other room does."""

@@ -1,0 +1,238 @@
+"""A machine that takes commands: over SSH (Remote) or this one (Local).
+
+Three things can go wrong and are three classes: it cannot be spoken to (Unreachable), the command did not end in time
+(CommandTimedOut), the command ended with a code that nobody expected (CommandFailed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import paramiko
+
+from slipway.errors import PrerequisiteMissing, Unreachable
+from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut
+from slipway.secret import Secret
+from slipway.ssh.channel import Answer, OutOfTime, SessionLost, Shell, login_command
+from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, connect
+from slipway.ssh.keys import KnownHosts
+from slipway.tools import run as local
+
+DEFAULT_TIMEOUT = 60.0
+SHELL_TIMEOUT = 30.0
+"""Seconds for the login shell to start: on a loaded machine that takes some."""
+KILL_TIMEOUT = 10.0
+
+PUT = """umask 077
+temporary=$1.slipway-$$
+trap 'rm -f "$temporary"' EXIT
+cat >"$temporary" && chmod "$2" "$temporary" && mv -f "$temporary" "$1"
+"""
+KILL = """kill -s TERM -- "-$1" 2>/dev/null
+for tenth in 1 2 3 4 5 6 7 8 9 10; do kill -s 0 -- "-$1" 2>/dev/null || exit 0; sleep 0.1; done
+kill -s KILL -- "-$1" 2>/dev/null
+exit 0
+"""
+
+
+class Host(Protocol):
+    """What slipway can do on a machine, wherever it is. Safe to use from several threads; commands take turns."""
+
+    name: str
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | Secret | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        check: bool = True,
+        expect: Sequence[int] = (0,),
+    ) -> CommandResult:
+        """Run one program to its end, as root. `input` is its standard input, which else is empty."""
+        ...
+
+    def put(self, path: str, content: bytes | Secret, *, mode: int = 0o600) -> None:
+        """Write a file as a whole: under a temporary name beside it, then renamed."""
+        ...
+
+    def fresh(self) -> AbstractContextManager[Host]:
+        """The same machine over a new connection of its own: what it answers proves that it can be reached now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; the next command opens it again."""
+        ...
+
+
+class Remote:
+    """A machine over SSH. Connects with the first command; after a loss, again with the next one.
+
+    A command is never sent twice: where the connection is lost while it runs, Unreachable says so and what the command
+    did is unknown.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, known_hosts: KnownHosts, *, connect_timeout: float = CONNECT_TIMEOUT
+    ) -> None:
+        self.name = endpoint.name
+        self.endpoint = endpoint
+        self._known_hosts = known_hosts
+        self._connect_timeout = connect_timeout
+        self._lock = threading.RLock()
+        self._transport: paramiko.Transport | None = None
+        self._shell: Shell | None = None
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | Secret | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        check: bool = True,
+        expect: Sequence[int] = (0,),
+    ) -> CommandResult:
+        payload = input.reveal() if isinstance(input, Secret) else input
+        with self._lock:
+            shell = self._open_shell()
+            started = time.monotonic()
+            answer = self._exchange(shell, argv, payload, timeout)
+        result = CommandResult(
+            argv=tuple(argv),
+            host=self.name,
+            exit_code=answer.exit_code,
+            stdout=answer.stdout.decode(errors="replace"),
+            stderr=answer.stderr.decode(errors="replace"),
+            duration=time.monotonic() - started,
+        )
+        if check and result.exit_code not in expect:
+            raise CommandFailed(result)
+        return result
+
+    def put(self, path: str, content: bytes | Secret, *, mode: int = 0o600) -> None:
+        self.run(["sh", "-c", PUT, "put", path, f"{mode:04o}"], input=content)
+
+    @contextmanager
+    def fresh(self) -> Iterator[Host]:
+        other = Remote(self.endpoint, self._known_hosts, connect_timeout=self._connect_timeout)
+        try:
+            yield other
+        finally:
+            other.close()
+
+    def close(self) -> None:
+        """Also ends what another thread has under way here: that thread gets Unreachable."""
+        transport, self._transport, self._shell = self._transport, None, None
+        if transport is not None:
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                transport.close()
+
+    def _exchange(self, shell: Shell, argv: Sequence[str], payload: bytes | None, timeout: float) -> Answer:
+        try:
+            return shell.run(argv, payload, timeout)
+        except OutOfTime:
+            self._kill(shell)
+            raise CommandTimedOut(argv, self.name, timeout) from None
+        except SessionLost as loss:
+            self._lost(f"while it ran {shlex.join(argv)}", loss)
+        except BaseException:
+            self._kill(shell)
+            raise
+
+    def _open_shell(self) -> Shell:
+        if self._shell is not None and self._transport is not None and self._transport.is_active():
+            return self._shell
+        self.close()
+        self._transport = connect(self.endpoint, self._known_hosts, self._connect_timeout)
+        self._shell = self._start_shell(self._transport)
+        return self._shell
+
+    def _start_shell(self, transport: paramiko.Transport) -> Shell:
+        try:
+            return self._new_shell(transport)
+        except SessionLost as loss:
+            if self._sudo and transport.is_active():
+                self.close()
+                raise self._no_root(str(loss)) from None
+            self._lost("while its shell started", loss)
+        except (OutOfTime, OSError, EOFError, paramiko.SSHException) as error:
+            self._lost("while its shell started", error)
+
+    def _new_shell(self, transport: paramiko.Transport) -> Shell:
+        ready = secrets.token_hex(16)
+        channel = transport.open_session(timeout=SHELL_TIMEOUT)
+        channel.exec_command(login_command(ready, sudo=self._sudo))
+        return Shell(channel, ready, SHELL_TIMEOUT)
+
+    @property
+    def _sudo(self) -> bool:
+        return self.endpoint.user != "root"
+
+    def _no_root(self, said: str) -> PrerequisiteMissing:
+        return PrerequisiteMissing(
+            f"{self.endpoint.place}: cannot become root: {said}",
+            hint=f"allow {self.endpoint.user} `sudo` without a password, or set `ssh.user: root`",
+        )
+
+    def _kill(self, shell: Shell) -> None:
+        """End the shell and all that it started, from a shell beside it, which takes its place."""
+        transport, self._shell = self._transport, None
+        if transport is None:
+            return
+        try:
+            self._shell = self._new_shell(transport)
+            self._shell.run(["sh", "-c", KILL, "kill", str(shell.group)], None, KILL_TIMEOUT)
+        except (SessionLost, OutOfTime, OSError, EOFError, paramiko.SSHException):
+            self.close()
+        shell.close()
+
+    def _lost(self, when: str, cause: Exception) -> NoReturn:
+        self.close()
+        raise Unreachable(
+            f"{self.endpoint.place}: connection lost {when}" + (f": {cause}" if str(cause) else ""),
+            hint="the same command again, when the machine answers",
+        ) from None
+
+
+class Local:
+    """This machine, as the user who runs slipway."""
+
+    name = LOCAL
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | Secret | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        check: bool = True,
+        expect: Sequence[int] = (0,),
+    ) -> CommandResult:
+        return local.run(argv, input=input, timeout=timeout, check=check, expect=expect)
+
+    def put(self, path: str, content: bytes | Secret, *, mode: int = 0o600) -> None:
+        temporary = Path(f"{path}.slipway-{os.getpid()}-{threading.get_ident()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content.reveal() if isinstance(content, Secret) else content)
+            temporary.chmod(mode)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def fresh(self) -> Iterator[Host]:
+        yield self
+
+    def close(self) -> None:
+        """There is nothing to let go of."""

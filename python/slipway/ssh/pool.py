@@ -1,0 +1,109 @@
+"""The machines of an inventory, each with one connection that is opened on first use and kept; work on many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from slipway.errors import SlipwayError
+from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint
+from slipway.ssh.host import Host, Remote
+from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
+
+if TYPE_CHECKING:
+    from slipway.inventory import Inventory
+    from slipway.inventory.model import Host as InventoryHost
+
+Result = TypeVar("Result")
+
+LIMIT = 50
+"""Machines worked on at a time where the caller names no limit: connecting costs us some 20 ms of processor each."""
+
+
+class Pool:
+    """Connections by node name. A context manager: leaving it closes them all."""
+
+    def __init__(
+        self, endpoints: Iterable[Endpoint], known_hosts: KnownHosts, *, connect_timeout: float = CONNECT_TIMEOUT
+    ) -> None:
+        self.known_hosts = known_hosts
+        self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._hosts = {
+            name: Remote(endpoint, known_hosts, connect_timeout=connect_timeout)
+            for name, endpoint in self.endpoints.items()
+        }
+
+    @classmethod
+    def of(cls, inventory: Inventory) -> Self:
+        """All machines of an inventory, with the keys that its repository pins."""
+        endpoints = [endpoint_of(host, inventory.root) for host in inventory.hosts]
+        known_hosts = KnownHosts.load(inventory.root / KNOWN_HOSTS)
+        return cls(endpoints, known_hosts, connect_timeout=inventory.deploy.timeouts.connect)
+
+    def host(self, name: str) -> Host:
+        """The machine `name`, a key of the inventory."""
+        return self._hosts[name]
+
+    def map(
+        self, function: Callable[[Host], Result], names: Iterable[str] | None = None, *, limit: int = LIMIT
+    ) -> dict[str, Result | SlipwayError]:
+        """Call `function` on each machine (all of them if `names` is left out), at most `limit` at a time.
+
+        Returns what it returned or the error it raised, by name, in the order of `names`. Any other exception is a
+        mistake of ours and passes through, as does an interruption: what has not begun by then does not begin.
+        """
+        chosen = list(self._hosts if names is None else names)
+        return for_each(lambda name: function(self.host(name)), chosen, limit=limit)
+
+    def close(self) -> None:
+        for host in self._hosts.values():
+            host.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def endpoint_of(host: InventoryHost, root: Path) -> Endpoint:
+    """Where to log in for a host of the inventory at `root`."""
+    identity = host.ssh.identity
+    return Endpoint(
+        name=host.name,
+        address=host.address,
+        port=host.ssh.port,
+        user=host.ssh.user,
+        identity=None if identity is None else root / identity.expanduser(),
+    )
+
+
+def for_each(
+    function: Callable[[str], Result], names: Iterable[str], *, limit: int = LIMIT
+) -> dict[str, Result | SlipwayError]:
+    """`function` of each name, at most `limit` at a time; results and SlipwayErrors by name."""
+    chosen = list(names)
+    if not chosen:
+        return {}
+    executor = ThreadPoolExecutor(max_workers=min(limit, len(chosen)), thread_name_prefix="slipway")
+    try:
+        futures = {name: executor.submit(function, name) for name in chosen}
+        outcomes: dict[str, Result | SlipwayError] = {}
+        for name, future in futures.items():
+            outcome = _outcome(future)
+            outcomes[name] = outcome
+        return outcomes
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(future: Future[Result]) -> Result | SlipwayError:
+    try:
+        return future.result()
+    except SlipwayError as error:
+        return error

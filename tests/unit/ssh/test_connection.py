@@ -1,0 +1,147 @@
+"""Who may answer, who may log in, and what a person reads when it does not work."""
+
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import Unreachable
+from slipway.ssh.connection import Endpoint, connect, shown_key
+from slipway.ssh.keys import HostKeyRefused, KnownHosts
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_a_pinned_machine_is_let_in(sshd):
+    transport = connect(sshd.endpoint, sshd.known_hosts)
+    try:
+        assert transport.is_authenticated()
+    finally:
+        transport.close()
+
+
+def test_an_unknown_machine_is_refused_with_its_fingerprint(sshd, tmp_path):
+    nobody = KnownHosts.load(tmp_path / "known_hosts")
+    with pytest.raises(HostKeyRefused, match="no host key is pinned") as caught:
+        connect(sshd.endpoint, nobody)
+    assert fingerprint(sshd.folder / "host_ed25519.pub") in str(caught.value)
+    assert caught.value.hint == "slipway trust node"
+    assert caught.value.exit_code == 5
+
+
+def test_a_changed_machine_is_refused_with_both_fingerprints(sshd, tmp_path):
+    other = (sshd.folder / "client.pub").read_text().split()
+    path = tmp_path / "known_hosts"
+    path.write_text(f"# ours\n[127.0.0.1]:{sshd.port} {other[0]} {other[1]}\n")
+    with pytest.raises(HostKeyRefused, match="another host key") as caught:
+        connect(sshd.endpoint, KnownHosts.load(path))
+    assert fingerprint(sshd.folder / "host_ed25519.pub") in str(caught.value)
+    assert fingerprint(sshd.folder / "client.pub") in str(caught.value)
+    assert "line 2" in str(caught.value)
+
+
+def test_the_pinned_type_of_key_is_asked_for(sshd, tmp_path):
+    """The server prefers ed25519; only its RSA key is pinned."""
+    key = (sshd.folder / "host_rsa.pub").read_text().split()
+    path = tmp_path / "known_hosts"
+    path.write_text(f"[127.0.0.1]:{sshd.port} {key[0]} {key[1]}\n")
+    connect(sshd.endpoint, KnownHosts.load(path)).close()
+
+
+def test_the_shown_key_is_the_machine_s_own(sshd):
+    assert shown_key(sshd.endpoint).fingerprint == fingerprint(sshd.folder / "host_ed25519.pub")
+
+
+def test_nobody_listens(sshd):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(Unreachable, match="connection refused") as caught:
+        connect(Endpoint("cp1", "127.0.0.1", port), sshd.known_hosts)
+    assert f"cp1 (root@[127.0.0.1]:{port})" in str(caught.value)
+
+
+def test_something_that_says_nothing_listens(listener, sshd):
+    endpoint = Endpoint("cp1", "127.0.0.1", listener.getsockname()[1])
+    with pytest.raises(Unreachable, match=r"no SSH handshake within 0\.5 s"):
+        connect(endpoint, sshd.known_hosts, timeout=0.5)
+
+
+def test_something_else_than_ssh_listens(listener, sshd):
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    endpoint = Endpoint("cp1", "127.0.0.1", listener.getsockname()[1])
+    with pytest.raises(Unreachable, match="no SSH handshake"):
+        connect(endpoint, sshd.known_hosts, timeout=2)
+    thread.join()
+
+
+def test_a_name_that_does_not_resolve(sshd):
+    with pytest.raises(Unreachable, match="cp1"):
+        connect(Endpoint("cp1", "no-such-host.invalid"), sshd.known_hosts, timeout=2)
+
+
+def test_a_key_that_is_not_accepted(sshd, tmp_path):
+    identity = new_key(tmp_path / "other")
+    with pytest.raises(Unreachable, match="login refused") as caught:
+        sshd.remote(identity=identity).run(["true"])
+    assert f"{identity}: not accepted" in str(caught.value)
+
+
+def test_a_key_with_a_passphrase_is_not_asked_for(sshd, tmp_path, monkeypatch):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    identity = new_key(tmp_path / "locked", passphrase="secret")
+    with pytest.raises(Unreachable, match="has a passphrase, so it must be in the agent"):
+        sshd.remote(identity=identity).run(["true"])
+
+
+def test_an_identity_that_is_not_there(sshd, tmp_path, monkeypatch):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with pytest.raises(Unreachable, match="not there"):
+        sshd.remote(identity=tmp_path / "none").run(["true"])
+
+
+def test_the_agent_s_keys_are_offered(sshd, tmp_path, monkeypatch):
+    started = subprocess.run(
+        ["ssh-agent", "-s", "-a", str(tmp_path / "agent")], capture_output=True, text=True, check=True
+    )
+    variables = dict(part.split("=", 1) for part in started.stdout.replace("\n", "").split(";") if "=" in part)
+    monkeypatch.setenv("SSH_AUTH_SOCK", variables["SSH_AUTH_SOCK"])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    try:
+        subprocess.run(["ssh-add", "-q", str(sshd.folder / "client")], check=True)
+        host = sshd.remote(identity=None)
+        assert host.run(["echo", "in"]).stdout == "in\n"
+        host.close()
+    finally:
+        subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
+
+
+def test_the_default_keys_are_offered(sshd, tmp_path, monkeypatch):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519").write_bytes((sshd.folder / "client").read_bytes())
+    host = sshd.remote(identity=None)
+    assert host.run(["echo", "in"]).stdout == "in\n"
+    host.close()
+
+
+def new_key(path: Path, passphrase: str = "") -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)], check=True)
+    return path
+
+
+def fingerprint(path: Path) -> str:
+    said = subprocess.run(["ssh-keygen", "-lf", str(path)], capture_output=True, text=True, check=True)
+    return said.stdout.split()[1]

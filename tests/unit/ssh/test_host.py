@@ -1,0 +1,241 @@
+"""Commands over a real sshd: quoting, streams, input, time limits, lost connections."""
+
+import hashlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import Unreachable
+from slipway.result import CommandFailed, CommandTimedOut
+from slipway.secret import Secret
+from slipway.ssh.host import Host, Local
+
+HOSTILE = [
+    "plain",
+    "",
+    "two words",
+    "it's",
+    "'",
+    "'; exit 3; '",
+    '"$HOME"',
+    "$(id)",
+    "`id`",
+    "a\nb\n\n",
+    "\n",
+    "\\",
+    "a\\nb",
+    "tab\there",
+    "*",
+    "~",
+    "#x",
+    "-n",
+    "!!",
+    "%s%d",
+    "ünï—🚀",
+    "{a,b}",
+    "a;b&c|d>e<f",
+    "$N",
+    "\x01\x7f",
+]
+
+
+@pytest.fixture(params=["remote", "local"])
+def host(request):
+    return request.getfixturevalue("remote") if request.param == "remote" else Local()
+
+
+@pytest.mark.parametrize("word", HOSTILE, ids=repr)
+def test_a_word_arrives_as_it_was_sent(host, word):
+    assert host.run(["printf", "%s|", word, word]).stdout == f"{word}|{word}|"
+
+
+def test_bytes_that_are_no_text_arrive_too(host):
+    name = os.fsdecode(b"\xff\xfe")
+    assert host.run(["sh", "-c", 'printf %s "$1" | od -An -tx1', "sh", name]).stdout.split() == ["ff", "fe"]
+
+
+def test_the_two_streams_and_the_exit_code_are_apart(host):
+    result = host.run(["sh", "-c", "echo out; echo err >&2; exit 3"], check=False)
+    assert (result.stdout, result.stderr, result.exit_code) == ("out\n", "err\n", 3)
+
+
+def test_output_without_a_newline_stays_without(host):
+    result = host.run(["sh", "-c", "printf a; printf b >&2"])
+    assert (result.stdout, result.stderr) == ("a", "b")
+
+
+def test_an_unexpected_exit_code_is_an_error_that_tells(host):
+    with pytest.raises(CommandFailed) as caught:
+        host.run(["sh", "-c", "echo no such thing >&2; exit 9"])
+    assert caught.value.result.exit_code == 9
+    assert "exit code 9" in str(caught.value)
+    assert "no such thing" in str(caught.value)
+
+
+def test_an_expected_exit_code_is_none(host):
+    assert host.run(["sh", "-c", "exit 4"], expect=(0, 4)).exit_code == 4
+
+
+@pytest.mark.parametrize("words", [["exit", "3"], ["cd", "/"], ["exec", "true"], ["return"]], ids=" ".join)
+def test_a_word_of_the_shell_does_not_reach_our_shell(remote, words):
+    remote.run(words, check=False)
+    assert remote.run(["echo", "still here"]).stdout == "still here\n"
+
+
+def test_a_program_that_is_not_there_says_so(remote):
+    result = remote.run(["no-such-program"], check=False)
+    assert result.exit_code == 127
+    assert "no-such-program" in result.stderr
+
+
+def test_a_command_without_input_reads_end_of_file(host):
+    assert host.run(["cat"]).stdout == ""
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 300_000, 5_000_000])
+def test_input_arrives_to_the_byte(host, size):
+    content = os.urandom(size)
+    assert host.run(["sh", "-c", "cat | wc -c"], input=content).stdout.strip() == str(size)
+    digest = host.run(["sha256sum"], input=content).stdout.split()[0]
+    assert digest == hashlib.sha256(content).hexdigest()
+
+
+def test_input_that_the_command_does_not_read_is_not_taken_for_commands(remote):
+    remote.run(["true"], input=b"echo intruder\n" * 50_000)
+    assert remote.run(["echo", "next"]).stdout == "next\n"
+
+
+def test_input_comes_back_while_it_is_still_sent(host):
+    content = b"0123456789abcdef" * 300_000
+    assert len(host.run(["cat"], input=content).stdout) == len(content)
+
+
+def test_big_outputs_on_both_streams(host):
+    script = "head -c 6000000 /dev/zero | tr '\\0' o; head -c 6000000 /dev/zero | tr '\\0' e >&2"
+    result = host.run(["sh", "-c", script])
+    assert (len(result.stdout), len(result.stderr)) == (6_000_000, 6_000_000)
+    assert set(result.stdout) == {"o"}
+    assert set(result.stderr) == {"e"}
+
+
+def test_a_secret_goes_in_and_is_not_shown(host):
+    result = host.run(["sh", "-c", "wc -c; exit 1"], input=Secret("hunter2"), check=False)
+    assert result.stdout.strip() == "7"
+    assert "hunter2" not in repr(result)
+
+
+def test_a_command_that_takes_too_long_is_killed_with_its_children(host, tmp_path):
+    pids = tmp_path / "pids"
+    script = f"trap '' TERM; sleep 600 & echo $! >>{pids}; echo $$ >>{pids}; wait; sleep 600"
+    with pytest.raises(CommandTimedOut, match=r"no end after 0\.5 s"):
+        host.run(["sh", "-c", script], timeout=0.5)
+    assert host.run(["echo", "next"]).stdout == "next\n"
+    assert [pid for pid in pids.read_text().split() if alive(int(pid))] == []
+
+
+def alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_a_background_process_does_not_hold_the_command_back(remote):
+    began = time.monotonic()
+    result = remote.run(["sh", "-c", "sleep 20 & echo $!"])
+    assert time.monotonic() - began < 15
+    os.kill(int(result.stdout), signal.SIGKILL)
+
+
+def test_one_login_shell_serves_many_commands(remote):
+    parents = {remote.run(["sh", "-c", "echo $PPID"]).stdout for _ in range(5)}
+    assert len(parents) == 1
+
+
+def test_commands_of_several_threads_take_turns(remote):
+    answers = {}
+
+    def ask(number: int) -> None:
+        answers[number] = remote.run(["sh", "-c", f"sleep 0.01; echo {number}"]).stdout
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {number: f"{number}\n" for number in range(10)}
+
+
+def server_of(remote: Host) -> int:
+    """The sshd process behind a connection: parent of the shell, on this very machine."""
+    shell = remote.run(["sh", "-c", "echo $PPID"]).stdout.strip()
+    return int(Path(f"/proc/{shell}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_connection_lost_under_a_command_is_unreachable_and_no_exit_code(remote):
+    server = server_of(remote)
+    killer = threading.Timer(0.5, os.kill, (server, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(Unreachable, match="connection lost while it ran sleep 30"):
+        remote.run(["sleep", "30"], check=False)
+    killer.join()
+
+
+def test_after_a_loss_the_next_command_connects_again(remote):
+    os.kill(server_of(remote), signal.SIGKILL)
+    time.sleep(0.3)
+    assert remote.run(["echo", "again"]).stdout == "again\n"
+
+
+def test_a_shell_that_is_killed_is_a_loss_as_well(remote):
+    with pytest.raises(Unreachable, match="connection lost"):
+        remote.run(["sh", "-c", "kill -9 $PPID"], check=False)
+    assert remote.run(["echo", "again"]).stdout == "again\n"
+
+
+def test_fresh_is_a_connection_of_its_own(sshd, remote):
+    first = server_of(remote)
+    with remote.fresh() as other:
+        second = server_of(other)
+        assert second != first
+    assert server_of(remote) == first
+
+
+def test_close_ends_what_another_thread_waits_for(remote):
+    remote.run(["true"])
+    seen = []
+
+    def wait() -> None:
+        try:
+            remote.run(["sleep", "30"])
+        except Unreachable as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.3)
+    remote.close()
+    thread.join(10)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text\n", bytes(range(256)) * 1000, Secret("s3cret")], ids=["empty", "text", "binary", "secret"]
+)
+def test_put_writes_a_whole_file_with_its_mode(host, tmp_path, content):
+    path = tmp_path / "a file's name"
+    path.write_text("old")
+    host.put(str(path), content, mode=0o640)
+    assert path.read_bytes() == (content.reveal() if isinstance(content, Secret) else content)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_put_into_a_folder_that_is_not_there_fails_and_leaves_nothing(remote, tmp_path):
+    with pytest.raises(CommandFailed):
+        remote.put(str(tmp_path / "no" / "file"), b"x")
+    assert list(tmp_path.iterdir()) == []
