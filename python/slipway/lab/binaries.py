@@ -14,7 +14,6 @@ got there by one rename.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -22,14 +21,14 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from slipway.errors import PrerequisiteMissing
+from slipway.errors import PrerequisiteMissing, SlipwayError
 from slipway.events import Event, Events
-from slipway.lab import elf, toolchain, wheels
+from slipway.lab import elf, locks, toolchain, wheels
 from slipway.lab.builds import BUILDS, Build, build_of
 from slipway.paths import cache_dir
 from slipway.result import CommandFailed
@@ -99,7 +98,7 @@ def make(build: Build, events: Events) -> None:
     recipe = _recipe(build)
     result = _home(build) / recipe.key
     if not result.is_dir():
-        with _locked(build, events):
+        with _turn(build, events):
             if not result.is_dir():
                 _produce(build, recipe, result, events)
     _publish(build, result)
@@ -261,31 +260,12 @@ def _copy_tree(source: Path, target: Path) -> None:
             shutil.copyfile(path, copy)
 
 
-@contextlib.contextmanager
-def _locked(build: Build, events: Events) -> Iterator[None]:
-    """One process at a time makes a build; the lock ends with its process, however that ends."""
-    home = _home(build)
-    home.mkdir(parents=True, exist_ok=True)
-    with (home.parent / f"{build.name}.lock").open("w") as lock:
+def _turn(build: Build, events: Events) -> contextlib.AbstractContextManager[None]:
+    def tell(seen: str) -> None:
+        events.emit(PHASE, "progress", name=build.name, text=f"{build.name}: {seen}")
 
-        def taken() -> tuple[bool | None, str]:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return None, "another process is building it"
-            return True, ""
-
-        def tell(seen: str) -> None:
-            events.emit(PHASE, "progress", name=build.name, text=f"{build.name}: {seen}")
-
-        wait_until(
-            taken,
-            deadline=BUILD_TIMEOUT,
-            describe=f"{build.name}: the lock for its build",
-            interval=0.2,
-            on_progress=tell,
-        )
-        yield
+    lock = _home(build).with_suffix(".lock")
+    return locks.held(lock, deadline=BUILD_TIMEOUT, describe=f"{build.name}: the turn to build it", on_wait=tell)
 
 
 def _produce(build: Build, recipe: Recipe, result: Path, events: Events) -> None:
@@ -296,18 +276,24 @@ def _produce(build: Build, recipe: Recipe, result: Path, events: Events) -> None
     began = time.monotonic()
     draft = result.with_name(".draft")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    try:
-        recipe.fill(draft, events)
-    except Exception as error:
-        events.emit(PHASE, "failed", name=build.name, text=f"{build.name}: {error}")
-        raise
+    draft.mkdir(parents=True)
+    _fill(build, recipe, draft, events)
     size = sum(_settle(path) for path in draft.iterdir() if path.is_file())
     draft.rename(result)
     _forget_old(result)
     seconds = time.monotonic() - began
     text = f"{what}: {size / 1e6:.0f} MB in {seconds:.0f} s"
     events.emit(PHASE, "done", name=build.name, seconds=round(seconds, 1), bytes=size, text=text)
+
+
+def _fill(build: Build, recipe: Recipe, draft: Path, events: Events) -> None:
+    try:
+        recipe.fill(draft, events)
+    except OSError as error:
+        raise BuildFailed(f"{build.name}: {error}", hint=f"df -h {draft}") from error
+    except SlipwayError as error:
+        events.emit(PHASE, "failed", name=build.name, text=f"{build.name}: {error}")
+        raise
 
 
 def _settle(program: Path) -> int:

@@ -17,6 +17,8 @@ from types import MappingProxyType
 MODULES = Path(__file__).parent / "modules"
 EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
+GITEA_STATIC = "/usr/share/gitea"
+"""Where Gitea's image has its templates, public files and translations (`STATIC_ROOT_PATH`)."""
 KUBERNETES_STAMP = (
     "-X k8s.io/component-base/version.gitVersion={version}"
     " -X k8s.io/component-base/version.gitMajor={major}"
@@ -206,7 +208,7 @@ BUILDS: tuple[Build, ...] = (
         ),
         cgo=True,
         assets=tuple(
-            Assets("code.gitea.io/gitea", name, f"gitea/{name}") for name in ("options", "public", "templates")
+            Assets("code.gitea.io/gitea", name, f"static/{name}") for name in ("options", "public", "templates")
         ),
         seconds=330,
         megabytes=2000,

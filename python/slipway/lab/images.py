@@ -1,0 +1,274 @@
+"""The lab's container images, made from programs of this machine under the names that upstream's charts use.
+
+`ensure(events)` leaves docker-archives in `images_dir()`, each named after what it was made from: one that is there is
+up to date. Nodes import every file of that folder, so nothing else ever lies in it, not even for a moment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.errors import PrerequisiteMissing
+from slipway.events import Events
+from slipway.generate.gitops import CHARTS
+from slipway.lab import archive, binaries, elf, locks
+from slipway.lab.archive import Entry, Image, Layer, folder, link, program, text, tree
+from slipway.lab.builds import GITEA_STATIC, build_of
+from slipway.paths import cache_dir
+from slipway.tools.run import find_program, run
+
+PHASE = "images"
+CILIUM = "1.20.1"
+"""The chart of Cilium that the lab's own stands in for."""
+FLUX = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+MAKE_TIMEOUT = 600.0
+"""Seconds to wait for another process that makes the same archive; the largest takes a few."""
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+USERS = """\
+root:x:0:0:root:/root:/bin/sh
+git:x:1000:1000:Gitea:/var/lib/gitea/git:/bin/bash
+nobody:x:65534:65534:nobody:/tmp:/bin/false
+"""
+GROUPS = "root:x:0:\ngit:x:1000:\nnobody:x:65534:\n"
+GIT_COMMANDS = ("git-receive-pack", "git-shell", "git-upload-archive", "git-upload-pack")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One archive: the builds that have to be there first, and the images as today's files give them."""
+
+    builds: tuple[str, ...]
+    images: Callable[[], tuple[Image, ...]]
+
+
+def images_dir() -> Path:
+    return cache_dir() / "lab" / "images"
+
+
+def references() -> dict[str, str]:
+    """Each image's full name, by its short one. Tags say what is inside; busybox has its upstream's moving tag."""
+    return {
+        "pause": "registry.k8s.io/pause:3.10",
+        "busybox": "docker.io/library/busybox:stable",
+        "coredns": f"registry.k8s.io/coredns/coredns:{_version('coredns')}",
+        "cilium": f"quay.io/cilium/cilium:v{CILIUM}",
+        "flux-operator": f"ghcr.io/controlplaneio-fluxcd/flux-operator:v{CHARTS['flux-operator'].version}",
+        **{name: f"ghcr.io/fluxcd/{name}:{_version(name)}" for name in FLUX},
+        "gitea": f"docker.gitea.com/gitea:{_version('gitea').removeprefix('v')}-rootless",
+    }
+
+
+def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ...]:
+    """Have these archives (all of BUNDLES by default) in `images_dir()`; return their paths in that order.
+
+    Raises what binaries.ensure raises, and PrerequisiteMissing where a program of this machine is missing.
+    """
+    wanted = tuple(BUNDLES if names is None else names)
+    binaries.ensure([build for name in wanted for build in BUNDLES[name].builds], events)
+    return tuple(_make(name, events) for name in wanted)
+
+
+def flux_crds(events: Events) -> Path:
+    """The folder with the CRDs of Flux's controllers, as upstream wrote them, one file each."""
+    target = cache_dir() / "lab" / "flux-crds"
+    target.mkdir(parents=True, exist_ok=True)
+    binaries.ensure(("flux", "notification"), events)
+    sources = [path for name in ("flux", "notification") for path in binaries.result_dir(name).glob("crds/*/*.yaml")]
+    for stale in {path.name for path in target.iterdir()} - {path.name for path in sources}:
+        (target / stale).unlink()
+    for source in sources:
+        _copy_changed(source, target / source.name)
+    return target
+
+
+def _copy_changed(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    if not target.exists() or target.read_bytes() != content:
+        draft = target.with_suffix(".draft")
+        draft.write_bytes(content)
+        draft.replace(target)
+
+
+def _make(name: str, events: Events) -> Path:
+    images = BUNDLES[name].images()
+    target = images_dir() / f"{name}-{archive.identity(images)}.tar"
+    if not target.exists():
+        with locks.held(
+            cache_dir() / "lab" / "images.lock",
+            deadline=MAKE_TIMEOUT,
+            describe=f"{name}: the turn to make its archive",
+            on_wait=lambda seen: events.emit(PHASE, "progress", name=name, text=f"{name}: {seen}"),
+        ):
+            if not target.exists():
+                _write(name, images, target, events)
+    return target
+
+
+def _write(name: str, images: tuple[Image, ...], target: Path, events: Events) -> None:
+    events.emit(PHASE, "started", name=name, text=name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent.with_name("images.draft")
+    with draft.open("wb") as stream:
+        archive.write_archive(images, stream)
+    draft.replace(target)
+    for other in target.parent.iterdir():
+        if other != target and re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{12}}\.tar", other.name):
+            other.unlink()
+    size = target.stat().st_size
+    events.emit(PHASE, "done", name=name, bytes=size, text=f"{name}: {size / 1e6:.0f} MB")
+
+
+def _version(name: str) -> str:
+    """The pin of a program of ours, such as `v1.7.3`."""
+    build = build_of(name)
+    return next(build.pinned(program.pin) for program in build.programs if program.name == name)
+
+
+def _built(name: str) -> Path:
+    return binaries.bin_dir() / name
+
+
+def _here(name: str) -> Path:
+    """A program of this machine. Raises PrerequisiteMissing."""
+    found = find_program(name)
+    if found is None:
+        raise PrerequisiteMissing(
+            f"{name}: the lab's images need it, and it is not on PATH", hint="slipway lab packages"
+        )
+    return found
+
+
+def _root() -> Layer:
+    """What programs expect of any root file system."""
+    authorities = [Entry(str(CA_BUNDLE)[1:], 0o644, source=CA_BUNDLE)] if CA_BUNDLE.exists() else []
+    return Layer(
+        (
+            text("etc/passwd", USERS),
+            text("etc/group", GROUPS),
+            text("etc/nsswitch.conf", "hosts: files dns\n"),
+            folder("root", mode=0o700),
+            folder("tmp", mode=0o1777),
+            *authorities,
+        )
+    )
+
+
+def _busybox() -> Layer:
+    busybox = _here("busybox")
+    applets = run([busybox, "--list"]).stdout.split()
+    links = [link(f"bin/{applet}", "busybox") for applet in applets if applet != "busybox"]
+    # Scripts ask for env there: Gitea's hooks fail without a word in its log when it is missing.
+    return Layer((program("bin/busybox", busybox), link("usr/bin/env", "../../bin/busybox"), *links))
+
+
+def _with_libraries(path: str, source: Path) -> list[Entry]:
+    """A program and what it loads, the latter where its own machine has it."""
+    return [program(path, source), *(program(str(library)[1:], library) for library in elf.libraries(source))]
+
+
+def _kube_node() -> Layer:
+    where = "usr/local/bin"
+    links = (link(f"{where}/{name}", "kube-node") for name in ("kube-proxy", "kubectl"))
+    return Layer((program(f"{where}/kube-node", _built("kube-node")), *links))
+
+
+def _git() -> Layer:
+    """Git and bash for Gitea's hooks: what git has built in, and nothing that speaks to other machines."""
+    files = {entry.path: entry for entry in (*_with_libraries("usr/bin/git", _here("git")), *_bash())}
+    links = [link(f"usr/bin/{name}", "git") for name in GIT_COMMANDS]
+    core = link("usr/lib/git-core/git", "../../bin/git")
+    return Layer((*files.values(), *links, core, folder("usr/share/git-core/templates")))
+
+
+def _bash() -> list[Entry]:
+    return [*_with_libraries("bin/bash", _here("bash")), link("usr/bin/bash", "../../bin/bash")]
+
+
+def _gitea() -> Layer:
+    static = GITEA_STATIC[1:]
+    return Layer(
+        (
+            program("usr/local/bin/gitea", _built("gitea")),
+            link("app/gitea/gitea", "/usr/local/bin/gitea"),
+            folder("etc/gitea", owner=1000),
+            folder("var/lib/gitea", owner=1000),
+            *tree(static, binaries.result_dir("gitea") / "static"),
+        )
+    )
+
+
+def _image(
+    name: str,
+    *layers: Layer,
+    entrypoint: str = "",
+    command: tuple[str, ...] = (),
+    user: str = "",
+    env: Mapping[str, str] | None = None,
+) -> Image:
+    """An image under its upstream name on top of the common base."""
+    return Image(
+        names=(references()[name],),
+        layers=(_root(), _busybox(), *layers),
+        entrypoint=(entrypoint,) if entrypoint else (),
+        command=command,
+        user=user,
+        env={"PATH": SEARCH_PATH, **(env or {})},
+    )
+
+
+def _pause_images() -> tuple[Image, ...]:
+    layer = Layer((program("pause", _built("pause")),))
+    return (Image((references()["pause"],), (layer,), entrypoint=("/pause",), user="65535:65535"),)
+
+
+def _busybox_images() -> tuple[Image, ...]:
+    return (_image("busybox", command=("sh",)),)
+
+
+def _coredns_images() -> tuple[Image, ...]:
+    return (_image("coredns", Layer((program("coredns", _built("coredns")),)), entrypoint="/coredns"),)
+
+
+def _kube_node_images() -> tuple[Image, ...]:
+    """Two images in one archive, since nearly all of both is the same program."""
+    kube, nft = _kube_node(), Layer(_with_libraries("usr/sbin/nft", _here("nft")))
+    return _image("cilium", kube, nft), _image("flux-operator", kube, user="65534:65534")
+
+
+def _controller_images(name: str) -> Callable[[], tuple[Image, ...]]:
+    path = f"usr/local/bin/{name}"
+
+    def images() -> tuple[Image, ...]:
+        layer = Layer((program(path, _built(name)),))
+        return (_image(name, layer, entrypoint=f"/{path}", user="65534:65534", env={"HOME": "/tmp"}),)  # noqa: S108
+
+    return images
+
+
+def _gitea_images() -> tuple[Image, ...]:
+    places = {
+        "GITEA_WORK_DIR": "/var/lib/gitea",
+        "GITEA_CUSTOM": "/var/lib/gitea/custom",
+        "GITEA_APP_INI": "/etc/gitea/app.ini",
+        "HOME": "/var/lib/gitea/git",
+    }
+    entry = "/usr/local/bin/gitea"
+    return (_image("gitea", _git(), _gitea(), entrypoint=entry, command=("web",), user="1000:1000", env=places),)
+
+
+BUNDLES: Mapping[str, Bundle] = {
+    "pause": Bundle(("pause",), _pause_images),
+    "busybox": Bundle((), _busybox_images),
+    "coredns": Bundle(("coredns",), _coredns_images),
+    "kube-node": Bundle(("kube-node",), _kube_node_images),
+    **{name: Bundle((build_of(name).name,), _controller_images(name)) for name in FLUX},
+    "gitea": Bundle(("gitea",), _gitea_images),
+}
+"""Archive by archive, in the order in which a cluster needs them."""
+CLUSTER = ("pause", "busybox", "coredns", "kube-node")
+"""The archives without which no node becomes Ready; the others are for the stages."""
