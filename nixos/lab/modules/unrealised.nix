@@ -1,0 +1,25 @@
+# Options that machines of the lab have no use for: accepted, checked for their shape alone, and without effect.
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  anything = mkOption { type = types.anything; default = { }; };
+in
+{
+  options = {
+    boot.loader = anything;
+    boot.initrd = anything;
+    boot.supportedFilesystems = anything;
+    disko = anything;
+    documentation = anything;
+    fileSystems = anything;
+    hardware = anything;
+    nix.buildMachines = mkOption { type = types.listOf types.anything; default = [ ]; };
+    nix.distributedBuilds = mkOption { type = types.bool; default = false; };
+    nix.gc = anything;
+    services.comin = anything;
+    services.journald = anything;
+    swapDevices = mkOption { type = types.listOf types.anything; default = [ ]; };
+    system.autoUpgrade = anything;
+    systemd.watchdog = anything;
+  };
+}

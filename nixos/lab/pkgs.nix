@@ -1,0 +1,69 @@
+# Packages of the lab: links into Debian's userland, as every machine of the lab has it, and the few builders that
+# slipway's modules use. All programs share one output, so that a system needs few builds.
+{ lib, system }:
+let
+  # Runs a shell script with the builder's own userland; `$out` is the result.
+  build =
+    name: script:
+    derivation {
+      inherit name system script;
+      builder = "/bin/sh";
+      args = [ "-ec" ". \"$scriptPath\"" ];
+      passAsFile = [ "script" ];
+      PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
+      preferLocalBuild = true;
+      allowSubstitutes = false;
+    };
+
+  # Package to its programs. Debian keeps those for root in sbin.
+  programs = {
+    bash = [ "bin/bash" "bin/sh" ];
+    coreutils = map (name: "bin/${name}") [
+      "cat" "chgrp" "chmod" "chown" "cp" "cut" "date" "df" "dirname" "du" "env" "head" "id" "install" "ln" "ls" "md5sum"
+      "mkdir" "mktemp" "mv" "od" "readlink" "realpath" "rm" "rmdir" "seq" "sha256sum" "sleep" "sort" "stat" "sync" "tail"
+      "tee" "test" "timeout" "touch" "tr" "true" "uname" "uniq" "wc"
+    ];
+    curl = [ "bin/curl" ];
+    ethtool = [ "sbin/ethtool" ];
+    findutils = [ "bin/find" "bin/xargs" ];
+    gnugrep = [ "bin/grep" ];
+    gnused = [ "bin/sed" ];
+    iproute2 = [ "bin/ip" "bin/ss" "sbin/bridge" "sbin/tc" ];
+    iptables = [ "sbin/iptables" "sbin/ip6tables" "sbin/iptables-save" "sbin/iptables-restore" ];
+    jq = [ "bin/jq" ];
+    kmod = [ "sbin/modprobe" "sbin/lsmod" "sbin/modinfo" ];
+    nftables = [ "sbin/nft" ];
+    nix = [ "bin/nix" "bin/nix-env" "bin/nix-store" "bin/nix-collect-garbage" ];
+    openssh = [ "sbin/sshd" "bin/ssh" "bin/ssh-keygen" ];
+    procps = [ "bin/free" "bin/pgrep" "bin/ps" "bin/top" "sbin/sysctl" ];
+    shadow = [ "sbin/useradd" "sbin/usermod" "sbin/groupadd" ];
+    systemd = [ "bin/journalctl" "bin/networkctl" "bin/systemctl" "bin/systemd-tmpfiles" "bin/systemd-analyze" ];
+    util-linux = [ "bin/findmnt" "bin/flock" "bin/lsblk" "bin/mount" "bin/mountpoint" "bin/nsenter" "bin/umount" "sbin/losetup" ];
+  };
+  paths = lib.unique (builtins.concatLists (builtins.attrValues programs));
+  userland = build "slipway-lab-userland" ''
+    mkdir -p $out/bin
+    ${lib.concatMapStrings (path: "ln -s /usr/${path} $out/bin/${baseNameOf path}\n") paths}
+    echo "the kernel of the machine that the lab runs on" | tee $out/kernel $out/initrd > $out/kernel-modules
+  '';
+in
+builtins.mapAttrs (pname: _: userland // { inherit pname; }) programs
+// rec {
+  inherit lib userland;
+  stdenv.hostPlatform.system = system;
+
+  # k0s of the lab: the stand-in, or the real binary behind the same name; `slipway lab up` shows it to every machine.
+  k0s = build "slipway-lab-k0s" "mkdir -p $out/bin && ln -s /opt/slipway-lab/bin/k0s $out/bin/k0s" // { pname = "k0s"; };
+
+  runCommand = name: _: build name;
+  writeText =
+    name: text:
+    if builtins.hasContext text then build name "printf %s ${lib.escapeShellArg text} > $out" else builtins.toFile name text;
+  writeShellScript =
+    name: text:
+    build name ''
+      printf %s ${lib.escapeShellArg "#!${userland}/bin/bash\n${text}"} > $out
+      chmod +x $out
+    '';
+  writeShellScriptBin = name: text: build name "mkdir -p $out/bin && ln -s ${writeShellScript name text} $out/bin/${name}";
+}

@@ -1,0 +1,153 @@
+# k0s as a unit of our own. Upstream's `k0s install` writes into /etc/systemd, which NixOS owns.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) concatStringsSep escapeShellArgs mapAttrsToList mkIf mkOption optional optionals types;
+  cfg = config.slipway.k0s;
+  inherit (config.slipway) address isController role runsWorkloads;
+
+  sentinel = "/var/lib/slipway/allow-bootstrap";
+  token = "/etc/k0s/k0stoken";
+  joins = role != "single";
+
+  # The node's address by hand: with several of them, or a host name that resolves to loopback, kubelet guesses wrong.
+  kubeletArgs = mapAttrsToList (flag: value: "--${flag}=${value}") ({ node-ip = address; } // cfg.kubeletExtraArgs);
+
+  arguments =
+    [ (if isController then "controller" else "worker") ]
+    ++ optional isController "--config=/etc/k0s/k0s.yaml"
+    ++ optional (role == "single") "--single"
+    ++ optionals (role == "controller+worker") [ "--enable-worker" "--no-taints" ]
+    ++ optional (isController && cfg.disableComponents != [ ]) "--disable-components=${concatStringsSep "," cfg.disableComponents}"
+    ++ optionals runsWorkloads (
+      [ "--kubelet-extra-args=${concatStringsSep " " kubeletArgs}" ]
+      ++ optional (cfg.labels != { }) "--labels=${concatStringsSep "," (mapAttrsToList (k: v: "${k}=${v}") cfg.labels)}"
+      ++ optional (cfg.taints != [ ]) "--taints=${concatStringsSep "," cfg.taints}"
+      ++ optional (cfg.profile != null) "--profile=${cfg.profile}"
+    );
+
+  # A controller without data and without a token founds a new cluster: two clusters, if another one already runs. So it
+  # always gets the token file, which a member ignores, unless slipway has put the sentinel there for the one first start.
+  start = pkgs.writeShellScript "slipway-k0s" ''
+    set -- ${escapeShellArgs arguments}
+    ${lib.optionalString joins ''
+      if ${if isController then "[ ! -e ${sentinel} ]" else "true"}; then
+        set -- "$@" --token-file=${token}
+      fi
+    ''}
+    exec ${cfg.package}/bin/k0s "$@"
+  '';
+
+  # Started by the boot only as what it already is, or is allowed to become; a node that may do neither waits for slipway
+  # instead of failing every ten seconds. `|`: one of them is enough.
+  memberOf = if isController then [ "/var/lib/k0s/etcd/member/snap/db" "/var/lib/k0s/db/state.db" ] else [ "/var/lib/k0s/kubelet.conf" ];
+in
+{
+  options.slipway.k0s = {
+    version = mkOption {
+      type = types.nonEmptyStr;
+      example = "1.36.3+k0s.2";
+      description = "Release of k0s.";
+    };
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ../pkgs/k0s { inherit (cfg) version hashes; };
+      description = "The k0s package; default: the release `version` as its makers publish it.";
+    };
+    hashes = mkOption {
+      type = types.attrsOf types.nonEmptyStr;
+      default = { };
+      description = "Hashes of the release's binaries by platform, for a release that slipway does not know yet.";
+    };
+    configFile = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      description = "k0s.yaml of a controller.";
+    };
+    labels = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      description = "Labels of the Kubernetes node. k0s sets them when the node registers for the first time.";
+    };
+    taints = mkOption {
+      type = types.listOf types.nonEmptyStr;
+      default = [ ];
+      example = [ "dedicated=storage:NoSchedule" ];
+      description = "Taints of the Kubernetes node. k0s sets them when the node registers for the first time.";
+    };
+    profile = mkOption {
+      type = types.nullOr types.nonEmptyStr;
+      default = null;
+      description = "Worker profile of the cluster's configuration.";
+    };
+    kubeletExtraArgs = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      description = "More flags for kubelet, name to value.";
+    };
+    disableComponents = mkOption {
+      type = types.listOf types.nonEmptyStr;
+      default = [ ];
+      description = "Components that a controller shall not run.";
+    };
+  };
+
+  config = {
+    assertions = [
+      {
+        assertion = !isController || cfg.configFile != null;
+        message = "slipway: a ${role} needs slipway.k0s.configFile";
+      }
+    ];
+
+    environment.systemPackages = [ cfg.package ];
+    environment.etc."k0s/k0s.yaml" = mkIf isController { source = cfg.configFile; };
+
+    systemd.tmpfiles.rules = [
+      "d /var/lib/slipway 0700 root root -"
+      "d /etc/k0s 0755 root root -"
+    ]
+    ++ optional joins "f ${token} 0600 root root -";
+
+    # k0s looks these names up for its components, and runs them as root where it finds none.
+    users = mkIf isController {
+      groups.k0s = { };
+      users = lib.genAttrs [ "etcd" "kube-apiserver" "konnectivity-server" "kube-scheduler" ] (_: {
+        isSystemUser = true;
+        group = "k0s";
+        home = "/var/lib/k0s";
+      });
+    };
+
+    systemd.services.k0s = {
+      description = "k0s ${role}";
+      documentation = [ "https://docs.k0sproject.io" ];
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [ "network-online.target" "nftables.service" ];
+      path = [ pkgs.kmod pkgs.util-linux ];
+
+      # Never all controllers at once: slipway restarts them one by one, each time asking for quorum first.
+      restartIfChanged = !isController;
+      # A restart, not a stop and a start much later: pods go on meanwhile (KillMode).
+      stopIfChanged = false;
+
+      unitConfig = {
+        ConditionPathExists = map (path: "|${path}") (memberOf ++ optional isController sentinel);
+        ConditionFileNotEmpty = mkIf joins "|${token}";
+      };
+      startLimitIntervalSec = 60;
+      startLimitBurst = 10;
+      serviceConfig = {
+        ExecStart = start;
+        Restart = "always";
+        RestartSec = 10;
+        KillMode = "process";
+        Delegate = "yes";
+        LimitNOFILE = 999999;
+        LimitCORE = "infinity";
+        TasksMax = "infinity";
+        TimeoutStartSec = 0;
+      };
+    };
+  };
+}

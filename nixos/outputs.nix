@@ -1,0 +1,52 @@
+# What the project's flake offers. `nixpkgs` and `disko` stay untouched unless something that needs them is asked for: the
+# lab evaluates without either.
+{ self, nixpkgs, disko }:
+let
+  systems = [ "x86_64-linux" "aarch64-linux" ];
+  forAll =
+    f:
+    builtins.listToAttrs (
+      map (system: {
+        name = system;
+        value = f system nixpkgs.legacyPackages.${system};
+      }) systems
+    );
+  lib = import ./lib { inherit self nixpkgs disko forAll; };
+in
+{
+  inherit lib;
+
+  nixosModules.default = ./modules;
+
+  packages = forAll (
+    _: pkgs: rec {
+      slipway = pkgs.callPackage ./pkgs/slipway { src = self; };
+      default = slipway;
+    }
+  );
+
+  apps = forAll (
+    system: _: {
+      default = {
+        type = "app";
+        program = "${self.packages.${system}.slipway}/bin/slipway";
+      };
+    }
+  );
+
+  devShells = forAll (
+    system: pkgs: {
+      default = pkgs.mkShell {
+        inputsFrom = [ self.packages.${system}.slipway ];
+        packages = lib.tools pkgs ++ [
+          pkgs.gnumake
+          pkgs.mypy
+          pkgs.nixfmt-rfc-style
+          pkgs.ruff
+        ];
+      };
+    }
+  );
+
+  formatter = forAll (_: pkgs: pkgs.nixfmt-rfc-style);
+}

@@ -1,0 +1,46 @@
+# k0s as its makers publish it: one static binary. `hashes` (platform to sha256-...) serves a release that the table
+# does not know yet.
+{
+  lib,
+  stdenvNoCC,
+  fetchurl,
+  makeWrapper,
+  util-linux,
+  version,
+  hashes ? { },
+}:
+let
+  known = builtins.fromJSON (builtins.readFile ./versions.json);
+  system = stdenvNoCC.hostPlatform.system;
+  architecture = {
+    x86_64-linux = "amd64";
+    aarch64-linux = "arm64";
+    armv7l-linux = "arm";
+  };
+  hash =
+    hashes.${system} or known.${version}.${system} or (throw "slipway: no hash of k0s ${version} for ${system} is known: set cluster.k0s.hashes in the inventory");
+in
+stdenvNoCC.mkDerivation {
+  pname = "k0s";
+  inherit version;
+  src = fetchurl {
+    url = "https://github.com/k0sproject/k0s/releases/download/v${version}/k0s-v${version}-${architecture.${system}}";
+    inherit hash;
+  };
+  dontUnpack = true;
+  nativeBuildInputs = [ makeWrapper ];
+  # mount and umount must be found by kubelet, however k0s is called.
+  installPhase = ''
+    runHook preInstall
+    install -Dm755 $src $out/bin/k0s
+    wrapProgram $out/bin/k0s --prefix PATH : ${lib.makeBinPath [ util-linux ]}
+    runHook postInstall
+  '';
+  meta = {
+    description = "Kubernetes distribution in one binary";
+    homepage = "https://k0sproject.io";
+    license = lib.licenses.asl20;
+    platforms = builtins.attrNames architecture;
+    mainProgram = "k0s";
+  };
+}
