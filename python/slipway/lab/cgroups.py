@@ -6,6 +6,7 @@ hierarchy and mirrors it, so a machine is moved into its group in all of them be
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -54,11 +55,20 @@ def create(group: str) -> tuple[Path, ...]:
 def _create_in(hierarchy: Hierarchy, group: str) -> Path:
     here = hierarchy.mount
     for part in Path(group).parts:
+        if hierarchy.version == 2:
+            _delegate(here)
         here /= part
         here.mkdir(exist_ok=True)
         if "cpuset" in hierarchy.options:
             _inherit_cpuset(here)
     return here / "cgroup.procs"
+
+
+def _delegate(folder: Path) -> None:
+    """Give the groups below a cgroup2 folder the controllers that it has itself, as far as it may."""
+    for name in (folder / "cgroup.controllers").read_text().split():
+        with contextlib.suppress(OSError):
+            (folder / "cgroup.subtree_control").write_text(f"+{name}")
 
 
 def _inherit_cpuset(folder: Path) -> None:
@@ -99,10 +109,8 @@ def end_processes(group: str) -> None:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def remove(group: str) -> None:

@@ -12,7 +12,7 @@ _EXECUTABLE = frozenset({"usr/lib/slipway-lab/init"})
 
 MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "dpkg-db-backup.timer", "e2scrub_all.timer",
-    "e2scrub_reap.service", "fstrim.timer", "getty.target", "systemd-logind.service", "systemd-pstore.service",
+    "e2scrub_reap.service", "fstrim.timer", "getty.target", "systemd-pstore.service",
     "systemd-tmpfiles-clean.timer", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
 )  # fmt: skip
 """Units that a machine without disks and terminals has no use for and that slow its boot."""

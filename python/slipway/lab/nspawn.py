@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+from slipway.errors import SlipwayError
 from slipway.lab import cgroups, mounts, network
 from slipway.lab.settings import SHARED, Machine, lab_cache
 from slipway.tools.run import run
@@ -15,6 +16,8 @@ from slipway.wait import WaitedTooLong, wait_until
 END_TIMEOUT = 5.0
 POWER_OFF_TIMEOUT = 20.0
 """Measured: 6 s with pods that ignore TERM."""
+
+_NOTES = Path("/run/systemd/nspawn")
 
 # What systemd as process 1 takes these signals for (systemd(1), SIGNALS).
 _POWER_OFF = signal.SIGRTMIN + 4
@@ -27,10 +30,17 @@ def start(machine: Machine, rootfs: Path) -> None:
     mounts.mount_overlay(machine, rootfs)
     for name in SHARED.values():
         (lab_cache() / name).mkdir(parents=True, exist_ok=True)
-    joins = cgroups.create(machine.cgroup)
-    script = Path(__file__).parent / "start.sh"
-    detached = ["setsid", "--fork", "sh", *map(str, (script, machine.pid_file, machine.console, *joins)), "--"]
-    run([*detached, *command(machine)], env=environment(), timeout=30)
+    answer = run([*_detached(machine), *command(machine)], env=environment(), timeout=30)
+    if pid(machine) is None:
+        raise SlipwayError(f"{machine.name}: could not be started: {answer.excerpt()}", hint="slipway lab down")
+
+
+def _detached(machine: Machine) -> list[str]:
+    """What stands before nspawn's command: a session of its own, a keeper that starts it, and its control groups."""
+    join, keep = (str(Path(__file__).parent / name) for name in ("join.sh", "keep.sh"))
+    outside, inside = (map(str, cgroups.create(group)) for group in (machine.keeper_cgroup, machine.cgroup))
+    keeper = ["sh", keep, str(machine.pid_file), str(machine.console)]
+    return ["setsid", "--fork", "sh", join, *outside, "--", *keeper, "sh", join, *inside, "--"]
 
 
 def environment() -> dict[str, str]:
@@ -67,7 +77,7 @@ def command(machine: Machine) -> list[str]:
 
 
 def pid(machine: Machine) -> int | None:
-    """The running nspawn of this machine, or None. A process that only inherited its number is not it."""
+    """The machine's running keeper, or None. A process that only inherited its number is not it."""
     try:
         number, started = machine.pid_file.read_text().split()
     except (OSError, ValueError):
@@ -86,8 +96,12 @@ def start_time(number: int) -> str | None:
 
 
 def leader(machine: Machine) -> int | None:
-    """The host's number of the machine's process 1, or None while there is none."""
-    parent = pid(machine)
+    """The host's number of the machine's process 1, or None while there is none: keeper, nspawn, process 1."""
+    nspawn = _child(pid(machine))
+    return _child(nspawn)
+
+
+def _child(parent: int | None) -> int | None:
     if parent is None:
         return None
     try:
@@ -121,9 +135,20 @@ def request_reboot(machine: Machine) -> None:
 
 def clear(machine: Machine) -> None:
     """End every process of the machine, then take away its control groups and its cable, if any are left."""
-    cgroups.end_processes(machine.cgroup)
-    cgroups.remove(machine.cgroup)
+    for group in (machine.keeper_cgroup, machine.cgroup):
+        cgroups.end_processes(group)
+        cgroups.remove(group)
     network.unplug(machine)
+    _forget(machine)
+
+
+def _forget(machine: Machine) -> None:
+    """Remove nspawn's own notes on the machine, which it leaves when it is killed, and ours."""
+    with contextlib.suppress(FileNotFoundError):
+        root = machine.root.stat()
+        (_NOTES / "locks" / f"inode-{root.st_dev}:{root.st_ino}").unlink()
+    with contextlib.suppress(OSError):
+        (_NOTES / "propagate" / machine.machine_name).rmdir()
     machine.pid_file.unlink(missing_ok=True)
 
 
@@ -131,11 +156,11 @@ def _switch_off(machine: Machine, kind: int, deadline: float) -> None:
     """Signal process 1; nspawn ends after it and tidies up. Where it does not, all that is left gets killed."""
 
     def ended() -> tuple[bool | None, str]:
-        return (None, "systemd-nspawn runs") if pid(machine) else (True, "")
+        return (None, "it runs") if pid(machine) else (True, "")
 
     _signal(leader(machine), kind)
     with contextlib.suppress(WaitedTooLong):
-        wait_until(ended, deadline=deadline, describe=f"{machine.name}: end of its systemd-nspawn", interval=0.1)
+        wait_until(ended, deadline=deadline, describe=f"{machine.name}: end of its processes", interval=0.1)
     clear(machine)
 
 

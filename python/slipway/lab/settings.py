@@ -124,6 +124,11 @@ class Machine:
         return f"vb-{self.machine_name}"
 
     @property
+    def keeper_cgroup(self) -> str:
+        """Where the process that starts nspawn sits: outside of the machine's group, which nspawn divides."""
+        return f"{self.lab.name}/keeper-{self.name}"
+
+    @property
     def cgroup(self) -> str:
         return f"{self.lab.name}/{self.name}"
 
