@@ -1,0 +1,39 @@
+"""Which packs there are: ours, and the user's own folder `verify/` as the pack `user`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from slipway.errors import UsageError
+from slipway.inventory import Inventory
+
+OURS = Path(__file__).parent / "packs"
+USER = "user"
+
+
+def available(inventory: Inventory) -> dict[str, Path]:
+    """Pack name to its folder, ours in alphabetical order and then the user's."""
+    ours = {folder.name: folder for folder in sorted(OURS.iterdir()) if (folder / "__init__.py").exists()}
+    users = inventory.root.absolute() / "verify"
+    return {**ours, USER: users} if any(users.glob("*.py")) else ours
+
+
+def chosen(inventory: Inventory, names: Iterable[str] = ()) -> dict[str, Path]:
+    """The packs called `names`, or without any: those that the inventory requires, and the user's own."""
+    known = available(inventory)
+    wanted = list(names) or [*inventory.verify.packs, *(name for name in (USER,) if name in known)]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"no pack is called {name!r}; {_advice(name, known)}", hint=_hint(name))
+    return {name: known[name] for name in dict.fromkeys(wanted)}
+
+
+def _advice(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+
+
+def _hint(name: str) -> str:
+    return "put testinfra files into verify/ beside inventory.yaml" if name == USER else "slipway verify --help"

@@ -1,0 +1,40 @@
+"""What a node is asked before any check: what it runs, which boot it is in, which machine it is, what time it has."""
+
+from __future__ import annotations
+
+import time
+
+from slipway.result import CommandFailed
+from slipway.ssh.host import Host
+from slipway.verify.asked import Facts
+
+ASK = """
+for link in /run/current-system /nix/var/nix/profiles/system; do readlink -e "$link" || echo; done
+cat /proc/sys/kernel/random/boot_id
+cat /etc/machine-id 2>/dev/null || echo
+cat /proc/sys/kernel/hostname
+date +%s.%N
+"""
+"""Six lines, each there even where the thing is missing; the clock last, nearest to the end of the question."""
+
+FACTS_BOUND = 30.0
+
+
+def gather(connection: Host) -> Facts:
+    """Raises Unreachable, CommandTimedOut, or CommandFailed where the node answers something else than six lines."""
+    before = time.time()
+    result = connection.run(["sh", "-c", ASK], timeout=FACTS_BOUND)
+    after = time.time()
+    lines = result.stdout.splitlines()
+    if len(lines) != 6:
+        raise CommandFailed(result)
+    system, profile, boot_id, machine_id, hostname, clock = lines
+    return Facts(
+        system=system,
+        profile=profile,
+        boot_id=boot_id,
+        machine_id=machine_id,
+        hostname=hostname,
+        clock_offset=float(clock) - (before + after) / 2,
+        clock_error=(after - before) / 2,
+    )

@@ -1,0 +1,45 @@
+"""The Kubernetes API as this node's kubelet sees it, with the kubelet's own credentials.
+
+A worker has no other ones; and what they may ask (their own node, their own pods) is what the checks need. curl is on
+every NixOS, kubectl is not.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from slipway.verify.backend import NodeHost
+from slipway.verify.check import CannotRun
+
+KUBECONFIG = "/var/lib/k0s/kubelet.conf"
+CA = "/var/lib/k0s/pki/ca.crt"
+GET = "curl -sS --max-time 15 --cacert %s --cert %s --key %s -w '\\n%%{http_code}' %s"
+
+
+class KubeletApi:
+    """Read from the API.
+
+    >>> KubeletApi(host).get("/api/v1/nodes/w1")["metadata"]["name"]
+    'w1'
+    """
+
+    def __init__(self, host: NodeHost) -> None:
+        self._host = host
+        kubeconfig = yaml.safe_load(host.check_output("cat %s", KUBECONFIG))
+        self.server = str(kubeconfig["clusters"][0]["cluster"]["server"])
+        user = kubeconfig["users"][0]["user"]
+        self._certificate, self._key = str(user["client-certificate"]), str(user["client-key"])
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """The object at `path`, None if there is none; CannotRun if the API does not say."""
+        said = self._host.check_output(GET, CA, self._certificate, self._key, self.server + path)
+        body, _, code = said.rpartition("\n")
+        if code == "404":
+            return None
+        if code != "200":
+            raise CannotRun(f"GET {self.server}{path}: HTTP {code}: {body.strip()[:200]}")
+        found: dict[str, Any] = json.loads(body)
+        return found

@@ -1,0 +1,80 @@
+"""What a user without privileges must not be able to do.
+
+setpriv --reuid=65534 --regid=65534 --clear-groups cat /var/lib/k0s/pki/admin.conf
+"""
+
+from __future__ import annotations
+
+from slipway.inventory import Inventory
+from slipway.verify.backend import NodeHost
+from slipway.verify.check import CannotRun, controllers, expect, workloads
+
+NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups "
+"""The number of `nobody`, everywhere."""
+ADMIN = "/var/lib/k0s/pki/admin.conf"
+KUBELET = "/var/lib/k0s/kubelet.conf"
+CONTAINERD = "/run/k0s/containerd.sock"
+
+
+def _closed_to_others(host: NodeHost, path: str, access: str) -> None:
+    """Root can, nobody cannot: without the first half a file that is gone would look well kept."""
+    __tracebackhide__ = True
+    if host.run_expect([0, 1], f"test -{access} %s", path).rc == 1:
+        raise CannotRun(f"{path} is not there")
+    if host.run_expect([0, 1], f"{NOBODY} test -e /").rc == 1:
+        raise CannotRun("cannot become another user to try")
+    answer = host.run_expect([0, 1], f"{NOBODY} test -{access} %s", path)
+    verb = {"r": "read", "w": "use"}[access]
+    expect(
+        answer.rc == 1,
+        expected=f"only root can {verb} {path}",
+        found=f"anybody can {verb} it",
+        fix=f"chmod go-rwx {path}; who widened it?",
+        command=f"{NOBODY}test -{access} {path} && echo open",
+    )
+
+
+@controllers
+def test_admin_kubeconfig_is_roots(host: NodeHost) -> None:
+    """A user without privileges cannot read the administrator's kubeconfig."""
+    _closed_to_others(host, ADMIN, "r")
+
+
+@workloads
+def test_kubelet_kubeconfig_is_roots(host: NodeHost) -> None:
+    """A user without privileges cannot read the kubelet's kubeconfig."""
+    _closed_to_others(host, KUBELET, "r")
+
+
+@workloads
+def test_containerd_is_roots(host: NodeHost) -> None:
+    """A user without privileges cannot use containerd."""
+    _closed_to_others(host, CONTAINERD, "w")
+
+
+@controllers
+def test_api_knows_its_callers(host: NodeHost, inventory: Inventory) -> None:
+    """The API tells nothing to a caller without credentials."""
+    url = f"https://127.0.0.1:{inventory.cluster.k0s.ports.api}/api/v1/nodes"
+    # -k: whom we talk to does not matter, only what we are told.
+    code = host.check_output(f"{NOBODY} curl -sk --max-time 15 -o /dev/null -w '%%{{http_code}}' %s", url)
+    expect(
+        code in ("401", "403"),
+        expected="HTTP 401 or 403",
+        found=f"HTTP {code}",
+        fix="k0s kubectl get clusterrolebindings -o wide | grep -e system:anonymous -e system:unauthenticated",
+    )
+
+
+@workloads
+def test_kubelet_knows_its_callers(host: NodeHost) -> None:
+    """kubelet tells nothing to a caller without credentials."""
+    code = host.check_output(
+        f"{NOBODY} curl -sk --max-time 15 -o /dev/null -w '%%{{http_code}}' %s", "https://127.0.0.1:10250/pods"
+    )
+    expect(
+        code in ("401", "403"),
+        expected="HTTP 401 or 403",
+        found=f"HTTP {code}",
+        fix="authentication.anonymous.enabled: false in the worker profile",
+    )

@@ -1,0 +1,62 @@
+"""Who can be reached by TCP: many addresses in one question, all tried at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from slipway.inventory import Host, Inventory
+from slipway.verify.backend import NodeHost
+from slipway.verify.check import CannotRun
+
+WAIT = 3
+"""Seconds for a connection; a firewall that drops gives no answer at all."""
+NEIGHBOURS = 10
+"""Nodes that one node tries, the next ones in the inventory's order: all are tried by somebody, in bounded time."""
+
+SCRIPT = f"""
+try() {{
+  timeout {WAIT} bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null && state=open || state=closed
+  echo "$1 $2 $state"
+}}
+while [ $# -gt 0 ]; do try "$1" "$2" & shift 2; done
+wait
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """A port of a node. As text: `cp1 10.0.0.11:6443`."""
+
+    name: str
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.address}:{self.port}"
+
+
+def reached(host: NodeHost, targets: Sequence[Target]) -> set[Target]:
+    """Those of `targets` that take a TCP connection from the node."""
+    words = [word for target in targets for word in (target.address, str(target.port))]
+    placeholders = " ".join(["%s"] * len(words))
+    said = host.check_output(f"bash -c %s tcp {placeholders}", SCRIPT, *words).split()
+    answers = {
+        (address, int(port)): state for address, port, state in zip(said[::3], said[1::3], said[2::3], strict=True)
+    }
+    if set(answers) != {(target.address, target.port) for target in targets}:
+        raise CannotRun(f"no answer for some of {', '.join(map(str, targets))}")
+    return {target for target in targets if answers[target.address, target.port] == "open"}
+
+
+def neighbours(inventory: Inventory, node: Host, among: Iterable[Host]) -> list[Host]:
+    """The next nodes after `node` among those, at most NEIGHBOURS, round the end."""
+    order = [host.name for host in inventory.hosts]
+    here = order.index(node.name)
+    others = [host for host in among if host.name != node.name]
+    return sorted(others, key=lambda host: (order.index(host.name) - here) % len(order))[:NEIGHBOURS]
+
+
+def targets(hosts: Iterable[Host], ports: Iterable[int]) -> list[Target]:
+    wanted = list(ports)
+    return [Target(host.name, host.address, port) for host in hosts for port in wanted]

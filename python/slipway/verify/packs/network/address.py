@@ -1,0 +1,88 @@
+"""The machine's address, on the link that the inventory names.
+
+ip -j address show
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from slipway.inventory import Host
+from slipway.verify.backend import NodeHost
+from slipway.verify.check import expect
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link of the machine.
+
+    >>> Links(host).carrying("10.0.0.21").name
+    'eno1'
+    """
+
+    name: str
+    names: frozenset[str]
+    up: bool
+    mtu: int
+    addresses: dict[str, int]
+
+
+class Links:
+    """All links, as iproute2 knows them."""
+
+    def __init__(self, host: NodeHost) -> None:
+        self.all = [_link(entry) for entry in json.loads(host.check_output("ip -j address show"))]
+
+    def carrying(self, address: str) -> Link | None:
+        return next((link for link in self.all if address in link.addresses), None)
+
+
+def _link(entry: dict[str, Any]) -> Link:
+    return Link(
+        name=entry["ifname"],
+        names=frozenset([entry["ifname"], *entry.get("altnames", ())]),
+        # Virtual links say UNKNOWN or nothing, and carry traffic.
+        up="UP" in entry["flags"] and entry.get("operstate", "UNKNOWN") in ("UP", "UNKNOWN"),
+        mtu=int(entry["mtu"]),
+        addresses={each["local"]: int(each["prefixlen"]) for each in entry["addr_info"] if "local" in each},
+    )
+
+
+def test_is_on_its_link(host: NodeHost, node: Host) -> None:
+    """The address is on the link that the inventory names, and the link is up."""
+    link = Links(host).carrying(node.address)
+    wanted = node.network.interface
+    expect(
+        link is not None and link.up and (wanted is None or wanted in link.names),
+        expected=f"{node.address} on {wanted or 'a link'}, up",
+        found=f"on {link.name}, {'up' if link.up else 'down'}" if link else "on no link",
+        fix="ip address; networkctl status; is network.interface in the inventory the right one?",
+    )
+
+
+def test_has_its_prefix(host: NodeHost, node: Host) -> None:
+    """The address has the prefix length of the inventory."""
+    link = Links(host).carrying(node.address)
+    found = link.addresses[node.address] if link else None
+    wanted = node.network.prefix_length
+    expect(
+        found is not None and wanted in (None, found),
+        expected=f"{node.address}/{wanted or '...'}",
+        found="no such address" if found is None else f"{node.address}/{found}",
+        fix="network.prefixLength in the inventory, then deploy",
+    )
+
+
+def test_has_its_mtu(host: NodeHost, node: Host) -> None:
+    """The link has the MTU of the inventory, or else at least the Internet's smallest."""
+    link = Links(host).carrying(node.address)
+    wanted = node.network.mtu
+    found = link.mtu if link else 0
+    expect(
+        found == wanted if wanted else found >= 1280,
+        expected=str(wanted or "1280 or more"),
+        found=str(found or "no link carries the address"),
+        fix="network.mtu in the inventory, the same on the switch; then deploy",
+    )

@@ -1,0 +1,79 @@
+"""The other nodes: what must be reached, and what must not be.
+
+timeout 3 bash -c '</dev/tcp/10.0.0.11/6443' && echo open
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway.inventory import Host, Inventory
+from slipway.verify.backend import NodeHost
+from slipway.verify.check import controllers, expect, listed, workers
+from slipway.verify.packs.network._tcp import Target, neighbours, reached, targets
+
+ETCD_CLIENT, ETCD_PEER, KUBELET = 2379, 2380, 10250
+
+
+def _must_reach(host: NodeHost, wanted: list[Target]) -> None:
+    __tracebackhide__ = True
+    if not wanted:
+        pytest.skip("the inventory has no such node beside this one")
+    closed = sorted(set(wanted) - reached(host, wanted))
+    expect(
+        not closed,
+        expected=f"open: {listed(wanted)}",
+        found=f"no connection to {listed(closed)}",
+        fix="does the other node run (slipway status)? nft list ruleset there; then the switch between them",
+        command=_probe(closed or wanted),
+    )
+
+
+def _must_not_reach(host: NodeHost, unwanted: list[Target]) -> None:
+    __tracebackhide__ = True
+    if not unwanted:
+        pytest.skip("the inventory has no such node beside this one")
+    opened = sorted(reached(host, unwanted))
+    expect(
+        not opened,
+        expected=f"closed to this node: {listed(unwanted)}",
+        found=f"open: {listed(opened)}",
+        fix="systemctl status nftables on the other node; is networking.firewall on, with the generated rules?",
+        command=_probe(opened or unwanted),
+    )
+
+
+def _probe(at: list[Target]) -> str:
+    return f"timeout 3 bash -c '</dev/tcp/{at[0].address}/{at[0].port}' && echo open"
+
+
+def test_api_of_the_controllers(host: NodeHost, inventory: Inventory) -> None:
+    """The API server of every controller can be reached."""
+    _must_reach(host, targets(inventory.controllers, [inventory.cluster.k0s.ports.api]))
+
+
+@controllers
+def test_etcd_of_the_controllers(host: NodeHost, node: Host, inventory: Inventory) -> None:
+    """The etcd of every other controller can be reached."""
+    _must_reach(host, targets((each for each in inventory.controllers if each.name != node.name), [ETCD_PEER]))
+
+
+@controllers
+def test_kubelets_of_the_workers(host: NodeHost, node: Host, inventory: Inventory) -> None:
+    """The kubelets of the next nodes can be reached."""
+    others = [each for each in inventory.hosts if each.runs_workloads]
+    _must_reach(host, targets(neighbours(inventory, node, others), [KUBELET]))
+
+
+@workers
+def test_etcd_is_closed_to_workers(host: NodeHost, inventory: Inventory) -> None:
+    """A worker cannot reach etcd, nor the port where controllers join."""
+    ports = [ETCD_CLIENT, ETCD_PEER, inventory.cluster.k0s.ports.k0s_api]
+    _must_not_reach(host, targets(inventory.controllers, ports))
+
+
+@workers
+def test_kubelets_are_closed_to_workers(host: NodeHost, node: Host, inventory: Inventory) -> None:
+    """A worker cannot reach the kubelets of the next workers."""
+    others = [each for each in inventory.hosts if not each.is_controller]
+    _must_not_reach(host, targets(neighbours(inventory, node, others), [KUBELET]))

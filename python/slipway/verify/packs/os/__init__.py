@@ -1,0 +1,1 @@
+"""The pack `os`: the machine runs what was deployed, and is fit to be a node."""

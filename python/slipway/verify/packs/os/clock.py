@@ -1,0 +1,59 @@
+"""The machine's clock: etcd, certificates and join tokens need clocks that agree.
+
+date +%s.%N; systemctl is-active chronyd
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway.verify.asked import Facts
+from slipway.verify.backend import NodeHost
+from slipway.verify.check import expect
+
+SECONDS = 30.0
+"""How far clocks may differ; k0sctl's limit, too."""
+DAEMONS = ("chronyd.service", "systemd-timesyncd.service", "ntpd.service", "openntpd.service")
+
+
+class Unit:
+    """What systemd knows about a unit.
+
+    >>> Unit(host, "chronyd.service").active
+    True
+    """
+
+    def __init__(self, host: NodeHost, name: str) -> None:
+        properties = host.check_output("systemctl show -p LoadState,ActiveState,ConditionResult %s", name)
+        known = dict(line.split("=", 1) for line in properties.splitlines())
+        self.loaded = known["LoadState"] == "loaded"
+        self.state = known["ActiveState"]
+        self.active = self.state == "active"
+        # systemd looks at a unit's conditions when it is about to start it, and says "no" where they do not hold.
+        self.unwanted = self.loaded and not self.active and known["ConditionResult"] == "no"
+
+
+def test_within_30_s(facts: Facts) -> None:
+    """The clock is within 30 s of the clock here."""
+    expect(
+        abs(facts.clock_offset) - facts.clock_error <= SECONDS,
+        expected=f"at most {SECONDS:g} s from the clock of the machine that verifies",
+        found=f"{facts.clock_offset:+.1f} s",
+        fix="chronyc makestep on the node; if every node says so, the clock here is wrong",
+        command="date",
+    )
+
+
+def test_is_kept(host: NodeHost) -> None:
+    """A time service keeps the clock."""
+    units = {name: Unit(host, name) for name in DAEMONS}
+    loaded = {name: unit for name, unit in units.items() if unit.loaded}
+    if loaded and all(unit.unwanted for unit in loaded.values()):
+        pytest.skip("the clock belongs to the machine that this container runs on")
+    expect(
+        any(unit.active for unit in loaded.values()),
+        expected="one active of " + ", ".join(DAEMONS),
+        found=", ".join(f"{name} {unit.state}" for name, unit in loaded.items()) or "none of them installed",
+        fix="systemctl start chronyd.service; journalctl -u chronyd.service",
+        command="systemctl status chronyd.service",
+    )

@@ -1,0 +1,165 @@
+"""The pytest plugin of a verification: the fixtures that packs use, and the verdict on each check.
+
+A pack is an ordinary folder of pytest-testinfra files. Its checks are collected once, for all nodes; which node is
+asked is known by the process that runs them (worker.py), through `asking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from slipway.inventory import Host, Inventory
+from slipway.verify.asked import Facts
+from slipway.verify.backend import NodeHost, SlipwayBackend
+from slipway.verify.check import MARKS, Red
+from slipway.verify.result import Check, Finding, Verdict
+
+EXCERPT = 12
+"""Lines of an error that go into the report."""
+
+
+@dataclass
+class Asking:
+    """The node that this process asks, and where its verdicts go."""
+
+    key: str
+    node: Host
+    inventory: Inventory
+    facts: Mapping[str, Facts]
+    host: NodeHost
+    packs: Mapping[str, Path]
+    tell: Callable[[Check], None]
+    setup_time: dict[str, float] = field(default_factory=dict)
+
+
+ASKING = pytest.StashKey[Asking]()
+
+
+@pytest.fixture(scope="session")
+def asking(request: pytest.FixtureRequest) -> Asking:
+    return request.config.stash[ASKING]
+
+
+@pytest.fixture(scope="session")
+def host(asking: Asking) -> NodeHost:
+    """The node, as testinfra has it: `host.run`, `host.file`, `host.service` and all the others."""
+    return asking.host
+
+
+@pytest.fixture(scope="session")
+def node(asking: Asking) -> Host:
+    """The node's entry in the inventory, with all that it inherits."""
+    return asking.node
+
+
+@pytest.fixture(scope="session")
+def inventory(asking: Asking) -> Inventory:
+    """The whole inventory."""
+    return asking.inventory
+
+
+@pytest.fixture(scope="session")
+def facts(asking: Asking) -> Facts:
+    """What the node said about itself when the verification began."""
+    return asking.facts[asking.key]
+
+
+@pytest.fixture(scope="session")
+def everybody(asking: Asking) -> Mapping[str, Facts]:
+    """What every node of this verification said about itself, name to facts."""
+    return asking.facts
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", f"{mark}: asked of such nodes only")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    backend_of(item).asked.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the verdict once it is known: after the call, or after whichever phase went wrong before or after it."""
+    report = yield
+    now = item.config.stash[ASKING]
+    if call.when == "setup":
+        now.setup_time[item.nodeid] = call.duration
+    if call.when == "call" or not report.passed:
+        now.tell(_check(item, call, report))
+    return report
+
+
+def backend_of(item: pytest.Item) -> SlipwayBackend:
+    return item.config.stash[ASKING].host.backend  # type: ignore[no-any-return]
+
+
+def _check(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> Check:
+    verdict = _verdict(call, report)
+    now = item.config.stash[ASKING]
+    pack, name = identify(now.packs, item)
+    return Check(
+        id=name,
+        pack=pack,
+        title=title_of(item),
+        verdict=verdict,
+        duration=call.duration + now.setup_time.get(item.nodeid, 0.0),
+        finding=_finding(item, call, report) if verdict.red else None,
+        reason=_reason(report) if verdict is Verdict.SKIPPED else "",
+    )
+
+
+def _verdict(call: pytest.CallInfo[None], report: pytest.TestReport) -> Verdict:
+    """A finding is an assertion of the check itself; whatever else went wrong means that it could not run."""
+    if report.passed:
+        return Verdict.PASSED
+    if report.skipped:
+        return Verdict.SKIPPED
+    asserted = call.excinfo is None or call.excinfo.errisinstance((AssertionError, pytest.fail.Exception))
+    return Verdict.FAILED if call.when == "call" and asserted else Verdict.ERROR
+
+
+def _finding(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> Finding:
+    asked = backend_of(item).asked
+    last = asked[-1] if asked else ""
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, Red):
+        found = error.finding
+        return Finding(found.found, found.expected, found.command or last, found.fix)
+    text = f"{_kind(error)}{error}" if error else report.longreprtext
+    return Finding("\n".join(text.strip().splitlines()[:EXCERPT]), command=last)
+
+
+def _kind(error: BaseException) -> str:
+    """`KeyError: ` before what would say nothing alone; our own errors and assertions are sentences."""
+    ours = isinstance(error, AssertionError) or type(error).__module__.startswith(("slipway.", "_pytest."))
+    return "" if ours else f"{type(error).__name__}: "
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why a check was skipped; pytest keeps it as (file, line, "Skipped: reason")."""
+    skipped = report.longrepr
+    text = str(skipped[2]) if isinstance(skipped, tuple) else str(getattr(report, "wasxfail", "") or skipped or "")
+    return text.removeprefix("Skipped: ")
+
+
+def identify(packs: Mapping[str, Path], item: pytest.Item) -> tuple[str, str]:
+    """(pack, id) of a check, the id being pack.subject.check: `os.clock.within_30_s`."""
+    pack = next(name for name, folder in packs.items() if item.path.is_relative_to(folder))
+    subject = ".".join(item.path.relative_to(packs[pack]).with_suffix("").parts)
+    return pack, f"{pack}.{subject}.{item.name.removeprefix('test_')}"
+
+
+def title_of(item: pytest.Item) -> str:
+    """The first line of the check's docstring, or else its name in words."""
+    text = getattr(getattr(item, "function", None), "__doc__", None) or item.name.removeprefix("test_").replace(
+        "_", " "
+    )
+    return str(text).strip().splitlines()[0].rstrip(".")

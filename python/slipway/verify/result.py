@@ -1,0 +1,150 @@
+"""What verification found: one frozen object, of which text, JSON and JUnit are views."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """How one check ended. An error is a check that could not run, which is neither a pass nor a finding."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+    @property
+    def red(self) -> bool:
+        return self in (Verdict.FAILED, Verdict.ERROR)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Why a check is red, in the four parts that a person needs. Any of them may be empty but `found`."""
+
+    found: str
+    expected: str = ""
+    command: str = ""
+    fix: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        return {"expected": self.expected, "found": self.found, "command": self.command, "fix": self.fix}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one node. `id` is pack.subject.check; `duration` in seconds; `reason` says why one was skipped."""
+
+    id: str
+    pack: str
+    title: str
+    verdict: Verdict
+    duration: float = 0.0
+    finding: Finding | None = None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "title": self.title,
+            "verdict": self.verdict.value,
+            "duration": round(self.duration, 3),
+            "finding": self.finding.to_json() if self.finding else None,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How the checks of one pack ended on one node."""
+
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def of(cls, checks: tuple[Check, ...]) -> Counts:
+        seen = Counter(check.verdict for check in checks)
+        return cls(seen[Verdict.PASSED], seen[Verdict.FAILED], seen[Verdict.ERROR], seen[Verdict.SKIPPED])
+
+    @property
+    def green(self) -> bool:
+        """Something passed and nothing is red: a pack of which no check ran has shown nothing."""
+        return self.passed > 0 and not self.failed and not self.errors
+
+    def to_json(self) -> dict[str, int]:
+        return {"passed": self.passed, "failed": self.failed, "errors": self.errors, "skipped": self.skipped}
+
+
+@dataclass(frozen=True)
+class NodeVerification:
+    """Everything asked of one node.
+
+    `system` is the toplevel that it ran and `boot_id` the boot it was in when the checks began; both empty if it could
+    not be reached. `error` says why checks are missing: unreachable, connection lost, no end in time.
+    """
+
+    node: str
+    packs: tuple[str, ...]
+    system: str = ""
+    boot_id: str = ""
+    checks: tuple[Check, ...] = ()
+    duration: float = 0.0
+    error: str = ""
+    unreachable: bool = False
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """Pack name to counts, in the order in which the packs were asked for."""
+        return {pack: Counts.of(tuple(c for c in self.checks if c.pack == pack)) for pack in self.packs}
+
+    @property
+    def red(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.verdict.red)
+
+    @property
+    def green(self) -> bool:
+        return not self.error and bool(self.packs) and all(counts.green for counts in self.counts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "node": self.node,
+            "green": self.green,
+            "system": self.system,
+            "bootId": self.boot_id,
+            "duration": round(self.duration, 3),
+            "error": self.error,
+            "unreachable": self.unreachable,
+            "packs": {
+                pack: {**counts.to_json(), "checks": [c.to_json() for c in self.checks if c.pack == pack]}
+                for pack, counts in self.counts.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One run of packs over nodes, in inventory order. `time` is ISO 8601 UTC, when it began."""
+
+    time: str
+    nodes: tuple[NodeVerification, ...] = field(default=())
+    duration: float = 0.0
+
+    @property
+    def green(self) -> bool:
+        return bool(self.nodes) and all(node.green for node in self.nodes)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "apiVersion": "slipway/v1",
+            "kind": "Verification",
+            "time": self.time,
+            "duration": round(self.duration, 3),
+            "green": self.green,
+            "nodes": [node.to_json() for node in self.nodes],
+        }

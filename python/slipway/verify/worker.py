@@ -1,0 +1,162 @@
+"""The process that runs the checks: `python -m slipway.verify.worker`, started by runner.py.
+
+It imports pytest and collects the packs once, then forks one child a node. A child starts in milliseconds, shares
+the memory of what was collected, cannot disturb the other nodes' checks, and ends by the kernel's alarm if it hangs.
+Nothing here speaks SSH or knows a secret: a child's questions go over the wire (wire.py) to the starting process.
+
+The fork is safe because this process has one thread and no connection that a child would share.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from slipway.verify import plugin
+from slipway.verify.asked import Facts, Job, Question
+from slipway.verify.backend import Answer, ConnectionLost, host_of
+from slipway.verify.check import CannotRun, meant_for
+from slipway.verify.plugin import ASKING, Asking
+from slipway.verify.result import Check, Finding, Verdict
+from slipway.verify.wire import CONTROL, Line
+
+BUILTIN_NOT_NEEDED = ("terminal", "cacheprovider", "junitxml", "doctest", "unittest", "pastebin", "nose", "stepwise")
+
+
+def arguments(job: Job) -> list[str]:
+    """pytest's arguments: nothing from the surroundings (configuration, installed plug-ins) changes what is asked."""
+    ours = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(job.inventory.root.absolute()),
+        "--import-mode=importlib",
+        "--capture=no",
+    ]
+    patterns = ["-o", "python_files=*.py", "--strict-markers", "--continue-on-collection-errors"]
+    without = [word for name in BUILTIN_NOT_NEEDED for word in ("-p", f"no:{name}")]
+    return [*ours, *patterns, *without, *(str(folder) for folder in job.packs.values())]
+
+
+class Conductor:
+    """Takes pytest's loop over the checks: one child a node, at most `limit` at a time."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.broken: list[Check] = []
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """conftest.py and files that begin with `_` serve the checks beside them and hold none."""
+        return True if collection_path.name.startswith(("_", "conftest")) else None
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file of a pack that cannot be read is a check that cannot run, on every node."""
+        if report.failed:
+            self.broken.append(self._unreadable(report))
+
+    def _unreadable(self, report: pytest.CollectReport) -> Check:
+        file = Path(self.job.inventory.root, report.nodeid)
+        pack = next((name for name, folder in self.job.packs.items() if file.is_relative_to(folder)), "")
+        text = "\n".join(report.longreprtext.strip().splitlines()[-plugin.EXCERPT :])
+        return Check(f"{pack}.{file.stem}", pack, f"{file.name} can be read", Verdict.ERROR, finding=Finding(text))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        with Line.to(self.job.socket) as control:
+            control.send(hello=CONTROL, checks=len(session.items))
+            message = control.receive()
+        if message is not None:
+            facts = {key: Facts(**fields) for key, fields in message["facts"].items()}
+            gc.freeze()
+            self._fork_all(session, facts)
+        return True
+
+    def _fork_all(self, session: pytest.Session, facts: Mapping[str, Facts]) -> None:
+        """One child for each node that could be asked for its facts."""
+        running: set[int] = set()
+        for question in self.job.questions:
+            if question.key not in facts:
+                continue
+            if len(running) >= self.job.limit:
+                running.discard(os.wait()[0])
+            running.add(self._fork(session, question, facts))
+        while running:
+            running.discard(os.wait()[0])
+
+    def _fork(self, session: pytest.Session, question: Question, facts: Mapping[str, Facts]) -> int:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, self.job.bound)
+                gc.disable()
+                self._ask(session, question, facts)
+                code = 0
+            finally:
+                os._exit(code)
+        return child
+
+    def _ask(self, session: pytest.Session, question: Question, facts: Mapping[str, Facts]) -> None:
+        with Line.to(self.job.socket) as line:
+            line.send(hello=question.key)
+            asking = self._asking(line, question, facts)
+            session.config.stash[ASKING] = asking
+            for check in self.broken:
+                asking.tell(check)
+            _run(session, asking)
+            line.send(done=True)
+            line.receive()
+
+    def _asking(self, line: Line, question: Question, facts: Mapping[str, Facts]) -> Asking:
+        return Asking(
+            key=question.key,
+            node=question.node,
+            inventory=self.job.inventory,
+            facts=facts,
+            host=host_of(question.key, lambda command, timeout: _over(line, command, timeout)),
+            packs=self.job.packs,
+            tell=lambda check: line.send(check=_plain(check)),
+        )
+
+
+def _run(session: pytest.Session, asking: Asking) -> None:
+    """The checks meant for this node, until its connection is lost: the rest then stays unasked, and that is told."""
+    items = [item for item in session.items if meant_for(asking.node, (mark.name for mark in item.iter_markers()))]
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if plugin.backend_of(item).lost:
+            return
+
+
+def _over(line: Line, command: str, timeout: float) -> Answer:
+    """Ask over the wire; the other side answers within the time-out, since it bounds the command."""
+    line.send(run=command, timeout=timeout)
+    message = line.receive()
+    if message is None:
+        raise ConnectionLost("the verification was broken off")
+    if "lost" in message:
+        raise ConnectionLost(message["lost"])
+    if "failed" in message:
+        raise CannotRun(message["failed"])
+    return Answer(message["exitCode"], message["stdout"], message["stderr"])
+
+
+def _plain(check: Check) -> dict[str, object]:
+    return {**check.to_json(), "pack": check.pack}
+
+
+def main(words: Sequence[str]) -> int:
+    assert not words, "the job comes over standard input"
+    job: Job = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 (from our own parent)
+    return int(pytest.main(arguments(job), plugins=[plugin, Conductor(job)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
