@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slipway.errors import LockedByAnother, SlipwayError, UsageError
 from slipway.events import Events
-from slipway.lab import cgroups, furnish, keys, limits, mounts, network, nspawn, prerequisites, rootfs
+from slipway.lab import cgroups, furnish, installed, keys, limits, mounts, network, nspawn, prerequisites, rootfs
 from slipway.lab.settings import Lab, LabRole, Machine
 from slipway.result import CommandTimedOut
 from slipway.tools.run import run
@@ -189,6 +189,7 @@ def _create(machine: Machine, base: Path) -> None:
     machine.folder.mkdir(parents=True)
     mounts.mount_overlay(machine, base)
     furnish.furnish(machine)
+    installed.install(machine)
     record = {"name": machine.name, "address": machine.address, "role": machine.role, "rootfs": str(base)}
     making = _record(machine).with_suffix(".making")
     making.write_text(json.dumps(record))
