@@ -205,6 +205,7 @@ BUILDS: tuple[Build, ...] = (
         tags="sqlite,sqlite_unlock_notify,sqlite_omit_load_extension,netgo,osusergo",
         ldflags=(
             "-linkmode external -extldflags -static -X main.Version={plain} -X main.Tags=sqlite,sqlite_unlock_notify"
+            f" -X code.gitea.io/gitea/modules/setting.StaticRootPath={GITEA_STATIC}"
         ),
         cgo=True,
         assets=tuple(
