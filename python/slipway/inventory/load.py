@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from slipway.errors import InvalidInput
 from slipway.inventory import messages
+from slipway.inventory.builder import Builder
 from slipway.inventory.checks import Finding, check
 from slipway.inventory.merge import merge, origin_of
 from slipway.inventory.model import (
@@ -28,7 +29,8 @@ from slipway.inventory.model import (
     Verify,
 )
 from slipway.inventory.problem import InvalidInventory, Problem
-from slipway.inventory.source import Builder, Data, Reader, Source, dotted, in_file_order
+from slipway.inventory.reader import Reader
+from slipway.inventory.source import Data, Keys, Source, dotted, in_file_order
 
 FILE_NAME = "inventory.yaml"
 
@@ -185,16 +187,19 @@ def _model_problems(errors: Iterable[ErrorDetails], source: Source, data: dict[s
 
 
 def _told(source: Source, data: dict[str, Data], findings: Iterable[Finding]) -> list[Problem]:
-    """Findings of the cross-checks with the places that they speak of; `{}` in a message becomes the other's place."""
-    problems = []
+    """Findings of the cross-checks with the places that they speak of; what many hosts inherit is told once."""
+    problems: dict[tuple[Keys, str], Problem] = {}
     for finding in findings:
         origin = origin_of(source, data, finding.path)
+        if (origin, finding.message) in problems:
+            continue
         message = finding.message
         if finding.other is not None:
             other = origin_of(source, data, finding.other)
             message = message.replace("{}", f"{dotted(other)} at {source.place(other)}")
-        problems.append(source.place(origin, key=finding.about_key).problem(origin, message))
-    return problems
+        place = source.place(origin, key=finding.about_key)
+        problems[origin, finding.message] = place.problem(origin, message)
+    return list(problems.values())
 
 
 @contextmanager

@@ -20,11 +20,12 @@ def merge(data: dict[str, Data]) -> dict[str, Data]:
     bases: dict[tuple[str, ...], dict[str, Data]] = {}
     merged: dict[str, Data] = {}
     for name, entry in hosts.items():
-        if isinstance(entry, dict):
-            groups = groups_of(entry)
+        settings = {} if entry is None else entry
+        if isinstance(settings, dict):
+            groups = groups_of(settings)
             if groups not in bases:
                 bases[groups] = _base(clean, groups)
-            merged[name] = {**overlay(bases[groups], entry), "name": name}
+            merged[name] = {**overlay(bases[groups], settings), "name": name}
         else:
             merged[name] = entry
     return {**clean, "hosts": merged}
@@ -74,11 +75,13 @@ def layers_of(data: dict[str, Data], host: str) -> Iterator[Keys]:
 def origin_of(source: Source, data: dict[str, Data], path: Keys) -> Keys:
     """Where the value at `path` of the merged inventory is written: `hosts.w1.ssh.port` may be `defaults.ssh.port`.
 
-    The path itself where it is written nowhere, as for a key that is missing.
+    For a value that is written nowhere, a missing key or a default of the model: where it would be added.
     """
     if len(path) < 3 or path[0] != "hosts":
         return path
-    for layer in layers_of(data, str(path[1])):
-        if source.find((*layer, *path[2:])) is not None:
-            return (*layer, *path[2:])
+    layers = list(layers_of(data, str(path[1])))
+    for length in range(len(path), 2, -1):
+        for layer in layers:
+            if source.find((*layer, *path[2:length])) is not None:
+                return (*layer, *path[2:])
     return path

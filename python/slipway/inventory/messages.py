@@ -35,6 +35,8 @@ def show(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
+    if value is None:
+        return "an empty value"
     text = repr(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 4] + "...'"
 

@@ -122,7 +122,7 @@ class Vip(Section):
     """The address with its prefix length, such as 10.0.0.10/24."""
     interface: v.LinkName | None = None
     """Link that carries it; default: the link of the host's own address."""
-    virtual_router_id: Annotated[int, Field(ge=1, le=255)] = 51
+    virtual_router_id: Annotated[v.Whole, Field(ge=1, le=255)] = 51
     """VRRP router number, unique in the layer-2 network."""
     auth_pass: v.AuthPass | None = None
     """VRRP password, at most 8 characters; it travels in clear text and keeps nobody out."""
@@ -162,11 +162,14 @@ class Nixos(Section):
     """NixOS release at which the machines were installed (`system.stateVersion`); do not raise it later."""
 
 
+_POOL = ("0.nixos.pool.ntp.org", "1.nixos.pool.ntp.org", "2.nixos.pool.ntp.org")
+
+
 class Time(Section):
     """Time zone and NTP servers; etcd and certificates need clocks that agree."""
 
     zone: v.TimeZone = "Etc/UTC"
-    servers: tuple[v.IpOrName, ...] = ("0.nixos.pool.ntp.org", "1.nixos.pool.ntp.org", "2.nixos.pool.ntp.org")
+    servers: Annotated[tuple[v.IpOrName, ...], Field(min_length=1)] = _POOL
 
 
 class Cluster(Section):
@@ -200,7 +203,7 @@ class Ipv6(Section):
     """A second address of the host's link, for dual stack."""
 
     address: v.IpAddress
-    prefix_length: Annotated[int, Field(ge=1, le=128)] = 64
+    prefix_length: Annotated[v.Whole, Field(ge=1, le=128)] = 64
     gateway: v.IpAddress | None = None
 
 
@@ -226,7 +229,7 @@ class Link(Section):
 class Vlan(Section):
     """A tagged VLAN on a link (networking.vlans)."""
 
-    id: Annotated[int, Field(ge=1, le=4094)]
+    id: Annotated[v.Whole, Field(ge=1, le=4094)]
     interface: v.LinkName
     """Link that carries it."""
 
@@ -254,7 +257,7 @@ class HostNetwork(Section):
     """Match the card of `interface` by its MAC address in place of its name."""
     dhcp: v.Truth = False
     """Addresses come by DHCP, by a lease that always gives `address`."""
-    prefix_length: Annotated[int, Field(ge=1, le=128)] | None = None
+    prefix_length: Annotated[v.Whole, Field(ge=1, le=128)] | None = None
     """Prefix length of `address`; needed unless `dhcp`."""
     gateway: v.IpAddress | None = None
     nameservers: tuple[v.IpAddress, ...] = ()
@@ -294,7 +297,7 @@ class Hardware(Section):
 
     cpu: Literal["intel", "amd", "arm"] | None = None
     """Maker of the processor; chooses the microcode."""
-    cores: Annotated[int, Field(ge=1, le=4096)] | None = None
+    cores: Annotated[v.Whole, Field(ge=1, le=4096)] | None = None
     """At least so many."""
     memory: v.Bytes | None = None
     """At least so much, such as 32Gi."""
@@ -329,8 +332,8 @@ class BuildMachine(Section):
     ssh_user: v.UserName = "root"
     ssh_key: v.MountPoint | None = None
     """Private key file on the machine that asks."""
-    max_jobs: Annotated[int, Field(ge=1, le=1024)] = 1
-    speed_factor: Annotated[int, Field(ge=1, le=1024)] = 1
+    max_jobs: Annotated[v.Whole, Field(ge=1, le=1024)] = 1
+    speed_factor: Annotated[v.Whole, Field(ge=1, le=1024)] = 1
     supported_features: tuple[v.Tag, ...] = ()
 
 
@@ -356,7 +359,7 @@ class Pull(Section):
 
     engine: Literal["autoUpgrade", "comin"]
     """system.autoUpgrade of NixOS, or comin."""
-    url: v.Url
+    url: v.FlakeUrl
     """The flake (autoUpgrade: git+https://...) or the Git repository (comin: https://...)."""
     branch: v.GitBranch = "main"
     dates: v.Calendar = "04:40"
@@ -467,7 +470,7 @@ class Timeouts(Section):
 class Deploy(Section):
     """How deployments run."""
 
-    parallel: Annotated[int, Field(ge=1, le=1000)] = 10
+    parallel: Annotated[v.Whole, Field(ge=1, le=1000)] = 10
     """Machines worked on at the same time."""
     timeouts: Timeouts = Timeouts()
     nix_options: dict[str, v.Text] = Field(default_factory=dict)

@@ -10,107 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import socket
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-IP_BITS = {4: 32, 6: 128}
-
-
-class Address(NamedTuple):
-    """An IP address as numbers, because ipaddress objects are too slow for thousands of hosts."""
-
-    family: int
-    number: int
-
-
-class Network(NamedTuple):
-    """A CIDR as numbers; `first` and `last` are the ends of its range, both included."""
-
-    family: int
-    first: int
-    last: int
-    prefix_length: int
-
-    def contains(self, address: Address) -> bool:
-        return self.family == address.family and self.first <= address.number <= self.last
-
-    def overlaps(self, other: Network) -> bool:
-        return self.family == other.family and self.first <= other.last and other.first <= self.last
-
-
-@lru_cache(maxsize=65536)
-def address_of(text: str) -> Address:
-    """The numbers of an IP address. Raises ValueError with the likely fix."""
-    family = 6 if ":" in text else 4
-    try:
-        packed = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, text)
-    except (OSError, ValueError):
-        raise ValueError(_not_an_address(text)) from None
-    return Address(family, int.from_bytes(packed, "big"))
-
-
-def text_of(address: Address) -> str:
-    family = socket.AF_INET if address.family == 4 else socket.AF_INET6
-    return socket.inet_ntop(family, address.number.to_bytes(IP_BITS[address.family] // 8, "big"))
-
-
-def _not_an_address(text: str) -> str:
-    if "/" in text:
-        return f"{text!r} is a network, expected an address; did you mean {text.split('/')[0]}?"
-    numbers = text.split(".")
-    if len(numbers) == 4 and all(number.isdecimal() for number in numbers):
-        unpadded = ".".join(str(int(number[:9])) for number in numbers)
-        if any(int(number[:9]) > 255 for number in numbers):
-            return f"{text!r} is not an IP address: each of its numbers is at most 255"
-        return f"{text!r} is not an IP address: leading zeros; did you mean {unpadded}?"
-    return f"{text!r} is not an IP address"
-
-
-@lru_cache(maxsize=65536)
-def network_of(text: str) -> Network:
-    """The numbers of a CIDR with no host bits set. Raises ValueError with the likely fix."""
-    address, length = _split_cidr(text)
-    bits = IP_BITS[address.family] - length
-    first = address.number >> bits << bits
-    if first != address.number:
-        meant = f"{text_of(Address(address.family, first))}/{length}"
-        raise ValueError(f"{text!r} has host bits set; did you mean {meant}?")
-    return Network(address.family, first, first + (1 << bits) - 1, length)
-
-
-@lru_cache(maxsize=65536)
-def interface_of(text: str) -> tuple[Address, Network]:
-    """Address and network of an address with prefix length, such as 10.0.0.10/24. Raises ValueError."""
-    address, length = _split_cidr(text)
-    return address, network_around(address, length)
-
-
-def network_around(address: Address, prefix_length: int) -> Network:
-    bits = max(IP_BITS[address.family] - prefix_length, 0)
-    first = address.number >> bits << bits
-    return Network(address.family, first, first + (1 << bits) - 1, prefix_length)
-
-
-def _split_cidr(text: str) -> tuple[Address, int]:
-    start, slash, length = text.partition("/")
-    if not slash:
-        example = f"; did you mean {start}/{64 if ':' in start else 24}?" if _is_address(start) else ""
-        raise ValueError(f"{text!r} has no prefix length{example}")
-    address = address_of(start)
-    if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > IP_BITS[address.family]:
-        raise ValueError(f"{text!r}: the prefix length must be a number from 0 to {IP_BITS[address.family]}")
-    return address, int(length)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        address_of(text)
-    except ValueError:
-        return False
-    return True
+from slipway.inventory.address import address_of, interface_of, network_of, text_of
+from slipway.inventory.kubernetes import dns_label, dns_name, label_key, label_value, taint
 
 
 def _canonical_address(text: str) -> str:
@@ -127,36 +33,11 @@ def _canonical_interface_address(text: str) -> str:
     return text.lower()
 
 
-LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-def slug(text: str) -> str:
-    """`text` bent into a DNS label: the likely fix for a name that is not one."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
-
-
-@lru_cache(maxsize=65536)
-def _dns_label(text: str) -> str:
-    if LABEL.fullmatch(text):
-        return text
-    meant = slug(text)
-    fix = f"; did you mean {meant}?" if meant else ""
-    raise ValueError(f"{text!r} is not a DNS label (a-z, 0-9 and '-', at most 63){fix}")
-
-
-@lru_cache(maxsize=1024)
-def _dns_name(text: str) -> str:
-    parts = text.rstrip(".").split(".")
-    if len(text) > 253 or not all(LABEL.fullmatch(part) for part in parts):
-        raise ValueError(f"{text!r} is not a DNS name (labels of a-z, 0-9 and '-', joined by dots)")
-    return text.rstrip(".")
-
-
 @lru_cache(maxsize=1024)
 def _address_or_name(text: str) -> str:
     if ":" in text or re.fullmatch(r"[0-9.]+", text):
         return _canonical_address(text)
-    return _dns_name(text)
+    return dns_name(text)
 
 
 @lru_cache(maxsize=65536)
@@ -243,6 +124,12 @@ def _seconds(value: object) -> float:
     raise ValueError(f"{text!r} is not a duration like 30s, 10m or 24h{fix}")
 
 
+def _digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,18}", value):
+        raise ValueError(f"{value[:60]!r} is not a whole number")
+    return value
+
+
 def _truth(value: object) -> object:
     if value in ("true", "false"):
         return value == "true"
@@ -294,6 +181,13 @@ def _url(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
+def _flake(text: str) -> str:
+    if re.fullmatch(r"(github|gitlab|sourcehut):[A-Za-z0-9~_.-]+/[A-Za-z0-9_./?=&-]+", text):
+        return text
+    return _url(text)
+
+
+@lru_cache(maxsize=1024)
 def _cache_key(text: str) -> str:
     name, _, body = text.partition(":")
     try:
@@ -318,68 +212,6 @@ def _age_recipient(text: str) -> str:
 def _nix_hash(text: str) -> str:
     if not re.fullmatch(r"sha256-[A-Za-z0-9+/]{43}=", text):
         raise ValueError(f"{text!r} is not a hash like sha256-...= (`nix hash file --sri FILE` prints it)")
-    return text
-
-
-KUBERNETES_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-KUBELET_MAY_SET = (
-    "kubernetes.io/hostname",
-    "kubernetes.io/arch",
-    "kubernetes.io/os",
-    "node.kubernetes.io/instance-type",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-)
-TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
-
-def _qualified_name(text: str) -> None:
-    """Kubernetes' syntax of label and taint keys: an optional DNS prefix and '/', then a name of at most 63."""
-    prefix, slash, name = text.rpartition("/")
-    if slash:
-        if not prefix or "/" in prefix or len(prefix) > 253:
-            raise ValueError(f"{text!r}: at most one '/', after a DNS name")
-        _dns_name(prefix)
-    if not KUBERNETES_NAME.fullmatch(name):
-        raise ValueError(f"{text!r} is not a key as Kubernetes has it: letters, digits, '-', '_', '.', at most 63")
-
-
-@lru_cache(maxsize=4096)
-def _label_key(text: str) -> str:
-    _qualified_name(text)
-    prefix = text.rpartition("/")[0]
-    if re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix) and not _kubelet_may_set(text, prefix):
-        raise ValueError(f"{text!r} is reserved: kubelet refuses to start with it; take a prefix of your own")
-    return text
-
-
-def _kubelet_may_set(key: str, prefix: str) -> bool:
-    """What kubelet's --node-labels accepts of Kubernetes' own names (NodeRestriction admission)."""
-    own = ("kubelet.kubernetes.io", "node.kubernetes.io")
-    return key in KUBELET_MAY_SET or any(prefix == name or prefix.endswith(f".{name}") for name in own)
-
-
-@lru_cache(maxsize=65536)
-def _label_value(text: str) -> str:
-    if text == "" or KUBERNETES_NAME.fullmatch(text):
-        return text
-    if len(text) > 63:
-        raise ValueError(f"{text!r} has {len(text)} characters, a label value at most 63")
-    raise ValueError(f"{text!r} is not a label value: letters, digits, '-', '_', '.', first and last a letter or digit")
-
-
-@lru_cache(maxsize=4096)
-def _taint(text: str) -> str:
-    key_and_value, colon, effect = text.rpartition(":")
-    if not colon:
-        raise ValueError(f"{text!r} is not a taint like key=value:NoSchedule; the effect is missing")
-    if effect not in TAINT_EFFECTS:
-        meant = next((known for known in TAINT_EFFECTS if known.lower() == effect.lower()), "")
-        fix = f"; did you mean {meant}?" if meant else ""
-        raise ValueError(f"{text!r}: {effect!r} is none of {', '.join(TAINT_EFFECTS)}{fix}")
-    key, _, value = key_and_value.partition("=")
-    _qualified_name(key)
-    _label_value(value)
     return text
 
 
@@ -440,7 +272,7 @@ RESERVED_NAMES = ("controller", "worker", "single", "localhost")
 
 @lru_cache(maxsize=65536)
 def _host_name(text: str) -> str:
-    _dns_label(text)
+    dns_label(text)
     if text in RESERVED_NAMES:
         raise ValueError(f"{text!r} cannot name a host: it means a role, or this machine; did you mean {text}-1?")
     return text
@@ -457,12 +289,13 @@ IpAddress = Annotated[str, AfterValidator(_canonical_address)]
 IpOrName = Annotated[str, AfterValidator(_address_or_name)]
 Cidr = Annotated[str, AfterValidator(_canonical_cidr)]
 InterfaceAddress = Annotated[str, AfterValidator(_canonical_interface_address)]
-DnsLabel = Annotated[str, AfterValidator(_dns_label)]
-DnsName = Annotated[str, AfterValidator(_dns_name)]
+DnsLabel = Annotated[str, AfterValidator(dns_label)]
+DnsName = Annotated[str, AfterValidator(dns_name)]
 Mac = Annotated[str, AfterValidator(_mac)]
 LinkName = Annotated[str, AfterValidator(_link)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Whole = Annotated[int, BeforeValidator(_digits)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 Bytes = Annotated[
     int, BeforeValidator(_bytes), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(Mi|Gi|Ti)$"})
 ]
@@ -474,11 +307,12 @@ MountPoint = Annotated[str, AfterValidator(_mount_point)]
 UserName = Annotated[str, AfterValidator(_user_name)]
 Tag = Annotated[str, AfterValidator(_tag)]
 Url = Annotated[str, AfterValidator(_url)]
+FlakeUrl = Annotated[str, AfterValidator(_flake)]
 CacheKey = Annotated[str, AfterValidator(_cache_key)]
 AgeRecipient = Annotated[str, AfterValidator(_age_recipient)]
-LabelKey = Annotated[str, AfterValidator(_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-Taint = Annotated[str, AfterValidator(_taint)]
+LabelKey = Annotated[str, AfterValidator(label_key)]
+LabelValue = Annotated[str, AfterValidator(label_value)]
+Taint = Annotated[str, AfterValidator(taint)]
 K0sVersion = Annotated[str, AfterValidator(_k0s_version)]
 NixosRelease = Annotated[str, AfterValidator(_nixos_release)]
 AuthPass = Annotated[str, AfterValidator(_auth_pass)]
@@ -487,7 +321,7 @@ Calendar = Annotated[str, AfterValidator(_calendar)]
 GitBranch = Annotated[str, AfterValidator(_git_branch)]
 Registry = Annotated[str, AfterValidator(_registry)]
 HostName = Annotated[str, AfterValidator(_host_name)]
-Mtu = Annotated[int, Field(ge=1280, le=9216)]
+Mtu = Annotated[Whole, Field(ge=1280, le=9216)]
 NixHash = Annotated[str, AfterValidator(_nix_hash)]
 Text = Annotated[str, AfterValidator(_text)]
 FreeForm = dict[str, Any]

@@ -1,0 +1,102 @@
+"""IP addresses and networks as numbers, because ipaddress objects are too slow for thousands of hosts."""
+
+from __future__ import annotations
+
+import re
+import socket
+from functools import lru_cache
+from typing import NamedTuple
+
+IP_BITS = {4: 32, 6: 128}
+
+
+class Address(NamedTuple):
+    family: int
+    number: int
+
+
+class Network(NamedTuple):
+    """A CIDR as numbers; `first` and `last` are the ends of its range, both included."""
+
+    family: int
+    first: int
+    last: int
+    prefix_length: int
+
+    def contains(self, address: Address) -> bool:
+        return self.family == address.family and self.first <= address.number <= self.last
+
+    def overlaps(self, other: Network) -> bool:
+        return self.family == other.family and self.first <= other.last and other.first <= self.last
+
+
+@lru_cache(maxsize=65536)
+def address_of(text: str) -> Address:
+    """The numbers of an IP address. Raises ValueError with the likely fix."""
+    family = 6 if ":" in text else 4
+    try:
+        packed = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, text)
+    except (OSError, ValueError):
+        raise ValueError(_not_an_address(text)) from None
+    return Address(family, int.from_bytes(packed, "big"))
+
+
+def text_of(address: Address) -> str:
+    family = socket.AF_INET if address.family == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, address.number.to_bytes(IP_BITS[address.family] // 8, "big"))
+
+
+def _not_an_address(text: str) -> str:
+    if "/" in text:
+        return f"{text!r} is a network, expected an address; did you mean {text.split('/')[0]}?"
+    numbers = text.split(".")
+    if len(numbers) == 4 and all(number.isdecimal() for number in numbers):
+        unpadded = ".".join(str(int(number[:9])) for number in numbers)
+        if any(int(number[:9]) > 255 for number in numbers):
+            return f"{text!r} is not an IP address: each of its numbers is at most 255"
+        return f"{text!r} is not an IP address: leading zeros; did you mean {unpadded}?"
+    return f"{text!r} is not an IP address"
+
+
+@lru_cache(maxsize=65536)
+def network_of(text: str) -> Network:
+    """The numbers of a CIDR with no host bits set. Raises ValueError with the likely fix."""
+    address, length = _split_cidr(text)
+    bits = IP_BITS[address.family] - length
+    first = address.number >> bits << bits
+    if first != address.number:
+        meant = f"{text_of(Address(address.family, first))}/{length}"
+        raise ValueError(f"{text!r} has host bits set; did you mean {meant}?")
+    return Network(address.family, first, first + (1 << bits) - 1, length)
+
+
+@lru_cache(maxsize=65536)
+def interface_of(text: str) -> tuple[Address, Network]:
+    """Address and network of an address with prefix length, such as 10.0.0.10/24. Raises ValueError."""
+    address, length = _split_cidr(text)
+    return address, network_around(address, length)
+
+
+def network_around(address: Address, prefix_length: int) -> Network:
+    bits = max(IP_BITS[address.family] - prefix_length, 0)
+    first = address.number >> bits << bits
+    return Network(address.family, first, first + (1 << bits) - 1, prefix_length)
+
+
+def _split_cidr(text: str) -> tuple[Address, int]:
+    start, slash, length = text.partition("/")
+    if not slash:
+        example = f"; did you mean {start}/{64 if ':' in start else 24}?" if _is_address(start) else ""
+        raise ValueError(f"{text!r} has no prefix length{example}")
+    address = address_of(start)
+    if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > IP_BITS[address.family]:
+        raise ValueError(f"{text!r}: the prefix length must be a number from 0 to {IP_BITS[address.family]}")
+    return address, int(length)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address_of(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,276 @@
+"""Addresses, networks and MACs: each used once, each where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slipway.inventory.address import Address, Network, address_of, interface_of, network_around, network_of, text_of
+from slipway.inventory.checks.finding import Check, Finding
+from slipway.inventory.model import Document, Host
+from slipway.inventory.source import Keys
+
+_NOT_A_HOST = tuple(
+    (network_of(cidr), what)
+    for cidr, what in (
+        ("0.0.0.0/8", "an unspecified address"),
+        ("127.0.0.0/8", "a loopback address"),
+        ("169.254.0.0/16", "a link-local address"),
+        ("224.0.0.0/4", "a multicast address"),
+        ("240.0.0.0/4", "a reserved address"),
+        ("::/128", "an unspecified address"),
+        ("::1/128", "a loopback address"),
+        ("fe80::/10", "a link-local address"),
+        ("ff00::/8", "a multicast address"),
+    )
+)
+LARGEST_SERVICE_BITS = 20
+"""kube-apiserver refuses a larger service range."""
+NODE_CIDR_LENGTH = {4: 24, 6: 117}
+"""What kube-controller-manager allots to a node, as k0s sets it (facts: k0s ClusterConfig)."""
+MOST_NODE_BITS = 16
+"""kube-controller-manager refuses a pod range with more than 2^16 node ranges."""
+
+
+def network_of_host(host: Host) -> Network | None:
+    """The network around the host's address, None where DHCP tells its size."""
+    address, length = address_of(host.address), host.network.prefix_length
+    if length is None or length > (32 if address.family == 4 else 128):
+        return None
+    return network_around(address, length)
+
+
+def _addresses_of(name: str, host: Host) -> Iterator[tuple[Keys, Address]]:
+    yield ("hosts", name, "address"), address_of(host.address)
+    if host.network.ipv6 is not None:
+        yield ("hosts", name, "network", "ipv6", "address"), address_of(host.network.ipv6.address)
+    for link, settings in host.network.links.items():
+        for index, text in enumerate(settings.addresses):
+            yield ("hosts", name, "network", "links", link, "addresses", index), interface_of(text)[0]
+
+
+def unique_addresses(document: Document) -> Iterator[Finding]:
+    seen: dict[Address, Keys] = {}
+    vip = document.cluster.network.vip
+    if vip is not None:
+        seen[interface_of(vip.address)[0]] = ("cluster", "network", "vip", "address")
+    for name, host in document.hosts.items():
+        for path, address in _addresses_of(name, host):
+            first = seen.setdefault(address, path)
+            if first is not path:
+                yield Finding(path, f"{text_of(address)} is already used by {{}}", other=first)
+
+
+def unique_macs(document: Document) -> Iterator[Finding]:
+    seen: dict[str, Keys] = {}
+    for name, host in document.hosts.items():
+        network: Keys = ("hosts", name, "network")
+        cards = [((*network, "mac"), host.network.mac)]
+        cards += [((*network, "links", link, "mac"), settings.mac) for link, settings in host.network.links.items()]
+        matched = {mac for _, mac in cards}
+        expected = [(("hosts", name, "hardware", "macs", i), mac) for i, mac in enumerate(host.hardware.macs)]
+        for path, mac in [*cards, *((path, mac) for path, mac in expected if mac not in matched)]:
+            if mac is not None:
+                first = seen.setdefault(mac, path)
+                if first is not path:
+                    yield Finding(path, f"{mac} is already used by {{}}", other=first)
+
+
+def usable_addresses(document: Document) -> Iterator[Finding]:
+    """No loopback, multicast and the like, and neither the first nor the last address of its network."""
+    for name, host in document.hosts.items():
+        for path, address in _addresses_of(name, host):
+            for network, what in _NOT_A_HOST:
+                if network.contains(address):
+                    yield Finding(path, f"{text_of(address)} is {what}, no host can have it")
+        around = network_of_host(host)
+        if around is not None and around.family == 4 and around.prefix_length < 31:
+            number = address_of(host.address).number
+            if number in (around.first, around.last):
+                what = "network" if number == around.first else "broadcast"
+                shown = f"{text_of(Address(4, around.first))}/{around.prefix_length}"
+                yield Finding(("hosts", name, "address"), f"{host.address} is the {what} address of {shown}")
+
+
+def prefix_lengths(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        length, path = host.network.prefix_length, ("hosts", name, "network", "prefixLength")
+        if length is not None and length > 32 and ":" not in host.address:
+            yield Finding(path, f"{length} is too long for the IPv4 address of {{}}", other=("hosts", name, "address"))
+        if length is None and not host.network.dhcp:
+            message = "needs network.prefixLength, or network.dhcp: true; did you mean prefixLength: 24?"
+            yield Finding(("hosts", name), message)
+
+
+def gateways(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        path: Keys = ("hosts", name, "network", "gateway")
+        around = network_of_host(host)
+        if host.network.gateway and around:
+            yield from _gateway(path, host.network.gateway, ("hosts", name, "address"), host.address, around)
+        ipv6 = host.network.ipv6
+        if ipv6 is not None:
+            path6: Keys = ("hosts", name, "network", "ipv6")
+            yield from _ipv6(path6, host)
+            if ipv6.gateway and ":" in ipv6.address:
+                around = network_around(address_of(ipv6.address), ipv6.prefix_length)
+                yield from _gateway((*path6, "gateway"), ipv6.gateway, (*path6, "address"), ipv6.address, around)
+
+
+def _gateway(path: Keys, gateway: str, other: Keys, address: str, around: Network) -> Iterator[Finding]:
+    number = address_of(gateway)
+    if gateway == address:
+        yield Finding(path, f"{gateway} is the host's own address, {{}}", other=other)
+    elif number.family != around.family:
+        yield Finding(path, f"{gateway} is not of the family of {address}, {{}}", other=other)
+    elif not around.contains(number) and not _is_link_local(number):
+        shown = f"{text_of(Address(around.family, around.first))}/{around.prefix_length}"
+        yield Finding(path, f"{gateway} is outside {shown}, the network of {{}}", other=other)
+
+
+def _is_link_local(address: Address) -> bool:
+    return address.family == 6 and address.number >> 118 == 0xFE80 >> 6
+
+
+def _ipv6(path: Keys, host: Host) -> Iterator[Finding]:
+    ipv6 = host.network.ipv6
+    if ipv6 is not None and ":" not in ipv6.address:
+        yield Finding((*path, "address"), f"{ipv6.address!r} is not an IPv6 address")
+    if ":" in host.address:
+        message = f"{host.address} is IPv6 already; give the host's IPv4 address as its address"
+        yield Finding(("hosts", host.name, "address"), message)
+
+
+def routes(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        for link, settings in host.network.links.items():
+            nets = [interface_of(text)[1] for text in settings.addresses]
+            for index, route in enumerate(settings.routes):
+                path = ("hosts", name, "network", "links", link, "routes", index, "via")
+                if not settings.dhcp and not any(net.contains(address_of(route.via)) for net in nets):
+                    yield Finding(path, f"{route.via} is in none of the networks of {link}")
+
+
+# --- the cluster's ranges --------------------------------------------------------------------------------------------
+
+
+def _ranges(document: Document) -> list[tuple[Keys, str, Network]]:
+    network = document.cluster.network
+    path: Keys = ("cluster", "network")
+    ranges: list[tuple[Keys, str, Network]] = [
+        ((*path, "podCIDR"), network.pod_cidr, network_of(network.pod_cidr)),
+        ((*path, "serviceCIDR"), network.service_cidr, network_of(network.service_cidr)),
+    ]
+    dual = network.dual_stack
+    if dual is not None:
+        ranges += [
+            ((*path, "dualStack", "podCIDR"), dual.pod_cidr, network_of(dual.pod_cidr)),
+            ((*path, "dualStack", "serviceCIDR"), dual.service_cidr, network_of(dual.service_cidr)),
+        ]
+    return ranges
+
+
+def overlapping_ranges(document: Document) -> Iterator[Finding]:
+    ranges = _ranges(document)
+    for index, (path, text, network) in enumerate(ranges):
+        for other, other_text, other_network in ranges[:index]:
+            if network.overlaps(other_network):
+                yield Finding(path, f"{text} overlaps {other_text}, {{}}", other=other)
+
+
+def ranges_and_hosts(document: Document) -> Iterator[Finding]:
+    """No host, and no network of a host, in the ranges of pods and services."""
+    ranges = _ranges(document)
+    for name, host in document.hosts.items():
+        around = network_of_host(host)
+        for path, address in _addresses_of(name, host):
+            for other, text, network in ranges:
+                if network.contains(address):
+                    yield Finding(path, f"{text_of(address)} lies in {text}, {{}}", other=other)
+        for other, text, network in ranges:
+            if around is not None and network.overlaps(around) and not network.contains(address_of(host.address)):
+                shown = f"{text_of(Address(around.family, around.first))}/{around.prefix_length}"
+                message = f"the host's network {shown} overlaps {text}, {{}}"
+                yield Finding(("hosts", name, "network", "prefixLength"), message, other=other)
+
+
+def range_sizes(document: Document) -> Iterator[Finding]:
+    nodes = sum(host.runs_workloads for host in document.hosts.values())
+    for path, text, network in _ranges(document):
+        if path[-1] == "podCIDR":
+            yield from _pod_range(path, text, network, nodes)
+        else:
+            yield from _service_range(path, text, network)
+        if (network.family == 6) != ("dualStack" in path):
+            yield Finding(path, f"{text} is not IPv{4 if network.family == 6 else 6}")
+
+
+def _pod_range(path: Keys, text: str, network: Network, nodes: int) -> Iterator[Finding]:
+    each = NODE_CIDR_LENGTH[network.family]
+    room = each - network.prefix_length
+    start = text.split("/")[0]
+    if room < 0 or 1 << room < nodes:
+        needed = each - max(nodes - 1, 0).bit_length()
+        message = f"{text} has no room for {nodes} nodes, each takes a /{each}; did you mean {start}/{needed}?"
+        yield Finding(path, message)
+    elif room > MOST_NODE_BITS and network.family == 6:
+        wide = each - MOST_NODE_BITS
+        yield Finding(path, f"{text} is more than kube-controller-manager takes; did you mean {start}/{wide}?")
+
+
+def _service_range(path: Keys, text: str, network: Network) -> Iterator[Finding]:
+    bits = (32 if network.family == 4 else 128) - network.prefix_length
+    start = text.split("/")[0]
+    if bits > LARGEST_SERVICE_BITS:
+        longest = network.prefix_length + bits - LARGEST_SERVICE_BITS
+        yield Finding(path, f"{text} is more than kube-apiserver takes; did you mean {start}/{longest}?")
+    elif bits < 4:
+        longest = network.prefix_length + bits - 4
+        yield Finding(path, f"{text} has no room for the cluster's DNS, its tenth address; at least a /{longest}")
+
+
+# --- addresses of the control plane ----------------------------------------------------------------------------------
+
+
+def vip(document: Document) -> Iterator[Finding]:
+    settings = document.cluster.network.vip
+    if settings is None:
+        return
+    path: Keys = ("cluster", "network", "vip", "address")
+    address, _ = interface_of(settings.address)
+    for other, text, network in _ranges(document):
+        if network.contains(address):
+            yield Finding(path, f"{text_of(address)} lies in {text}, {{}}", other=other)
+    for name, host in document.hosts.items():
+        gateway = host.network.gateway
+        if gateway is not None and address_of(gateway) == address:
+            yield Finding(path, f"{gateway} is the gateway, {{}}", other=("hosts", name, "network", "gateway"))
+        around = network_of_host(host)
+        if host.is_controller and around is not None and not around.contains(address):
+            message = f"{text_of(address)} is outside the network of {{}}; a VIP moves within one network"
+            yield Finding(path, message, other=("hosts", name, "address"))
+
+
+def external_address(document: Document) -> Iterator[Finding]:
+    """A load balancer's address that is one controller's own makes that controller the only way in."""
+    external = document.cluster.network.external_address
+    controllers = [(name, host) for name, host in document.hosts.items() if host.is_controller]
+    path = ("cluster", "network", "externalAddress")
+    for name, host in controllers if len(controllers) > 1 else ():
+        if host.address == external or name == external:
+            message = f"{external} is one controller, {{}}; the cluster cannot be reached without it"
+            yield Finding(path, message, other=("hosts", name, "address"), warning=True)
+
+
+CHECKS: tuple[Check, ...] = (
+    unique_addresses,
+    unique_macs,
+    usable_addresses,
+    prefix_lengths,
+    gateways,
+    routes,
+    overlapping_ranges,
+    ranges_and_hosts,
+    range_sizes,
+    vip,
+    external_address,
+)

@@ -1,0 +1,69 @@
+"""The cluster as a whole: how many of what, and what belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slipway.inventory.checks.finding import Check, Finding
+from slipway.inventory.model import Document, Role
+from slipway.inventory.source import Keys
+
+HOSTS: Keys = ("hosts",)
+
+
+def controllers(document: Document) -> Iterator[Finding]:
+    names = [name for name, host in document.hosts.items() if host.is_controller]
+    count = len(names)
+    if count == 0:
+        yield Finding(HOSTS, "no host has the role controller, controller+worker or single", about_key=True)
+    elif count % 2 == 0:
+        message = (
+            f"{count} controllers survive the loss of {(count - 1) // 2}, as {count - 1} do; "
+            f"make it {count - 1} or {count + 1}"
+        )
+        yield Finding(("hosts", names[-1], "role"), message, warning=True)
+    elif count > 7:
+        message = f"{count} controllers: each write waits for a majority of them; 3 or 5 are usual"
+        yield Finding(("hosts", names[-1], "role"), message, warning=True)
+
+
+def single_alone(document: Document) -> Iterator[Finding]:
+    single = next((name for name, host in document.hosts.items() if host.role is Role.SINGLE), None)
+    other = next((name for name in document.hosts if name != single), None)
+    if single is not None and other is not None:
+        message = "a single node takes no other into its cluster, there is {}; did you mean controller+worker?"
+        yield Finding(("hosts", single, "role"), message, other=("hosts", other))
+
+
+def workloads(document: Document) -> Iterator[Finding]:
+    if not any(host.runs_workloads for host in document.hosts.values()):
+        message = "no host runs pods; add a worker, or make a controller a controller+worker"
+        yield Finding(HOSTS, message, warning=True, about_key=True)
+
+
+def dual_stack(document: Document) -> Iterator[Finding]:
+    """Nodes of a dual-stack cluster need an address of each family."""
+    if document.cluster.network.dual_stack is None:
+        return
+    for name, host in document.hosts.items():
+        if host.network.ipv6 is None and not host.network.dhcp:
+            message = "needs network.ipv6 for cluster.network.dualStack, {}"
+            yield Finding(("hosts", name), message, other=("cluster", "network", "dualStack"))
+
+
+def nixos(document: Document) -> Iterator[Finding]:
+    channel, state = document.cluster.nixos.channel, document.cluster.nixos.state_version
+    if state > channel:
+        message = f"{state} is newer than {channel}, {{}}; it is the release at installation"
+        yield Finding(("cluster", "nixos", "stateVersion"), message, other=("cluster", "nixos", "channel"))
+
+
+def airgap(document: Document) -> Iterator[Finding]:
+    bundles = document.mirrors.airgap
+    for name, host in document.hosts.items() if bundles else ():
+        if host.runs_workloads and host.system not in bundles:
+            message = f"{host.system} has no bundle in {{}}"
+            yield Finding(("hosts", name, "system"), message, other=("mirrors", "airgap"))
+
+
+CHECKS: tuple[Check, ...] = (controllers, single_alone, workloads, dual_stack, nixos, airgap)

@@ -1,0 +1,125 @@
+"""One host at a time: groups, disks, hardware, accounts, Nix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slipway.inventory.checks.finding import Check, Finding
+from slipway.inventory.messages import nearest
+from slipway.inventory.model import Document, System
+from slipway.inventory.source import Keys
+
+_TAKEN_MOUNT_POINTS = ("/boot", "/dev", "/etc", "/nix/store", "/proc", "/run", "/sys", "/tmp")  # noqa: S108 (names only)
+_TAKEN_USERS = (
+    "root",
+    "nobody",
+    "sshd",
+    "etcd",
+    "kube-apiserver",
+    "kube-scheduler",
+    "konnectivity-server",
+    "keepalived",
+)
+
+
+def groups(document: Document) -> Iterator[Finding]:
+    used = set()
+    for name, host in document.hosts.items():
+        for index, group in enumerate(host.groups):
+            path = ("hosts", name, "groups", index)
+            used.add(group)
+            if group not in document.groups:
+                near = nearest(group, document.groups)
+                yield Finding(path, f"no group {group!r}" + (f"; did you mean {near!r}?" if near else " in groups"))
+            elif group in host.groups[:index]:
+                yield Finding(path, f"{group!r} is named twice")
+    for group in document.groups:
+        if group not in used:
+            yield Finding(("groups", group), "no host names this group", warning=True, about_key=True)
+
+
+def disks(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        mounts: dict[str, Keys] = {}
+        devices: dict[str, Keys] = {}
+        for disk, settings in host.disks.items():
+            path: Keys = ("hosts", name, "disks", disk)
+            first = mounts.setdefault(settings.mount_point, path)
+            if first is not path:
+                message = f"{settings.mount_point} is already the mount point of {{}}"
+                yield Finding((*path, "mountPoint"), message, other=first)
+            first = devices.setdefault(settings.device, path)
+            if first is not path:
+                yield Finding((*path, "device"), f"{settings.device} is already used by {{}}", other=first)
+            if settings.mount_point in _TAKEN_MOUNT_POINTS:
+                yield Finding((*path, "mountPoint"), f"{settings.mount_point} is the system's own")
+        if host.disks and "/" not in mounts:
+            yield Finding(("hosts", name, "disks"), "no disk is mounted at /, which holds the system", about_key=True)
+
+
+def disks_of_two_hosts(document: Document) -> Iterator[Finding]:
+    """A by-id name holds the serial number, so that no two machines have it; virtual disks excepted."""
+    seen: dict[str, Keys] = {}
+    for name, host in document.hosts.items():
+        for disk, settings in host.disks.items():
+            if not settings.device.startswith("/dev/disk/by-id/") or _is_virtual(settings.device):
+                continue
+            path: Keys = ("hosts", name, "disks", disk, "device")
+            first = seen.setdefault(settings.device, path)
+            if first[1] != name:
+                yield Finding(path, f"{settings.device} is already used by {{}}", other=first, warning=True)
+
+
+def _is_virtual(device: str) -> bool:
+    return any(word in device for word in ("QEMU", "VBOX", "VMware", "virtio", "Virtual", "Google"))
+
+
+def platforms(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        arm = host.system is not System.X86_64
+        cpu = host.hardware.cpu
+        if cpu is not None and (cpu == "arm") != arm:
+            message = f"{cpu!r} processors do not run {host.system}, {{}}"
+            yield Finding(("hosts", name, "hardware", "cpu"), message, other=("hosts", name, "system"))
+        if arm and host.boot.mode == "bios":
+            yield Finding(("hosts", name, "boot", "mode"), f"{host.system} machines have no BIOS; did you mean uefi?")
+
+
+def users(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        for user in host.users:
+            if user in _TAKEN_USERS:
+                fix = "; its keys are ssh.authorizedKeys" if user == "root" else ""
+                yield Finding(
+                    ("hosts", name, "users", user), f"the account {user} is the system's own{fix}", about_key=True
+                )
+
+
+def access(document: Document) -> Iterator[Finding]:
+    """Without keys nobody could log in after the first activation."""
+    for name, host in document.hosts.items():
+        if not host.ssh.authorized_keys and host.ssh.user not in host.users:
+            message = f"no authorizedKeys for {host.ssh.user}: unless your own modules add some, nobody can log in"
+            yield Finding(("hosts", name, "ssh"), message, warning=True)
+            return
+
+
+def caches(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        if host.nix.substituters and not host.nix.trusted_public_keys:
+            message = "needs nix.trustedPublicKeys beside it, or Nix takes nothing from there"
+            yield Finding(("hosts", name, "nix", "substituters"), message)
+
+
+def pull(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        if (
+            host.pull is not None
+            and host.pull.engine == "comin"
+            and not host.pull.url.startswith(("https", "http", "ssh"))
+        ):
+            message = f"comin takes a Git repository such as https://git.example.org/cluster.git, not {host.pull.url}"
+            yield Finding(("hosts", name, "pull", "url"), message)
+
+
+CHECKS: tuple[Check, ...] = (groups, disks, disks_of_two_hosts, platforms, users, access, caches, pull)

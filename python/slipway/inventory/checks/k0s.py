@@ -1,0 +1,231 @@
+"""Rules of k0s: releases and their skew, load balancing, profiles."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from slipway.inventory.checks.finding import Check, Finding
+from slipway.inventory.messages import nearest
+from slipway.inventory.model import Document, Host, Provider, Role
+from slipway.inventory.source import Keys
+from slipway.paths import resource
+
+REFUSED = {
+    "1.35.1+k0s.0": "it reads the join token at every start, so that joined workers crash once it is emptied "
+    "(k0s #7202); take 1.35.1+k0s.1 or newer"
+}
+MAINTAINED_MINORS = 4
+_TAKEN_PORTS = {
+    2379: "etcd's clients",
+    2380: "etcd's peers",
+    6444: "keepalived's proxy to the API",
+    7132: "the node-local load balancer",
+    7443: "the node-local load balancer",
+    10250: "kubelet",
+    10257: "kube-controller-manager",
+    10259: "kube-scheduler",
+}
+
+
+@lru_cache(maxsize=1)
+def known_releases() -> dict[str, dict[str, str]]:
+    """Packaged k0s releases, oldest first: version to hashes by system."""
+    table: dict[str, dict[str, str]] = json.loads((resource("nixos") / "pkgs/k0s/versions.json").read_text())
+    return table
+
+
+def minor_of(version: str) -> int:
+    """36 of 1.36.3+k0s.2."""
+    return int(version.split(".")[1])
+
+
+def release_of(document: Document, host: Host) -> str:
+    """The k0s release that the host shall run."""
+    return host.k0s.version or document.cluster.k0s.version
+
+
+def releases(document: Document) -> Iterator[Finding]:
+    k0s = document.cluster.k0s
+    path: Keys = ("cluster", "k0s", "version")
+    yield from _release(path, k0s.version, known=bool(k0s.hashes))
+    newest = minor_of(next(reversed(known_releases())))
+    if minor_of(k0s.version) <= newest - MAINTAINED_MINORS:
+        message = f"{k0s.version} is no longer maintained; the newest that slipway knows is {_newest(newest)}"
+        yield Finding(path, message, warning=True)
+    for name, host in document.hosts.items():
+        if host.k0s.version is not None:
+            yield from _release(("hosts", name, "k0s", "version"), host.k0s.version, known=False)
+
+
+def _release(path: Keys, version: str, *, known: bool) -> Iterator[Finding]:
+    if version in REFUSED:
+        yield Finding(path, f"{version} is refused: {REFUSED[version]}")
+    elif not known and version not in known_releases():
+        fix = _newest(minor_of(version)) or nearest(version, known_releases()) or next(reversed(known_releases()))
+        message = f"{version} is no release that slipway knows; did you mean {fix}?"
+        if path[0] == "cluster":
+            message += " (or give its hashes in cluster.k0s.hashes)"
+        yield Finding(path, message)
+
+
+def _newest(minor: int) -> str | None:
+    return next((release for release in reversed(known_releases()) if minor_of(release) == minor), None)
+
+
+def binaries(document: Document) -> Iterator[Finding]:
+    """A binary for the platform of every host."""
+    k0s = document.cluster.k0s
+    for name, host in document.hosts.items():
+        release = release_of(document, host)
+        hashes = known_releases().get(release) or (k0s.hashes if release == k0s.version else {})
+        if hashes and host.system not in hashes:
+            message = f"{host.system} has no k0s {release}; add its hash to cluster.k0s.hashes"
+            yield Finding(("hosts", name, "system"), message)
+
+
+def skew(document: Document) -> Iterator[Finding]:
+    """Controllers within one minor; workers at most one minor older than them and never newer."""
+    minors = {name: minor_of(release_of(document, host)) for name, host in document.hosts.items()}
+    controllers = {name: minors[name] for name, host in document.hosts.items() if host.is_controller}
+    if not controllers:
+        return
+    oldest, newest = min(controllers, key=controllers.__getitem__), max(controllers, key=controllers.__getitem__)
+    for name, host in document.hosts.items():
+        release = release_of(document, host)
+        if host.is_controller and minors[name] > controllers[oldest] + 1:
+            yield _skewed(document, name, f"{release} is too new", oldest, "controllers stay within one minor")
+        elif not host.is_controller and minors[name] > controllers[oldest]:
+            yield _skewed(document, name, f"{release} is too new", oldest, "a worker is never newer than a controller")
+        elif not host.is_controller and minors[name] < controllers[newest] - 1:
+            yield _skewed(document, name, f"{release} is too old", newest, "a worker is at most one minor older")
+
+
+def _skewed(document: Document, name: str, what: str, controller: str, rule: str) -> Finding:
+    other = release_of(document, document.hosts[controller])
+    path: Keys = ("hosts", name, "k0s", "version")
+    return Finding(path, f"{what} beside {other} of {{}}; {rule}", other=("hosts", controller))
+
+
+def load_balancing(document: Document) -> Iterator[Finding]:
+    network = document.cluster.network
+    nllb: Keys = ("cluster", "network", "nodeLocalLoadBalancing")
+    external: Keys = ("cluster", "network", "externalAddress")
+    if network.node_local_load_balancing and network.external_address:
+        message = f"k0s does not take it beside externalAddress {network.external_address}, {{}}; remove one of them"
+        yield Finding(nllb, message, other=external)
+    if network.node_local_load_balancing is False and not network.external_address:
+        yield from _unbalanced(document, nllb)
+    single = next((name for name, host in document.hosts.items() if host.role is Role.SINGLE), None)
+    if single is not None and network.node_local_load_balancing:
+        yield Finding(nllb, "k0s does not take it with a single node, {}", other=("hosts", single))
+    if single is not None and network.vip:
+        yield Finding(
+            ("cluster", "network", "vip"), "a single node has nobody to share it with, {}", other=("hosts", single)
+        )
+
+
+def _unbalanced(document: Document, path: Keys) -> Iterator[Finding]:
+    if sum(host.is_controller for host in document.hosts.values()) > 1:
+        vip = document.cluster.network.vip is not None
+        message = (
+            "several controllers without it or externalAddress: konnectivity reaches only some of them; set it to true"
+        )
+        yield Finding(path, message, warning=vip)
+
+
+def profiles(document: Document) -> Iterator[Finding]:
+    known = [*document.cluster.k0s.worker_profiles, "default"]
+    for name, host in document.hosts.items():
+        profile = host.k0s.profile
+        if profile is not None and profile not in known:
+            near = nearest(profile, known)
+            fix = f"; did you mean {near!r}?" if near else f"; known: {', '.join(sorted(known))}"
+            yield Finding(("hosts", name, "k0s", "profile"), f"{profile!r} is not in cluster.k0s.workerProfiles{fix}")
+
+
+_FIXED_KUBELET_KEYS = ("clusterDNS", "clusterDomain", "apiVersion", "kind", "staticPodURL")
+
+
+def profile_values(document: Document) -> Iterator[Finding]:
+    for name, values in document.cluster.k0s.worker_profiles.items():
+        for key in values:
+            if key in _FIXED_KUBELET_KEYS:
+                path = ("cluster", "k0s", "workerProfiles", name, key)
+                yield Finding(path, f"k0s sets {key} itself and takes no other", about_key=True)
+
+
+def ports(document: Document) -> Iterator[Finding]:
+    given = document.cluster.k0s.ports
+    seen: dict[int, Keys] = {}
+    for key, port in given.model_dump(by_alias=True).items():
+        path: Keys = ("cluster", "k0s", "ports", key)
+        first = seen.setdefault(port, path)
+        if port in _TAKEN_PORTS:
+            yield Finding(path, f"{port} is taken by {_TAKEN_PORTS[port]}")
+        elif first is not path:
+            yield Finding(path, f"{port} is already used by {{}}", other=first)
+
+
+def provider(document: Document) -> Iterator[Finding]:
+    network = document.cluster.network
+    if network.provider is not Provider.CILIUM and "cilium" in network.model_fields_set:
+        message = f"is read with provider cilium only, here it is {network.provider}, {{}}"
+        other = ("cluster", "network", "provider")
+        yield Finding(("cluster", "network", "cilium"), message, other=other, about_key=True)
+
+
+_COMPONENTS = (
+    "applier-manager",
+    "autopilot",
+    "control-api",
+    "coredns",
+    "csr-approver",
+    "endpoint-reconciler",
+    "helm",
+    "konnectivity-server",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "metrics-server",
+    "network-provider",
+    "node-role",
+    "system-rbac",
+    "update-prober",
+    "windows-node",
+)
+_NEEDED = ("control-api", "csr-approver", "kube-controller-manager", "kube-scheduler", "konnectivity-server")
+
+
+def components(document: Document) -> Iterator[Finding]:
+    for index, component in enumerate(document.cluster.k0s.disable_components):
+        path = ("cluster", "k0s", "disableComponents", index)
+        if component not in _COMPONENTS:
+            near = nearest(component, _COMPONENTS)
+            yield Finding(path, f"{component!r} is no component of k0s" + (f"; did you mean {near!r}?" if near else ""))
+        elif component in _NEEDED:
+            yield Finding(path, f"the cluster cannot work without {component}")
+
+
+def kubelet_arguments(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        for flag in host.k0s.kubelet_extra_args:
+            path = ("hosts", name, "k0s", "kubeletExtraArgs", flag)
+            if re.fullmatch(r"(node-ip|node-labels|register-with-taints|config|kubeconfig|bootstrap-kubeconfig)", flag):
+                yield Finding(path, f"slipway or k0s sets --{flag} itself", about_key=True)
+
+
+CHECKS: tuple[Check, ...] = (
+    releases,
+    binaries,
+    skew,
+    load_balancing,
+    profiles,
+    profile_values,
+    ports,
+    provider,
+    components,
+    kubelet_arguments,
+)

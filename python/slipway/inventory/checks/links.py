@@ -1,0 +1,140 @@
+"""Links of a host: what carries what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slipway.inventory.checks.finding import Check, Finding
+from slipway.inventory.model import Document, Host, HostNetwork
+from slipway.inventory.source import Keys
+
+
+def _virtual(network: HostNetwork) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Kind, name and parts of every bond, bridge and VLAN."""
+    for name, bond in network.bonds.items():
+        yield "bonds", name, bond.interfaces
+    for name, bridge in network.bridges.items():
+        yield "bridges", name, bridge.interfaces
+    for name, vlan in network.vlans.items():
+        yield "vlans", name, (vlan.interface,)
+
+
+def _path(host: Host, *keys: str | int) -> Keys:
+    return ("hosts", host.name, "network", *keys)
+
+
+def interface(document: Document) -> Iterator[Finding]:
+    for host in document.hosts.values():
+        if host.network.interface is None and host.network.mac is None:
+            message = "needs network.interface (the link of its address, such as eno1) or network.mac"
+            yield Finding(("hosts", host.name), message)
+
+
+def names(document: Document) -> Iterator[Finding]:
+    for host in document.hosts.values():
+        seen: dict[str, Keys] = {}
+        for kind, name, _ in _virtual(host.network):
+            path = _path(host, kind, name)
+            first = seen.setdefault(name, path)
+            if first is not path:
+                yield Finding(path, f"{name!r} is already used by {{}}", other=first, about_key=True)
+
+
+def members(document: Document) -> Iterator[Finding]:
+    """A link is part of one bond or bridge, and then has no address of its own."""
+    for host in document.hosts.values():
+        owners: dict[str, Keys] = {}
+        for kind, name, parts in _virtual(host.network):
+            for index, part in enumerate(parts if kind != "vlans" else ()):
+                here = _path(host, kind, name, "interfaces", index)
+                first = owners.setdefault(part, here)
+                if first is not here:
+                    yield Finding(here, f"{part} is already part of {{}}", other=first)
+        yield from _parts_with_addresses(host, owners)
+
+
+def _parts_with_addresses(host: Host, owners: dict[str, Keys]) -> Iterator[Finding]:
+    named = [(_path(host, "links", link), link) for link in host.network.links]
+    if host.network.interface is not None:
+        named.append((_path(host, "interface"), host.network.interface))
+    for path, link in named:
+        if link in owners:
+            owner = owners[link][:5]
+            yield Finding(
+                path, f"{link} is part of {{}}; did you mean {owner[-1]}?", other=owner, about_key="links" in path
+            )
+
+
+def loops(document: Document) -> Iterator[Finding]:
+    for host in document.hosts.values():
+        below = {name: parts for _, name, parts in _virtual(host.network)}
+        for kind, name, parts in _virtual(host.network):
+            if name in _all_below(parts, below):
+                yield Finding(_path(host, kind, name), f"{name} is carried by itself", about_key=True)
+
+
+def _all_below(parts: tuple[str, ...], below: dict[str, tuple[str, ...]]) -> set[str]:
+    found: set[str] = set()
+    left = list(parts)
+    while left:
+        link = left.pop()
+        if link not in found:
+            found.add(link)
+            left.extend(below.get(link, ()))
+    return found
+
+
+def unused(document: Document) -> Iterator[Finding]:
+    for host in document.hosts.values():
+        network = host.network
+        used = {network.interface, *network.links}
+        for _, _, parts in _virtual(network):
+            used.update(parts)
+        for kind, name, _ in _virtual(network):
+            if name not in used:
+                message = f"nothing uses {name}; did you mean interface: {name}?"
+                yield Finding(_path(host, kind, name), message, about_key=True)
+
+
+def vlan_numbers(document: Document) -> Iterator[Finding]:
+    for host in document.hosts.values():
+        seen: dict[tuple[str, int], Keys] = {}
+        for name, vlan in host.network.vlans.items():
+            path = _path(host, "vlans", name, "id")
+            first = seen.setdefault((vlan.interface, vlan.id), path)
+            if first is not path:
+                yield Finding(path, f"VLAN {vlan.id} on {vlan.interface} is already {{}}", other=first)
+
+
+def macs(document: Document) -> Iterator[Finding]:
+    """A MAC address finds a card, not a link that slipway makes."""
+    for host in document.hosts.values():
+        made = {name: kind for kind, name, _ in _virtual(host.network)}
+        if host.network.mac is not None and host.network.interface in made:
+            message = f"finds a card, but {host.network.interface} is one of {made[host.network.interface]}"
+            yield Finding(_path(host, "mac"), message)
+
+
+def mtus(document: Document) -> Iterator[Finding]:
+    """A VLAN carries no more than the link below it."""
+    for host in document.hosts.values():
+        network = host.network
+        mtu_of = {link: settings.mtu for link, settings in network.links.items()}
+        if network.interface is not None:
+            mtu_of[network.interface] = network.mtu
+        for name, vlan in network.vlans.items():
+            above, below = mtu_of.get(name), mtu_of.get(vlan.interface)
+            if above is not None and below is not None and above > below:
+                message = f"{name} has MTU {above}, more than the {below} of {vlan.interface}"
+                yield Finding(_path(host, "vlans", name), message, about_key=True)
+
+
+def idle(document: Document) -> Iterator[Finding]:
+    for host in document.hosts.values():
+        for name in host.network.links:
+            if name == host.network.interface:
+                message = f"{name} is the host's interface already, {{}}; put this into network itself"
+                yield Finding(_path(host, "links", name), message, other=_path(host, "interface"), about_key=True)
+
+
+CHECKS: tuple[Check, ...] = (interface, names, members, loops, unused, vlan_numbers, macs, mtus, idle)
