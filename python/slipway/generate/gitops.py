@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from slipway.errors import InvalidInput
-from slipway.inventory.model import Inventory
+from slipway.inventory import Inventory
 from slipway.paths import resource
 
 SUFFIX = ".j2"

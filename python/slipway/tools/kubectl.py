@@ -53,7 +53,7 @@ def get(kubeconfig: Secret, kind: str, name: str = "", *, namespace: str = "", s
 
 
 def apply(kubeconfig: Secret, manifests: bytes | Secret, *, timeout: float = REQUEST_TIMEOUT) -> Sequence[str]:
-    """Apply server-side; return `KIND NAMESPACE NAME VERSION` of each object, whose version stays if nothing changed."""
+    """Apply server-side; return `KIND NAMESPACE NAME VERSION` of each object. A version stays if nothing changed."""
     words = ["apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-"]
     return _objects(kubectl(kubeconfig, *words, f"--output=go-template={_OBJECTS}", input=manifests, timeout=timeout))
 

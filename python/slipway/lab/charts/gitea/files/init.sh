@@ -47,7 +47,7 @@ status=$(request PATCH "/admin/users/$user" "token $token" "$body")
 [ "$status" = 200 ] || { echo "setting the password of $user: HTTP $status" >&2; exit 1; }
 
 # With the new password, which proves it, the token goes again.
-basic=$(printf '%s:%s' "$user" "$GITEA_ADMIN_PASSWORD" | base64 -w 0)
+basic=$(printf '%s:%s' "$user" "$GITEA_ADMIN_PASSWORD" | base64 | tr -d '\n')
 status=$(request DELETE "/users/$user/tokens/$name" "Basic $basic" "")
 [ "$status" = 204 ] || { echo "the new password of $user does not work: HTTP $status" >&2; exit 1; }
 touch "$conf/admin-made"

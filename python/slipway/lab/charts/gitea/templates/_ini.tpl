@@ -2,7 +2,7 @@
 {{- define "gitea.ini" }}
 {{- $base := dict
   "server" (dict "HTTP_PORT" "3000" "DISABLE_SSH" "true" "LFS_JWT_SECRET_URI" "file:/data/gitea/conf/lfs-jwt"
-    "APP_DATA_PATH" "/data" "OFFLINE_MODE" "true")
+    "APP_DATA_PATH" "/data" "OFFLINE_MODE" "true" "STATIC_ROOT_PATH" "/usr/share/gitea")
   "database" (dict "PATH" "/data/gitea.db")
   "repository" (dict "ROOT" "/data/git/gitea-repositories")
   "security" (dict "INSTALL_LOCK" "true" "SECRET_KEY_URI" "file:/data/gitea/conf/secret-key"

@@ -1,0 +1,55 @@
+"""Whether objects of the cluster are where they should be, and if not, what is missing. Pure: JSON in, words out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Object = Mapping[str, Any]
+
+
+def workload(item: Object) -> str:
+    """What a Deployment, StatefulSet or DaemonSet still lacks; "" when its newest version is there and ready."""
+    name, status = item["metadata"]["name"], item.get("status", {})
+    if status.get("observedGeneration", 0) < item["metadata"].get("generation", 1):
+        return f"{name} not yet seen by its controller"
+    if item["kind"] == "DaemonSet":
+        wanted, new, ready = "desiredNumberScheduled", "updatedNumberScheduled", "numberReady"
+        replicas = status.get(wanted, 0)
+    else:
+        new, ready = "updatedReplicas", "readyReplicas"
+        replicas = item["spec"].get("replicas", 1)
+    there = min(status.get(new, 0), status.get(ready, 0))
+    return "" if there >= replicas else f"{name} {there}/{replicas}"
+
+
+def workloads(items: Iterable[Object]) -> str:
+    """The same for several; none at all is not ready either."""
+    lacking = [workload(item) for item in items]
+    return ", ".join(filter(None, lacking)) if lacking else "no workload yet"
+
+
+def condition(item: Object, kind: str = "Ready") -> str:
+    """What an object with conditions says instead of being Ready for its newest generation; "" when it is."""
+    generation = item.get("metadata", {}).get("generation", 1)
+    for each in item.get("status", {}).get("conditions", ()):
+        if each["type"] == kind:
+            if each["status"] == "True" and each.get("observedGeneration", generation) >= generation:
+                return ""
+            return f"{each.get('reason', '')}: {each.get('message', '')}".strip(": ")
+    return f"no condition {kind} yet"
+
+
+def trouble(pods: Iterable[Object]) -> str:
+    """The first pod that cannot start and the reason that Kubernetes gives; "" if there is none."""
+    for pod in pods:
+        status = pod.get("status", {})
+        containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+        for container in containers:
+            waiting = container.get("state", {}).get("waiting", {})
+            if waiting.get("reason", "") not in ("", "PodInitializing", "ContainerCreating"):
+                return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
+        for each in status.get("conditions", ()):
+            if each["type"] == "PodScheduled" and each["status"] == "False":
+                return f"pod {pod['metadata']['name']}: {each.get('reason', '')}: {each.get('message', '')}"
+    return ""
