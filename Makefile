@@ -31,7 +31,7 @@ unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
 
 .PHONY: lab
 lab: setup ## Tests on the lab's machines, with real faults
-	slipway lab binaries
+	slipway lab build
 	pytest tests/lab --lab=required
 
 .PHONY: golden

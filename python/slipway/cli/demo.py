@@ -35,7 +35,6 @@ STEPS = (
     Step(("plan",), "what would change"),
     Step(("deploy",), "build, copy, activate, confirm, join"),
     Step(("verify",), "testinfra on every node"),
-    Step(("lab", "images"), "container images for the first stage"),
     Step(("handoff",), "the gate, then the stage bootstrap"),
     Step(("status",), "where we stand"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.demo import demo
 from slipway.cli.options import JsonOption
 from slipway.events import Events
-from slipway.lab import machines, prerequisites, repository
+from slipway.lab import machines, prerequisites, repository, supplies
 from slipway.lab.settings import Lab
 from slipway.lab.status import MachineStatus
 from slipway.lab.status import status as status_of
@@ -33,13 +34,25 @@ def up(
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
     number: LabOption = 0,
 ) -> None:
-    """Bring the lab's machines up; those that are up stay as they are.
+    """Bring the lab's machines up, and build what it lacks; machines that are up stay as they are.
 
     Example: slipway lab up --workers 2
     """
     with progress() as listener:
-        there = machines.up(Lab(number), Events(listener), controllers=controllers, workers=workers)
+        events = Events(listener)
+        bring_up = partial(machines.up, Lab(number), events, controllers=controllers, workers=workers)
+        there = supplies.beside(bring_up, events)
     say(f"{len(there)} machines are up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")
+
+
+@app.command()
+def build() -> None:
+    """Build the lab's programs, container images and charts into the cache; what is there stays.
+
+    Example: slipway lab build
+    """
+    with progress() as listener:
+        supplies.ensure(Events(listener))
 
 
 @app.command()
