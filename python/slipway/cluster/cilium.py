@@ -1,0 +1,64 @@
+"""Cilium as the Helm release that GitOps will own later: the same chart, name, namespace and values.
+
+With the provider `custom` k0s brings no pod network, so that nodes stay NotReady until this release is there.
+"""
+
+from __future__ import annotations
+
+from slipway.errors import DeployFailed
+from slipway.events import Events
+from slipway.generate import cilium
+from slipway.inventory import Inventory
+from slipway.inventory.model import Provider
+from slipway.secret import Secret
+from slipway.tools import helm
+
+PHASE = "network"
+
+
+def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
+    """Install or upgrade the release if it differs; True if it did. Other providers are k0s's own business.
+
+    Does not wait for the pods: members.wait_ready does. Raises DeployFailed if Helm leaves another release than asked.
+    """
+    if inventory.cluster.network.provider != Provider.CILIUM:
+        return False
+    release = helm.get(kubeconfig, cilium.NAMESPACE, cilium.RELEASE)
+    if not difference(inventory, release):
+        events.emit(PHASE, "unchanged", text=_title())
+        return False
+    events.emit(PHASE, "started", text=f"{_title()}: {difference(inventory, release)}")
+    _install(inventory, kubeconfig, release)
+    left = difference(inventory, helm.get(kubeconfig, cilium.NAMESPACE, cilium.RELEASE))
+    if left:
+        raise DeployFailed(
+            f"Helm release {cilium.RELEASE} in {cilium.NAMESPACE}: {left}",
+            hint=f"helm --namespace {cilium.NAMESPACE} history {cilium.RELEASE}",
+        )
+    events.emit(PHASE, "done", text=_title())
+    return True
+
+
+def difference(inventory: Inventory, release: helm.Release | None) -> str:
+    """What keeps the release from being the wanted one; empty if nothing does."""
+    if release is None:
+        return "not installed"
+    if release.status != "deployed":
+        return f"revision {release.revision} is {release.status}"
+    if (release.chart, release.version) != (cilium.CHART.name, cilium.CHART.version):
+        return f"chart {release.chart} {release.version}, wanted {cilium.CHART.name} {cilium.CHART.version}"
+    wanted = cilium.values(inventory)
+    changed = [key for key in sorted({*wanted, *release.values}) if wanted.get(key) != release.values.get(key)]
+    return f"other values: {', '.join(changed)}" if changed else ""
+
+
+def _install(inventory: Inventory, kubeconfig: Secret, release: helm.Release | None) -> None:
+    chart = cilium.CHART
+    source = helm.located(inventory.mirrors.charts, chart.repository, chart.name, chart.version)
+    if release is not None and release.interrupted:
+        helm.put_right(kubeconfig, cilium.NAMESPACE, release)
+    helm.upgrade(kubeconfig, cilium.NAMESPACE, cilium.RELEASE, source, chart.version, cilium.values(inventory))
+
+
+def _title() -> str:
+    return f"{cilium.CHART.name} {cilium.CHART.version}"

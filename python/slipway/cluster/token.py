@@ -1,0 +1,99 @@
+"""Join tokens: one for each node, short-lived, invalid as soon as it has served.
+
+The token is a secret all the way: it leaves k0s on standard output over SSH, stays in memory here, and reaches the node
+on standard input, into a file of root's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import yaml
+
+from slipway.errors import DeployFailed
+from slipway.secret import Secret
+from slipway.ssh.host import Host
+
+TOKEN_FILE = "/etc/k0s/k0stoken"  # noqa: S105 (its path, not the token)
+CREATE_TIMEOUT = 60.0
+
+
+class Kind(StrEnum):
+    """What may join with a token."""
+
+    WORKER = "worker"
+    CONTROLLER = "controller"
+
+
+# What k0sctl allows, too: joining etcd takes longer.
+EXPIRY = {Kind.WORKER: "10m", Kind.CONTROLLER: "30m"}
+
+
+@dataclass(frozen=True)
+class JoinToken:
+    """`id` is public, the name by which it is invalidated; `content` is what k0s wants in its token file."""
+
+    id: str
+    content: Secret
+
+
+def create(controller: Host, kind: Kind) -> JoinToken:
+    """Make a token on a running controller."""
+    argv = ["k0s", "token", "create", f"--role={kind}", f"--expiry={EXPIRY[kind]}"]
+    content = Secret(controller.run(argv, timeout=CREATE_TIMEOUT).stdout.strip())
+    try:
+        return JoinToken(_id(content), content)
+    except (ValueError, EOFError, OSError, LookupError, TypeError, yaml.YAMLError):
+        # Without the cause: it may hold a part of the token.
+        raise DeployFailed(f"{controller.name}: k0s token create: not a join token of the form that k0s has") from None
+
+
+def _id(content: Secret) -> str:
+    """The public half of the bootstrap token in it; the form is base64(gzip(kubeconfig)) with one user."""
+    try:
+        packed = base64.b64decode(content.reveal(), validate=True)
+    except binascii.Error as error:
+        raise ValueError from error
+    kubeconfig: dict[str, Any] = yaml.safe_load(gzip.decompress(packed))
+    text: str = kubeconfig["users"][0]["user"]["token"]
+    name, secret = text.split(".")
+    if not (name and secret):
+        raise ValueError
+    return name
+
+
+def invalidate(controller: Host, token_id: str) -> None:
+    """Delete the token from the cluster; whoever has joined by it stays."""
+    controller.run(["k0s", "token", "invalidate", token_id])
+
+
+def place(node: Host, token: JoinToken) -> None:
+    """Give the node its token."""
+    node.put(TOKEN_FILE, token.content, mode=0o600)
+
+
+def clear(node: Host) -> None:
+    """Leave an empty file: a member of the cluster ignores it, and a controller that has lost its data fails on it
+    instead of founding a second cluster."""
+    node.put(TOKEN_FILE, b"", mode=0o600)
+
+
+@contextmanager
+def given(controller: Host, node: Host, kind: Kind) -> Iterator[JoinToken]:
+    """`node` has a token of its own for as long as the block lasts."""
+    token = create(controller, kind)
+    try:
+        place(node, token)
+        yield token
+    finally:
+        try:
+            invalidate(controller, token.id)
+        finally:
+            clear(node)

@@ -1,0 +1,67 @@
+"""Which Cilium the cluster gets, and with which values: for the bring-up first and for GitOps ever after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway.generate.gitops import Chart
+from slipway.inventory import Inventory
+
+CHART = Chart("oci://quay.io/cilium/charts", "cilium", "1.20.1")
+RELEASE = "cilium"
+NAMESPACE = "kube-system"
+
+LOCAL_API_PORT = 7443
+"""Where k0s's node-local load balancer listens on every node that runs pods (127.0.0.1)."""
+
+
+def values(inventory: Inventory) -> dict[str, Any]:
+    """The Helm values of Cilium. Pure. Names: the chart's own reference."""
+    network = inventory.cluster.network
+    host, port = api_endpoint(inventory)
+    return {
+        "kubeProxyReplacement": True,
+        # kube-proxy is not there to reach the API server by its Service.
+        "k8sServiceHost": host,
+        "k8sServicePort": port,
+        # kube-controller-manager, run by k0s, gives each node its range of podCIDR.
+        "ipam": {"mode": "kubernetes"},
+        "ipv6": {"enabled": network.dual_stack is not None},
+        # systemd has mounted cgroup2 already; `autoMount` is spelled so.
+        "cgroup": {"autoMount": {"enabled": False}, "hostRoot": "/sys/fs/cgroup"},
+        # The machines' own configuration sets rp_filter (nixos/modules/kernel.nix).
+        "sysctlfix": {"enabled": False},
+        "operator": {"replicas": min(2, sum(host.runs_workloads for host in inventory.hosts))},
+        "hubble": {"enabled": network.cilium.hubble},
+        **_routing(inventory),
+        **_encryption(inventory),
+    }
+
+
+def api_endpoint(inventory: Inventory) -> tuple[str, int]:
+    """Address and port at which Cilium on every node reaches an API server, whichever controllers are up."""
+    network, port = inventory.cluster.network, inventory.cluster.k0s.ports.api
+    if inventory.node_local_load_balancing:
+        return "127.0.0.1", LOCAL_API_PORT
+    if network.external_address:
+        return network.external_address, port
+    if network.vip:
+        return network.vip.address.split("/")[0], port
+    return inventory.controllers[0].address, port
+
+
+def _routing(inventory: Inventory) -> dict[str, Any]:
+    network = inventory.cluster.network
+    if network.cilium.routing != "native":
+        return {"routingMode": "tunnel", "tunnelProtocol": network.cilium.routing}
+    native: dict[str, Any] = {"routingMode": "native", "autoDirectNodeRoutes": True}
+    native["ipv4NativeRoutingCIDR"] = network.pod_cidr
+    if network.dual_stack:
+        native["ipv6NativeRoutingCIDR"] = network.dual_stack.pod_cidr
+    return native
+
+
+def _encryption(inventory: Inventory) -> dict[str, Any]:
+    if inventory.cluster.network.cilium.encryption == "none":
+        return {}
+    return {"encryption": {"enabled": True, "type": inventory.cluster.network.cilium.encryption}}
