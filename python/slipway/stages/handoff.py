@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.errors import DeployFailed, GateRefused
+from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.outcome import Outcome
@@ -83,7 +83,7 @@ def handoff(
 
     Raises GateRefused with everything that is missing; HandoffFailed, with the step, where one goes wrong.
     """
-    refuse_unless_open(gate)
+    gate.require()
     site = Site(
         root=inventory.root,
         kubeconfig=kubeconfig,
@@ -93,13 +93,6 @@ def handoff(
         tell=lambda text: events.emit(PHASE, "progress", text=text),
     )
     return HandoffResult(Stage.BOOTSTRAP, tuple(_take(step, site, events) for step in STEPS))
-
-
-def refuse_unless_open(gate: GateResult) -> None:
-    """Raises GateRefused with the whole list of what keeps the gate shut."""
-    if gate.open:
-        return
-    raise GateRefused("\n".join(["the gate is shut:", *(f"  {each}" for each in gate.missing)]), hint=gate.hint)
 
 
 def _take(step: Step, site: Site, events: Events) -> StepResult:

@@ -7,12 +7,16 @@ work=/tmp/flux
 k() { kubectl --namespace "$RUNTIME_NAMESPACE" --request-timeout=60s "$@"; }
 field() { k get fluxinstance flux --ignore-not-found --output "jsonpath=$1"; }
 
-# report STATUS REASON MESSAGE: the condition Ready, as upstream writes it
+# report STATUS REASON MESSAGE: the condition Ready, as upstream writes it; the revision once it is applied
 report() {
   message=$(printf '%s' "$3" | tail -n 3 | tr '\n"\\' "  '" | cut -c 1-500)
-  printf '{"status":{"lastAppliedRevision":"%s","conditions":[{"type":"Ready","status":"%s","reason":"%s","message":"%s",' \
-    "v$FLUX_VERSION" "$1" "$2" "$message" > /tmp/status
-  printf '"lastTransitionTime":"%s","observedGeneration":%s}]}}' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$generation" >> /tmp/status
+  revision=
+  [ "$1" != True ] || revision="\"lastAppliedRevision\":\"v$FLUX_VERSION\","
+  {
+    printf '{"status":{%s"conditions":[{"type":"Ready","status":"%s","reason":"%s",' "$revision" "$1" "$2"
+    printf '"message":"%s","lastTransitionTime":"%s",' "$message" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    printf '"observedGeneration":%s}]}}' "$generation"
+  } > /tmp/status
   k patch fluxinstance flux --subresource=status --type=merge --patch-file=/tmp/status > /dev/null
   echo "$1 $2: $message"
 }
