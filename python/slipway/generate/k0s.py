@@ -1,0 +1,117 @@
+"""k0s.yaml of every controller (ClusterConfig v1beta1).
+
+k0s takes some fields from each controller's own file (spec.api, spec.storage, network.controlPlaneLoadBalancing) and
+all others from the elected leader's, so these must be the same everywhere: they are one text, rendered once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway.generate.templates import digest_of, header, template
+from slipway.inventory import Host, Inventory
+from slipway.inventory.model import Provider
+
+AUTH_PASS_LENGTH = 8
+"""k0s wants a VRRP password of 1 to 8 characters; it travels in clear text and keeps nobody out."""
+
+_ADVICE = "Do not edit: change the inventory."
+
+
+def render(inventory: Inventory) -> dict[str, bytes]:
+    """The k0s.yaml files by their path in the repository. Pure."""
+    shared = shared_text(inventory)
+    return {path_of(host): _file(inventory, host, shared).encode() for host in inventory.controllers}
+
+
+def path_of(host: Host) -> str:
+    return f"generated/hosts/{host.name}/k0s.yaml"
+
+
+def _file(inventory: Inventory, host: Host, shared: str) -> str:
+    own = {
+        "name": inventory.cluster.name,
+        "api": _api(inventory, host),
+        "storage": {"type": "etcd", "etcd": {"peerAddress": host.address}},
+        "load_balancing": _load_balancing(inventory, host),
+    }
+    top = header(inventory.path.name, digest_of([own, shared]), _ADVICE)
+    return template("k0s/k0s.yaml.j2").render(own, header=top, shared=shared)
+
+
+def shared_text(inventory: Inventory) -> str:
+    """The end of every controller's file, from within spec.network on, byte for byte the same."""
+    values = {"network": _network(inventory), "spec": _spec(inventory)}
+    return template("k0s/shared.yaml.j2").render(values).rstrip("\n")
+
+
+def _api(inventory: Inventory, host: Host) -> dict[str, Any]:
+    ports, external = inventory.cluster.k0s.ports, inventory.cluster.network.external_address
+    return {
+        "address": host.address,
+        **({"externalAddress": external} if external else {}),
+        "port": ports.api,
+        "k0sApiPort": ports.k0s_api,
+        "sans": _sans(inventory),
+    }
+
+
+def _sans(inventory: Inventory) -> list[str]:
+    """Every name and address by which anybody may reach any controller; the same for all of them."""
+    network = inventory.cluster.network
+    names = [host.address for host in inventory.controllers]
+    names += [host.network.ipv6.address for host in inventory.controllers if host.network.ipv6]
+    names += [host.name for host in inventory.controllers]
+    names += [network.vip.address.split("/")[0]] if network.vip else []
+    names += [network.external_address] if network.external_address else []
+    return list(dict.fromkeys([*names, *inventory.cluster.k0s.sans]))
+
+
+def _load_balancing(inventory: Inventory, host: Host) -> dict[str, Any] | None:
+    """keepalived on the controllers for the virtual address (k0s's CPLB)."""
+    vip = inventory.cluster.network.vip
+    if vip is None:
+        return None
+    interface = vip.interface or host.network.interface
+    instance = {
+        "virtualIPs": [vip.address],
+        **({"interface": interface} if interface else {}),
+        "virtualRouterID": vip.virtual_router_id,
+        "authPass": vip.auth_pass or inventory.cluster.name[:AUTH_PASS_LENGTH],
+    }
+    return {"enabled": True, "type": "Keepalived", "keepalived": {"vrrpInstances": [instance]}}
+
+
+def _network(inventory: Inventory) -> dict[str, Any]:
+    network = inventory.cluster.network
+    own_network = network.provider is Provider.CILIUM
+    values: dict[str, Any] = {
+        "provider": "custom" if own_network else network.provider.value,
+        "podCIDR": network.pod_cidr,
+        "serviceCIDR": network.service_cidr,
+        "clusterDomain": inventory.cluster.domain,
+        # Cilium takes kube-proxy's place.
+        "kubeProxy": {"disabled": own_network},
+    }
+    if inventory.node_local_load_balancing:
+        values["nodeLocalLoadBalancing"] = {"enabled": True, "type": "EnvoyProxy"}
+    if network.dual_stack:
+        values["dualStack"] = {
+            "enabled": True,
+            "IPv6podCIDR": network.dual_stack.pod_cidr,
+            "IPv6serviceCIDR": network.dual_stack.service_cidr,
+        }
+    return values
+
+
+def _spec(inventory: Inventory) -> dict[str, Any]:
+    k0s = inventory.cluster.k0s
+    values: dict[str, Any] = {
+        "konnectivity": {"agentPort": k0s.ports.konnectivity_agent, "adminPort": k0s.ports.konnectivity_admin}
+    }
+    if k0s.worker_profiles:
+        values["workerProfiles"] = [{"name": name, "values": dict(v)} for name, v in k0s.worker_profiles.items()]
+    if k0s.feature_gates:
+        values["featureGates"] = [{"name": name, "enabled": on} for name, on in k0s.feature_gates.items()]
+    values["telemetry"] = {"enabled": k0s.telemetry}
+    return values

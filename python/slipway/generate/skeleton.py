@@ -1,0 +1,96 @@
+"""What a new repository begins with, and the flake that it gets slipway's modules from."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.generate.templates import template
+from slipway.inventory.model import Nixos
+from slipway.paths import cache_dir, resource
+
+FLAKE_URL = "github:slipway-project/slipway"
+"""Where a user's flake finds slipway's modules, unless told otherwise."""
+
+K0S_VERSION = "1.36.3+k0s.2"
+"""What a new inventory proposes: the newest release in nixos/pkgs/k0s/versions.json."""
+
+_STAGED = ("flake.nix", "flake.lock", "nixos")
+
+
+@dataclass(frozen=True)
+class Flake:
+    """Where a repository's flake.nix gets slipway from. `lab` takes the lab's evaluator and no nixpkgs of its own."""
+
+    url: str = FLAKE_URL
+    lab: bool = False
+
+
+def files(name: str, flake: Flake, authorized_keys: Sequence[str] = ()) -> dict[str, bytes]:
+    """The first files of a repository for the cluster `name`, by path. Pure."""
+    channel = str(Nixos().channel)
+    texts = {
+        "flake.nix": _flake(name, flake, channel),
+        ".gitignore": template("skeleton/gitignore.j2").render(),
+        "README.md": template("skeleton/README.md.j2").render(name=name),
+        "inventory.yaml": template("skeleton/inventory.yaml.j2").render(
+            name=name, k0s_version=K0S_VERSION, channel=channel, authorized_keys=authorized_keys
+        ),
+    }
+    return {path: text.encode() for path, text in texts.items()}
+
+
+def _flake(name: str, flake: Flake, channel: str) -> str:
+    return template("skeleton/flake.nix.j2").render(
+        description=f"The cluster {name}",
+        slipway=flake.url,
+        nixpkgs=None if flake.lab else f"github:NixOS/nixpkgs/nixos-{channel}",
+        lab=flake.lab,
+    )
+
+
+def write(root: Path, wanted: Mapping[str, bytes], flake: Flake) -> tuple[Path, ...]:
+    """Write those of `wanted` that are not there; what is there is the user's. Return what was written.
+
+    The lab's flake.nix names a folder of the cache, and follows it: another slipway has other modules there.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    replaced = {"flake.nix"} if flake.lab else set()
+    missing = [path for path in wanted if not (root / path).exists() or path in replaced]
+    written = [path for path in missing if _read(root / path) != wanted[path]]
+    for path in written:
+        (root / path).write_bytes(wanted[path])
+    return tuple(root / path for path in written)
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def stage_flake() -> Path:
+    """A copy of slipway's own flake in the cache, named after its contents: a source that needs no network.
+
+    A new version of slipway makes a new folder, so that a lock file never disagrees with what it locked.
+    """
+    content = {path: (resource(path.parts[0]).parent / path).read_bytes() for path in _flake_paths()}
+    digest = hashlib.sha256(b"\0".join(str(path).encode() + b"\0" + data for path, data in content.items()))
+    target = cache_dir() / "flake" / digest.hexdigest()[:16]
+    if not target.exists():
+        making = target.with_name(f".making-{target.name}")
+        shutil.rmtree(making, ignore_errors=True)
+        for path, data in content.items():
+            (making / path).parent.mkdir(parents=True, exist_ok=True)
+            (making / path).write_bytes(data)
+        making.rename(target)
+    return target
+
+
+def _flake_paths() -> Iterator[Path]:
+    """The flake's files, relative to the folder that `resource` finds them in, in a fixed order."""
+    for name in _STAGED:
+        top = resource(name)
+        found = sorted(path for path in top.rglob("*") if path.is_file()) if top.is_dir() else [top]
+        yield from (path.relative_to(top.parent) for path in found)

@@ -1,0 +1,20 @@
+"""Everything that slipway generates into a repository, as one tree."""
+
+from __future__ import annotations
+
+from slipway.generate import gitops, k0s, nixos
+from slipway.generate.templates import digest_of, header
+from slipway.inventory import Inventory
+
+
+def render(inventory: Inventory) -> dict[str, bytes]:
+    """Every generated file by its path in the repository: same inventory and version, same bytes. Pure."""
+    return {**nixos.render(inventory), **k0s.render(inventory), **_gitops(inventory)}
+
+
+def _gitops(inventory: Inventory) -> dict[str, bytes]:
+    advice = "Do not edit: change the inventory."
+    return {
+        str(path): (header(inventory.path.name, digest_of(text), advice) + text).encode()
+        for path, text in gitops.render(inventory).items()
+    }
