@@ -184,7 +184,7 @@ class Session:
     def _tell_end(self, node: _Node) -> None:
         result = _result(node, self._job)
         state = "unreachable" if node.unreachable else "green" if result.green else "red"
-        self._events.emit(PHASE, state, node.key, **{**_progress(node), "reason": summary(result)})
+        self._events.emit(PHASE, state, node.key, **{**_progress(node), "text": summary(result)})
 
 
 def summary(result: NodeVerification) -> str:
@@ -217,16 +217,24 @@ def _why_unfinished(node: _Node, bound: float) -> str:
 
 
 def _result(node: _Node, job: Job) -> NodeVerification:
+    error = node.error or ("" if node.finished else "the checks were not started")
     return NodeVerification(
         node=node.key,
         packs=tuple(job.packs),
         system=node.facts.system if node.facts else "",
         boot_id=node.facts.boot_id if node.facts else "",
-        checks=tuple(node.checks),
+        checks=(*node.checks, *(_broken_off(node, tuple(job.packs), error) if error else ())),
         duration=max(0.0, node.ended - node.began),
-        error=node.error or ("" if node.finished or node.facts is None else "the checks were not started"),
+        error=error,
         unreachable=node.unreachable,
     )
+
+
+def _broken_off(node: _Node, packs: tuple[str, ...], error: str) -> Iterator[Check]:
+    """An error for each pack that did not come to its end: what was not asked must not look green."""
+    first = packs.index(node.checks[-1].pack) if node.checks else 0
+    for pack in packs[first:]:
+        yield Check(pack, pack, "All checks of the pack ran", Verdict.ERROR, finding=Finding(error, command=node.asked))
 
 
 def _check(message: Message) -> Check:

@@ -5,6 +5,7 @@ curl -s http://127.0.0.1:10248/healthz
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from slipway.inventory import Host
@@ -12,10 +13,13 @@ from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed, workloads
 from slipway.verify.packs.k0s._api import KubeletApi
 from slipway.verify.packs.k0s._status import COMMAND, K0sStatus
+from slipway.wait import WaitedTooLong, wait_until
 
 pytestmark = workloads
 
 HEALTH = "curl -sS --max-time 10 http://127.0.0.1:10248/healthz"
+STARTING = 60.0
+"""Seconds for pods that have not failed yet: right after a deploy they start."""
 SYSTEM = "kube-system"
 """The pods that the node itself depends on; those of other namespaces are their owners' business."""
 
@@ -32,6 +36,21 @@ class Pods:
         pods = found["items"] if found else []
         self.system = [pod for pod in pods if pod["metadata"]["namespace"] == SYSTEM]
         self.unready = {pod["metadata"]["name"]: why for pod in self.system if (why := _why_unready(pod))}
+        restarts = [each["restartCount"] for pod in self.system for each in pod["status"].get("containerStatuses", ())]
+        self.starting = bool(self.unready or not self.system) and not any(restarts)
+
+
+def _settled(api: KubeletApi, node: str) -> Pods:
+    """The pods, once those that start for the first time have had their time."""
+    seen: list[Pods] = []
+
+    def look() -> tuple[Pods | None, str]:
+        seen.append(Pods(api, node))
+        return (None if seen[-1].starting else seen[-1]), listed(seen[-1].unready)
+
+    with contextlib.suppress(WaitedTooLong):
+        wait_until(look, deadline=STARTING, describe=f"pods of {SYSTEM}", interval=1.0)
+    return seen[-1]
 
 
 def _why_unready(pod: dict[str, Any]) -> str:
@@ -44,7 +63,8 @@ def _why_unready(pod: dict[str, Any]) -> str:
 
 
 def _state(container: dict[str, Any]) -> str:
-    kind, detail = next(iter(container.get("state", {}).items()), ("unknown", {}))
+    states: dict[str, dict[str, Any]] = container.get("state") or {"unknown": {}}
+    kind, detail = next(iter(states.items()))
     return str(detail.get("reason") or ("not ready" if kind == "running" else kind))
 
 
@@ -116,7 +136,7 @@ def test_node_has_its_address(api: KubeletApi, node: Host) -> None:
 
 def test_system_pods_run(api: KubeletApi, node: Host) -> None:
     """The pods of kube-system on this node run and are ready."""
-    pods = Pods(api, node.name)
+    pods = _settled(api, node.name)
     expect(
         bool(pods.system) and not pods.unready,
         expected="every container ready",

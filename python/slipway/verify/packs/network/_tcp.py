@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
@@ -16,12 +17,21 @@ NEIGHBOURS = 10
 
 SCRIPT = f"""
 try() {{
-  timeout {WAIT} bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null && state=open || state=closed
+  error=$(timeout {WAIT} bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1)
+  case "$?:$error" in 0:*) state=open ;; *refused*) state=refused ;; *) state=silent ;; esac
   echo "$1 $2 $state"
 }}
 while [ $# -gt 0 ]; do try "$1" "$2" & shift 2; done
 wait
 """
+
+
+class State(StrEnum):
+    """How a port answers. A refusal shows that the way is free and nobody listens at its end."""
+
+    OPEN = "open"
+    REFUSED = "refused"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, order=True)
@@ -36,25 +46,26 @@ class Target:
         return f"{self.name} {self.address}:{self.port}"
 
 
-def reached(host: NodeHost, targets: Sequence[Target]) -> set[Target]:
-    """Those of `targets` that take a TCP connection from the node."""
+def tried(host: NodeHost, targets: Sequence[Target]) -> dict[Target, State]:
+    """How each of `targets` answers a TCP connection from the node.
+
+    >>> tried(host, targets(inventory.controllers, [6443]))
+    {Target(name='cp1', address='10.0.0.11', port=6443): State.OPEN}
+    """
     words = [word for target in targets for word in (target.address, str(target.port))]
-    placeholders = " ".join(["%s"] * len(words))
-    said = host.check_output(f"bash -c %s tcp {placeholders}", SCRIPT, *words).split()
-    answers = {
-        (address, int(port)): state for address, port, state in zip(said[::3], said[1::3], said[2::3], strict=True)
-    }
+    said = host.check_output(f"bash -c %s tcp {' '.join(['%s'] * len(words))}", SCRIPT, *words).split()
+    fields = zip(said[::3], said[1::3], said[2::3], strict=True)
+    answers = {(address, int(port)): State(state) for address, port, state in fields}
     if set(answers) != {(target.address, target.port) for target in targets}:
         raise CannotRun(f"no answer for some of {', '.join(map(str, targets))}")
-    return {target for target in targets if answers[target.address, target.port] == "open"}
+    return {target: answers[target.address, target.port] for target in targets}
 
 
 def neighbours(inventory: Inventory, node: Host, among: Iterable[Host]) -> list[Host]:
     """The next nodes after `node` among those, at most NEIGHBOURS, round the end."""
-    order = [host.name for host in inventory.hosts]
-    here = order.index(node.name)
+    order = {host.name: place for place, host in enumerate(inventory.hosts)}
     others = [host for host in among if host.name != node.name]
-    return sorted(others, key=lambda host: (order.index(host.name) - here) % len(order))[:NEIGHBOURS]
+    return sorted(others, key=lambda host: (order[host.name] - order[node.name]) % len(order))[:NEIGHBOURS]
 
 
 def targets(hosts: Iterable[Host], ports: Iterable[int]) -> list[Target]:

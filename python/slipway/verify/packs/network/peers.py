@@ -10,30 +10,31 @@ import pytest
 from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import controllers, expect, listed, workers
-from slipway.verify.packs.network._tcp import Target, neighbours, reached, targets
+from slipway.verify.packs.network._tcp import State, Target, neighbours, targets, tried
 
 ETCD_CLIENT, ETCD_PEER, KUBELET = 2379, 2380, 10250
 
 
-def _must_reach(host: NodeHost, wanted: list[Target]) -> None:
+def _way_is_free(host: NodeHost, wanted: list[Target]) -> None:
+    """Red where nothing comes back. A refusal will do: that nobody listens there is the other node's own finding."""
     __tracebackhide__ = True
     if not wanted:
         pytest.skip("the inventory has no such node beside this one")
-    closed = sorted(set(wanted) - reached(host, wanted))
+    silent = [target for target, state in tried(host, wanted).items() if state is State.SILENT]
     expect(
-        not closed,
-        expected=f"open: {listed(wanted)}",
-        found=f"no connection to {listed(closed)}",
+        not silent,
+        expected=f"an answer from {listed(wanted)}",
+        found=f"none from {listed(silent)}",
         fix="does the other node run (slipway status)? nft list ruleset there; then the switch between them",
-        command=_probe(closed or wanted),
+        command=_probe(silent or wanted),
     )
 
 
-def _must_not_reach(host: NodeHost, unwanted: list[Target]) -> None:
+def _is_closed(host: NodeHost, unwanted: list[Target]) -> None:
     __tracebackhide__ = True
     if not unwanted:
         pytest.skip("the inventory has no such node beside this one")
-    opened = sorted(reached(host, unwanted))
+    opened = [target for target, state in tried(host, unwanted).items() if state is State.OPEN]
     expect(
         not opened,
         expected=f"closed to this node: {listed(unwanted)}",
@@ -48,32 +49,32 @@ def _probe(at: list[Target]) -> str:
 
 
 def test_api_of_the_controllers(host: NodeHost, inventory: Inventory) -> None:
-    """The API server of every controller can be reached."""
-    _must_reach(host, targets(inventory.controllers, [inventory.cluster.k0s.ports.api]))
+    """The way to the API server of every controller is free."""
+    _way_is_free(host, targets(inventory.controllers, [inventory.cluster.k0s.ports.api]))
 
 
 @controllers
 def test_etcd_of_the_controllers(host: NodeHost, node: Host, inventory: Inventory) -> None:
-    """The etcd of every other controller can be reached."""
-    _must_reach(host, targets((each for each in inventory.controllers if each.name != node.name), [ETCD_PEER]))
+    """The way to the etcd of every other controller is free."""
+    _way_is_free(host, targets((each for each in inventory.controllers if each.name != node.name), [ETCD_PEER]))
 
 
 @controllers
 def test_kubelets_of_the_workers(host: NodeHost, node: Host, inventory: Inventory) -> None:
-    """The kubelets of the next nodes can be reached."""
+    """The way to the kubelets of the next nodes is free."""
     others = [each for each in inventory.hosts if each.runs_workloads]
-    _must_reach(host, targets(neighbours(inventory, node, others), [KUBELET]))
+    _way_is_free(host, targets(neighbours(inventory, node, others), [KUBELET]))
 
 
 @workers
 def test_etcd_is_closed_to_workers(host: NodeHost, inventory: Inventory) -> None:
     """A worker cannot reach etcd, nor the port where controllers join."""
     ports = [ETCD_CLIENT, ETCD_PEER, inventory.cluster.k0s.ports.k0s_api]
-    _must_not_reach(host, targets(inventory.controllers, ports))
+    _is_closed(host, targets(inventory.controllers, ports))
 
 
 @workers
 def test_kubelets_are_closed_to_workers(host: NodeHost, node: Host, inventory: Inventory) -> None:
     """A worker cannot reach the kubelets of the next workers."""
     others = [each for each in inventory.hosts if not each.is_controller]
-    _must_not_reach(host, targets(neighbours(inventory, node, others), [KUBELET]))
+    _is_closed(host, targets(neighbours(inventory, node, others), [KUBELET]))

@@ -1,0 +1,130 @@
+"""`slipway verify` and `slipway status`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slipway.cli.console import print_json, print_table, progress, say
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.cluster import kubeconfig, members
+from slipway.errors import SlipwayError, Unreachable, VerificationRed
+from slipway.events import Events
+from slipway.inventory import Inventory, load
+from slipway.inventory.select import select
+from slipway.report import junit, text
+from slipway.report import status as reports
+from slipway.ssh.pool import Pool
+from slipway.verify import gate, record
+from slipway.verify.result import Verification
+from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits
+from slipway.verify.runner import verify as run_packs
+
+PackOption = Annotated[
+    list[str] | None,
+    typer.Option("--pack", "-p", help="Only this pack; may be given several times. Default: verify.packs and `user`."),
+]
+JunitOption = Annotated[
+    Path | None, typer.Option("--junit", help="Write a JUnit XML report, a test suite per node.", metavar="FILE")
+]
+AtOnceOption = Annotated[
+    int, typer.Option("--parallel", min=1, show_default="8 a processor", help="Nodes that are asked at the same time.")
+]
+BoundOption = Annotated[float, typer.Option("--node-timeout", min=1.0, help="Seconds for all checks of one node.")]
+
+
+def verify(
+    selection: Selection = None,
+    pack: PackOption = None,
+    junit_file: JunitOption = None,
+    at_once: AtOnceOption = AT_ONCE,
+    node_timeout: BoundOption = NODE_BOUND,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Ask every node whether it is what the inventory says, and keep the answer for the gate.
+
+    Example: slipway verify w1 w2 --pack k0s --junit verify.xml
+    """
+    inventory = load(inventory_file)
+    nodes = select(inventory, selection or ())
+    with progress(quiet=json_output and not sys.stderr.isatty()) as listener, Pool.of(inventory) as pool:
+        limits = Limits(at_once, node_timeout)
+        found = run_packs(inventory, nodes, pool.host, packs=pack or (), events=Events(listener), limits=limits)
+    record.keep(inventory.root, found)
+    if junit_file is not None:
+        junit_file.write_text(junit.render(found), encoding="utf-8")
+    if json_output:
+        print_json(found.to_json())
+    else:
+        _show(found)
+    _judge(found)
+
+
+def _show(found: Verification) -> None:
+    print_table(text.columns(found), text.rows(found))
+    for line in text.findings(found):
+        print(line)
+    say(f"{len(found.nodes)} nodes in {found.duration:.1f} s")
+
+
+def _judge(found: Verification) -> None:
+    """Raises Unreachable where nodes could not be asked and nothing is red, VerificationRed where something is."""
+    bad = [node for node in found.nodes if not node.green]
+    if not bad:
+        return
+    names = " ".join(node.node for node in bad)
+    if all(node.unreachable for node in bad):
+        raise Unreachable(f"cannot be asked: {names}", hint=f"ping them; then slipway verify {names}")
+    red = sum(len(node.red) for node in bad)
+    raise VerificationRed(f"{red} checks are red on {names}", hint=f"mend what `fix` says, then slipway verify {names}")
+
+
+def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
+    """Show where every node stands: last deploy, verification, Kubernetes, and what to do next.
+
+    Example: slipway status
+    """
+    inventory = load(inventory_file)
+    with Pool.of(inventory) as pool:
+        found = reports.gather(
+            inventory,
+            reports.last_deploys(inventory.root),
+            record.read_all(inventory.root),
+            gate.look(inventory, pool.host),
+            _ready(inventory, pool),
+            datetime.now(UTC),
+        )
+    if json_output:
+        print_json(found.to_json())
+        return
+    print_table(("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next"), map(_row, found.nodes))
+    for reason in found.gate.reasons:
+        say(f"gate: {reason}")
+    say(f"next: {found.next_step}")
+
+
+def _ready(inventory: Inventory, pool: Pool) -> dict[str, bool] | None:
+    try:
+        nodes = members.Nodes(kubeconfig.of(inventory, pool)).all()
+    except SlipwayError:
+        # Before the first deploy, or with the controllers away, there is no API to ask; the table says so.
+        return None
+    return {name: node.ready for name, node in nodes.items()}
+
+
+def _row(node: reports.NodeStatus) -> tuple[str, ...]:
+    return (
+        node.host.name,
+        node.host.role.value,
+        node.host.address,
+        node.deploy.outcome.value if node.deploy else "never",
+        node.verification,
+        "" if node.age is None else reports.age_of(node.age),
+        {True: "Ready", False: "not Ready", None: "" if not node.host.runs_workloads else "unknown"}[node.ready],
+        node.next_step,
+    )

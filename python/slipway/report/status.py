@@ -1,0 +1,160 @@
+"""Where every node of the inventory stands: last deploy, verification, Kubernetes, and what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.inventory import Host, Inventory
+from slipway.outcome import Outcome
+from slipway.paths import state_dir
+from slipway.verify.gate import GateResult
+from slipway.verify.record import Record
+
+OUTCOMES = frozenset(Outcome)
+
+
+@dataclass(frozen=True)
+class LastDeploy:
+    """How a node came out of the last run that touched it. `time` is ISO 8601."""
+
+    outcome: Outcome
+    time: str
+    reason: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        return {"outcome": self.outcome.value, "time": self.time, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One line of `slipway status`. `ready` is None where the API did not say; `missing` is what the gate lacks."""
+
+    host: Host
+    deploy: LastDeploy | None
+    record: Record | None
+    missing: tuple[str, ...]
+    ready: bool | None
+    age: float | None
+
+    @property
+    def verification(self) -> str:
+        """`green`, `red`, `stale` (green once, but not for what runs now), or `never`."""
+        if self.record is None:
+            return "never"
+        if not self.record.green:
+            return "red"
+        return "stale" if self.missing else "green"
+
+    @property
+    def next_step(self) -> str:
+        """The command that brings the node further; empty if nothing is left to do for it."""
+        name = self.host.name
+        if self.deploy is None and self.record is None:
+            return f"slipway deploy {name}"
+        if self.deploy is not None and self.deploy.outcome is Outcome.REBOOT_REQUIRED:
+            return f"reboot it, then slipway verify {name}"
+        if self.deploy is not None and not self.deploy.outcome.good:
+            return f"slipway deploy {name}"
+        return f"slipway verify {name}" if self.missing or self.ready is False else ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "node": self.host.name,
+            "role": self.host.role.value,
+            "address": self.host.address,
+            "deploy": self.deploy.to_json() if self.deploy else None,
+            "verification": {
+                "state": self.verification,
+                "time": self.record.time if self.record else None,
+                "ageSeconds": None if self.age is None else round(self.age),
+                "red": list(self.record.red) if self.record else [],
+                "missing": list(self.missing),
+            },
+            "ready": self.ready,
+            "next": self.next_step,
+        }
+
+
+@dataclass(frozen=True)
+class Status:
+    """All nodes in inventory order, and whether the gate is open."""
+
+    nodes: tuple[NodeStatus, ...]
+    gate: GateResult
+
+    @property
+    def next_step(self) -> str:
+        """What to do with the cluster as a whole."""
+        steps = {node.next_step for node in self.nodes if node.next_step}
+        if any(step.startswith("slipway deploy") for step in steps):
+            return "slipway deploy"
+        return "slipway handoff" if self.gate.open else "slipway verify"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "nodes": [node.to_json() for node in self.nodes],
+            "gate": self.gate.to_json(),
+            "next": self.next_step,
+        }
+
+
+def gather(
+    inventory: Inventory,
+    deploys: Mapping[str, LastDeploy],
+    records: Mapping[str, Record],
+    gate: GateResult,
+    ready: Mapping[str, bool] | None,
+    now: datetime,
+) -> Status:
+    """Pure: put together what was found. `ready` is None where no API server answered."""
+
+    def one(host: Host) -> NodeStatus:
+        record = records.get(host.name)
+        return NodeStatus(
+            host=host,
+            deploy=deploys.get(host.name),
+            record=record,
+            missing=tuple(reason.what for reason in gate.reasons if reason.node == host.name),
+            ready=_ready(host, ready),
+            age=(now - datetime.fromisoformat(record.time)).total_seconds() if record else None,
+        )
+
+    return Status(tuple(one(host) for host in inventory.hosts), gate)
+
+
+def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:
+    """A controller without workloads is no node of Kubernetes, and neither Ready nor not."""
+    return None if ready is None or not host.runs_workloads else ready.get(host.name, False)
+
+
+def last_deploys(root: Path) -> dict[str, LastDeploy]:
+    """Node name to how it came out of the newest run in which it has an outcome."""
+    found: dict[str, LastDeploy] = {}
+    for path in sorted((state_dir(root) / "runs").glob("*/events.jsonl")):
+        for event in _events(path.read_text(encoding="utf-8").splitlines()):
+            if event["node"] and event["state"] in OUTCOMES:
+                reason = str(event["data"].get("reason", ""))
+                found[event["node"]] = LastDeploy(Outcome(event["state"]), event["time"], reason)
+    return found
+
+
+def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Whole events only: a run that was killed may have left half a line."""
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def age_of(seconds: float) -> str:
+    """`40 s`, `12 min`, `5 h`, `3 d`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
