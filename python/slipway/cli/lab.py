@@ -6,7 +6,7 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,13 +14,17 @@ from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.demo import demo
 from slipway.cli.options import JsonOption
 from slipway.events import Events
-from slipway.lab import machines, prerequisites, repository, supplies
 from slipway.lab.settings import Lab
-from slipway.lab.status import MachineStatus
-from slipway.lab.status import status as status_of
 from slipway.tools.run import replace
 
-app = typer.Typer(help="A real cluster on this machine: systemd machines, Nix, Kubernetes.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from slipway.lab.status import MachineStatus
+
+# The room lab/ is imported where it is used: `lab ssh` and `lab status` shall not wait for what `lab up` needs.
+app = typer.Typer(
+    help="A real cluster on this machine: systemd machines, Nix, Kubernetes.\n\nExample: slipway lab up",
+    no_args_is_help=True,
+)
 app.command("demo")(demo)
 
 LabOption = Annotated[
@@ -38,6 +42,10 @@ def up(
 
     Example: slipway lab up --workers 2
     """
+    from slipway.lab import machines, prerequisites, supplies
+
+    # First of all: nobody wants to hear after ten minutes of building that root was needed.
+    prerequisites.check_host()
     with progress() as listener:
         events = Events(listener)
         bring_up = partial(machines.up, Lab(number), events, controllers=controllers, workers=workers)
@@ -51,6 +59,8 @@ def build() -> None:
 
     Example: slipway lab build
     """
+    from slipway.lab import supplies
+
     with progress() as listener:
         supplies.ensure(Events(listener))
 
@@ -66,6 +76,8 @@ def down(
 
     Example: slipway lab down
     """
+    from slipway.lab import machines
+
     with progress() as listener:
         machines.down(Lab(number), Events(listener), keep=keep)
 
@@ -76,6 +88,8 @@ def status(as_json: JsonOption = False, number: LabOption = 0) -> None:
 
     Example: slipway lab status
     """
+    from slipway.lab.status import status as status_of
+
     found = status_of(Lab(number))
     if as_json:
         print_json([machine.to_json() for machine in found])
@@ -95,12 +109,15 @@ def ssh(
 
     Example: slipway lab ssh cp1 -- systemctl status k0s
     """
-    machine = machines.find(Lab(number), node)
+    from slipway.lab.openssh import ssh_command
+    from slipway.lab.state import find
+
+    machine = find(Lab(number), node)
     # One word is a line for the machine's shell, as with ssh itself; several are one command.
     words = command or []
     line = words if len(words) == 1 else [shlex.join(words)] if words else []
     terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-    program, *options = machines.ssh_command(machine)
+    program, *options = ssh_command(machine)
     replace([program, *terminal, *options, *line])
 
 
@@ -109,11 +126,17 @@ def init(
     directory: Annotated[Path, typer.Argument(help="The folder to write to; made if it is not there.", metavar="DIR")],
     number: LabOption = 0,
 ) -> None:
-    """Write a repository for the running lab: its inventory and the pinned keys of its machines.
+    """Write a repository for the running lab: its inventory, the pinned keys of its machines, a flake, secrets.
 
     Example: slipway lab init demo
     """
-    for path in repository.write(Lab(number), directory):
+    from slipway.cli.generate import set_up
+    from slipway.generate import skeleton
+    from slipway.lab import repository
+
+    written = repository.write(Lab(number), directory)
+    flake = skeleton.Flake(f"path:{skeleton.stage_flake()}", lab=True)
+    for path in (*written, *set_up(directory, "lab", flake)):
         say(f"wrote {path}")
 
 
@@ -123,6 +146,8 @@ def packages() -> None:
 
     Example: apt-get install -y $(slipway lab packages)
     """
+    from slipway.lab import prerequisites
+
     missing = prerequisites.missing_packages()
     if missing:
         typer.echo(" ".join(missing))

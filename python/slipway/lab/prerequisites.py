@@ -20,9 +20,17 @@ PACKAGES: Mapping[str, str] = {
     "ssh": "openssh-client",
     "git": "git",
     "age": "age",
-    "/bin/busybox": "busybox-static",
+    "gcc": "gcc",
+    "nft": "nftables",
+    "busybox": "busybox-static",
 }
-"""Program of the host -> Debian package that has it."""
+"""Program of the host -> Debian package that has it. The lab's images are made of the last ones, gcc builds Gitea."""
+
+FILES: Mapping[str, str] = {
+    "/usr/include/stdlib.h": "libc6-dev",
+    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+}
+"""File of the host -> Debian package that has it."""
 
 OLDEST_NIX = (2, 8)
 GIGABYTE = 10**9
@@ -33,7 +41,9 @@ ROOTFS_DISK = 1.0 * GIGABYTE
 
 def missing_packages() -> list[str]:
     """Debian packages to install before the lab can work, sorted."""
-    return sorted({package for program, package in PACKAGES.items() if find_program(program) is None})
+    programs = {package for program, package in PACKAGES.items() if find_program(program) is None}
+    files = {package for file, package in FILES.items() if not Path(file).exists()}
+    return sorted(programs | files)
 
 
 def check_host() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from slipway.errors import UsageError
+from slipway.generate import cilium
+from slipway.generate.gitops import CHARTS
 from slipway.lab import keys
-from slipway.lab.machines import recorded
-from slipway.lab.settings import Lab, Machine, lab_cache
+from slipway.lab.charts import charts_dir
+from slipway.lab.settings import Lab, Machine
+from slipway.lab.state import recorded
 from slipway.paths import resource
-
-CHART_REPOSITORIES = ("oci://quay.io/cilium/charts",)
-"""Upstream chart repositories that the lab has stand-ins for."""
 
 _LINE_WIDTH = 120
 
@@ -25,16 +25,25 @@ def write(lab: Lab, directory: Path) -> tuple[Path, ...]:
 
     Raises UsageError where the lab has no machines yet.
     """
-    machines = [entry.machine for entry in recorded(lab)]
+    machines = recorded(lab)
     if not machines:
         raise UsageError("the lab has no machines yet", hint="slipway lab up")
     directory.mkdir(parents=True, exist_ok=True)
     inventory, known_hosts = directory / "inventory.yaml", directory / "known_hosts"
-    known_hosts.write_text("".join(map(keys.known_hosts_line, machines)))
+    _pin(machines, known_hosts)
     if inventory.exists():
         return (known_hosts,)
     _write_inventory(lab, machines, inventory)
     return inventory, known_hosts
+
+
+def _pin(machines: Sequence[Machine], known_hosts: Path) -> None:
+    """Pin the keys of the lab's machines; lines for others stay."""
+    ours = [keys.known_hosts_line(machine) for machine in machines]
+    names = {line.split()[0] for line in ours}
+    before = known_hosts.read_text().splitlines(keepends=True) if known_hosts.exists() else []
+    others = [line for line in before if line.partition(" ")[0] not in names]
+    known_hosts.write_text("".join([*others, *ours]))
 
 
 def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> None:
@@ -47,7 +56,8 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
     # Without its key in the first deployed system, the lab could not reach its machines again.
     ssh["authorizedKeys"] = [lab.identity.with_suffix(".pub").read_text().strip()]
     _replace_hosts(document["hosts"], machines)
-    document["mirrors"]["charts"] = {name: str(lab_cache() / "charts") for name in CHART_REPOSITORIES}
+    repositories = sorted({chart.repository for chart in (cilium.CHART, *CHARTS.values())})
+    document["mirrors"]["charts"] = {name: str(charts_dir()) for name in repositories}
     with target.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from slipway.lab import cgroups, nspawn
-from slipway.lab.machines import recorded
 from slipway.lab.settings import Lab, Machine
+from slipway.lab.state import recorded
 
 SSH_PORT = 22
 ANSWER_TIMEOUT = 1.0
@@ -48,7 +48,7 @@ class MachineStatus:
 
 
 def status(lab: Lab) -> tuple[MachineStatus, ...]:
-    machines = [entry.machine for entry in recorded(lab)]
+    machines = recorded(lab)
     with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
         return tuple(pool.map(_status, machines))
 
