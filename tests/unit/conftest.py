@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -45,6 +46,7 @@ class Sshd:
     port: int
     folder: Path
     log: Path
+    command: str
 
     @property
     def endpoint(self) -> Endpoint:
@@ -73,12 +75,12 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     if SSHD is None:
         pytest.fail("sshd is not installed: apt-get install openssh-server (`make test` does it)")
     folder = tmp_path_factory.mktemp("sshd")
-    with running_sshd(folder) as server:
+    with RunningSshd(folder) as server:
         yield server
 
 
-class running_sshd:
-    """`with running_sshd(folder) as sshd`: a server of its own, for tests that break it."""
+class RunningSshd:
+    """`with RunningSshd(folder) as sshd`: a server for as long as the block lasts."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -92,10 +94,11 @@ class running_sshd:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         assert SSHD
-        self._process = subprocess.Popen([SSHD, "-D", "-E", str(log), "-f", str(folder / "config")])
+        command = [SSHD, "-D", "-E", str(log), "-f", str(folder / "config")]
+        self._process = subprocess.Popen(command)
         pin = (folder / "host_ed25519.pub").read_text().split()
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {pin[0]} {pin[1]}\n")
-        server = Sshd(self._process.pid, port, folder, log)
+        server = Sshd(self._process.pid, port, folder, log, shlex.join(command))
         wait_for_port(server)
         return server
 
@@ -138,6 +141,12 @@ def wait_for_port(server: Sshd) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError(f"sshd does not answer on port {server.port}; its log:\n{server.log.read_text()}")
+
+
+@pytest.fixture
+def running_sshd() -> type[RunningSshd]:
+    """For tests that break their server."""
+    return RunningSshd
 
 
 @pytest.fixture

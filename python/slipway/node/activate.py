@@ -1,0 +1,270 @@
+"""Making a new system a node's own: test, confirm over a fresh connection, and only then keep.
+
+activate.sh does it, on the node and as a unit of its own. We start it, follow its status, and answer when it waits.
+Where the connection is lost we go on asking, since the node decides alone and in bounded time; what it runs in the end
+is what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slipway.errors import SlipwayError, Unreachable
+from slipway.events import Events
+from slipway.node import facts
+from slipway.node.facts import Facts
+from slipway.node.places import NIXOS, Places
+from slipway.outcome import NodeResult, Outcome
+from slipway.result import EXCERPT_LINES, CommandFailed, CommandTimedOut
+from slipway.ssh.host import Host
+
+SCRIPT = Path(__file__).with_name("activate.sh")
+UNIT = "slipway-activate"
+"""One name for all: systemd then refuses a second activation at the same time."""
+POLL = 0.3
+RECONNECT = 1.0
+STARTS_WITHIN = 15.0
+COMMAND = 20.0
+"""Seconds for one of our small questions to the node."""
+SPARE = 60.0
+"""Seconds that a node gets to become reachable again beside what activation itself may take."""
+
+START = """exec systemd-run --unit="$1" --collect --quiet --no-ask-password --service-type=exec \\
+  --description="slipway: activate $4" --setenv=PATH="$PATH" --setenv=HOME=/root \\
+  --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" --setenv=NIXOS_INSTALL_BOOTLOADER=0 \\
+  -- /bin/sh "$2" "$3" "$4" "$5" "$6" "$7" "$8"
+"""
+ASK = """[ -d "$1" ] || { echo gone; exit 0; }
+if flock -n "${1%/*}/lock" true; then echo idle; else echo busy; fi
+cat "$1/status" 2>/dev/null || echo
+tail -n "+$2" "$1/log" 2>/dev/null
+exit 0
+"""
+ANSWER = """echo confirmed >"$1/answer.theirs" && ln "$1/answer.theirs" "$1/answer" 2>/dev/null
+cat "$1/answer"
+"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: for `switch-to-configuration` to end, and for the confirmation to come."""
+
+    activate: float = 300.0
+    confirm: float = 60.0
+
+    @property
+    def silence(self) -> float:
+        """How long a node may say nothing before we stop asking: it decides alone within that, however it goes."""
+        return self.activate + self.confirm + SPARE
+
+
+@dataclass(frozen=True)
+class Status:
+    """What activate.sh last wrote down. `code` is of the new system's activation, `back` the old one's; -1: not run."""
+
+    phase: str
+    code: int
+    back: int
+    old: str | None
+    reason: str
+
+    @property
+    def ended(self) -> bool:
+        return self.phase in ("kept", "refused", "returned", "alone", "stuck")
+
+
+@dataclass(frozen=True)
+class Report:
+    """One answer of the node: is the activation's folder there, does its script run, and what did it write down."""
+
+    there: bool
+    running: bool
+    status: Status | None
+
+    def final(self, age: float) -> bool:
+        """Whether asking again can bring nothing new. `age` is the activation's, in seconds: starting takes some."""
+        if self.status is None:
+            return not self.there or (not self.running and age > STARTS_WITHIN)
+        return self.status.ended or not self.running
+
+
+def activate(
+    host: Host,
+    system: str,
+    events: Events,
+    *,
+    limits: Limits = Limits(),
+    places: Places = NIXOS,
+    given_up: Callable[[], bool] = lambda: False,
+) -> NodeResult:
+    """Activate `system`, whose closure is already on the node, and tell what became of the node.
+
+    `given_up` is asked between two looks at the node: once it is true the node is left to itself.
+    """
+    activation = _Activation(host, system, events, limits, places, given_up)
+    try:
+        activation.start()
+    except Unreachable as error:
+        return activation.result(Outcome.UNREACHABLE, f"before anything was changed: {error}")
+    except (CommandFailed, CommandTimedOut) as error:
+        return activation.result(Outcome.BLOCKED, f"the activation could not be started: {error}")
+    return activation.judge(activation.follow())
+
+
+@dataclass
+class _Activation:
+    host: Host
+    system: str
+    events: Events
+    limits: Limits
+    places: Places
+    given_up: Callable[[], bool]
+    before: Facts | None = None
+    log: list[str] = field(default_factory=list)
+    trouble: str = ""
+    """Why the confirmation did not get through, or why the node does not answer."""
+    began: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.folder = f"{self.places.run}/{uuid.uuid4().hex[:12]}"
+
+    # --- doing it ---
+
+    def start(self) -> None:
+        self.before = facts.read(self.host, self.places)
+        self.host.run(["mkdir", "-p", "-m", "0700", self.places.run, self.folder])
+        script = f"{self.folder}/activate.sh"
+        self.host.put(script, SCRIPT.read_bytes())
+        limits = [str(int(self.limits.activate)), str(int(self.limits.confirm))]
+        arguments = [self.folder, self.system, self.places.current, self.places.profile, *limits]
+        self._say("started", self.system)
+        # Where the connection breaks right here only the node knows whether it began: follow() asks it.
+        with suppress(CommandTimedOut, Unreachable):
+            self.host.run(["sh", "-c", START, "start", UNIT, script, *arguments], timeout=COMMAND)
+
+    def follow(self) -> Status | None:
+        """Look until the node has decided; None where it does not answer or has forgotten."""
+        while time.monotonic() - self.heard < self.limits.silence and not self.given_up():
+            try:
+                report = self._look()
+                if report.final(time.monotonic() - self.began):
+                    return report.status
+                if report.status is not None and report.status.phase == "waiting":
+                    self._confirm()
+                time.sleep(POLL)
+            except (Unreachable, CommandTimedOut) as error:
+                self.trouble = str(error)
+                self._say("progress", "no answer yet")
+                time.sleep(RECONNECT)
+        return None
+
+    def _look(self) -> Report:
+        said = self.host.run(["sh", "-c", ASK, "ask", self.folder, str(len(self.log) + 1)], timeout=COMMAND).stdout
+        state, _, rest = said.partition("\n")
+        status, _, log = rest.partition("\n")
+        for line in log.split("\n")[:-1]:
+            self.log.append(line)
+            self._say("progress", line)
+        if status:
+            self.heard = time.monotonic()
+        return Report(state != "gone", state == "busy", _status(status))
+
+    def _confirm(self) -> None:
+        """Over a new connection, since an old one lives on where nobody can come in any more."""
+        try:
+            with self.host.fresh() as fresh:
+                decided = fresh.run(["sh", "-c", ANSWER, "answer", self.folder], timeout=COMMAND).stdout.strip()
+        except SlipwayError as error:
+            self.trouble = str(error)
+            self.events.emit("confirm", "progress", self.host.name, text=str(error))
+            return
+        self.events.emit("confirm", "done", self.host.name, text=f"{decided} over a new connection")
+
+    # --- what became of it ---
+
+    def judge(self, status: Status | None) -> NodeResult:
+        if status is None or not status.ended:
+            return self._judge_by_facts(status)
+        match status.phase, status.code:
+            case "kept", 0:
+                return self.result(Outcome.OK)
+            case "kept", 4:
+                return self.result(Outcome.DEGRADED, "the system is active and kept, but some of its units failed")
+            case "kept", _:
+                return self.result(Outcome.REBOOT_REQUIRED, "the system is set for the next boot and needs one")
+            case "refused", _:
+                return self.result(Outcome.BLOCKED, f"{self._cause(status)}; nothing was changed")
+            case "returned", _:
+                failed = ", some of its units failed" if status.back == 4 else ""
+                return self.result(
+                    Outcome.ROLLED_BACK, f"{self._cause(status)}; the old system is active again{failed}"
+                )
+            case "alone", _:
+                return self.result(
+                    Outcome.ACTIVATION_FAILED,
+                    f"{self._cause(status)}; there was no system before that it could return to, so it stays as it is",
+                )
+            case _:
+                return self.result(
+                    Outcome.ACTIVATION_FAILED,
+                    f"{self._cause(status)}; the old system could not be activated again either (exit code "
+                    f"{status.back}); a reboot brings it back, it is still the default",
+                )
+
+    def _cause(self, status: Status) -> str:
+        code = f" (exit code {status.code})" if status.code not in (-1, 0, 4, 100) else ""
+        trouble = f": {self.trouble}" if self.trouble and status.code in (0, 4, 100) else ""
+        return f"{status.reason}{code}{trouble}"
+
+    def _judge_by_facts(self, status: Status | None) -> NodeResult:
+        """The script cannot tell: it was killed, or a restart of the node took its folder with it."""
+        if self.given_up():
+            return self.result(
+                Outcome.ACTIVATION_FAILED,
+                "left to itself while it activated; unconfirmed, it returns to its old system",
+            )
+        try:
+            now = facts.read(self.host, self.places)
+        except SlipwayError as error:
+            last = status.phase if status else "not known"
+            return self.result(Outcome.UNREACHABLE, f"lost while it activated (last seen: {last}): {error}")
+        return self._judge_by(now)
+
+    def _judge_by(self, now: Facts) -> NodeResult:
+        assert self.before is not None
+        restarted = now.boot_id != self.before.boot_id
+        what = "the node restarted while it activated" if restarted else "the activation ended without a word"
+        if now.runs(self.system):
+            return self.result(Outcome.OK, f"{what}; it runs the new system and keeps it")
+        if now.current == self.before.current:
+            return self.result(Outcome.ROLLED_BACK, f"{what}; it runs its old system")
+        return self.result(Outcome.ACTIVATION_FAILED, f"{what}; it runs {now.current}, its default is {now.profile}")
+
+    def result(self, outcome: Outcome, reason: str = "") -> NodeResult:
+        self.events.emit("activate", outcome.value, self.host.name, reason=reason)
+        return NodeResult(
+            node=self.host.name,
+            outcome=outcome,
+            reason=reason,
+            duration=time.monotonic() - self.began,
+            log="\n".join(self.log[-EXCERPT_LINES:]),
+            old_system=self.before.current if self.before else None,
+            new_system=self.system,
+        )
+
+    def _say(self, state: str, text: str) -> None:
+        self.events.emit("activate", state, self.host.name, text=text)
+
+
+def _status(line: str) -> Status | None:
+    if not line:
+        return None
+    said = json.loads(line)
+    return Status(said["phase"], said["code"], said["back"], said["old"] or None, said["reason"])

@@ -1,0 +1,21 @@
+"""What a new system would change on a node. Both questions need its closure there, and neither changes anything."""
+
+from __future__ import annotations
+
+from slipway.result import CommandResult
+from slipway.ssh.host import Host
+
+TIMEOUT = 120.0
+
+
+def closures(host: Host, old: str, new: str) -> tuple[str, ...]:
+    """One line per package that comes, goes or changes: `name: 1.0 → 1.1, +5.2 KiB`."""
+    said = host.run(
+        ["nix", "--extra-experimental-features", "nix-command", "store", "diff-closures", old, new], timeout=TIMEOUT
+    )
+    return tuple(line.strip() for line in said.stdout.splitlines() if line.strip())
+
+
+def dry_activate(host: Host, system: str) -> CommandResult:
+    """What `switch-to-configuration` says it would do, in its own words on standard error; exit code 1: it refuses."""
+    return host.run([f"{system}/bin/switch-to-configuration", "dry-activate"], timeout=TIMEOUT, check=False)

@@ -1,0 +1,80 @@
+"""What a node is and runs, read with one command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slipway.node.places import NIXOS, Places
+from slipway.ssh.host import Host
+
+LEAST_FREE = 256
+"""MiB in the store below which no closure is worth trying to copy."""
+
+READ = """say() { printf '%s=%s\\n' "$1" "$2"; }
+say hostname "$(cat /proc/sys/kernel/hostname)"
+say boot_id "$(cat /proc/sys/kernel/random/boot_id)"
+say current "$(readlink -f "$1")"
+say booted "$(readlink -f "$2")"
+say profile "$(readlink -f "$3")"
+if [ -e "$4" ]; then say rename 1; fi
+if [ -d /run/systemd/system ]; then say systemd 1; fi
+if command -v nix-daemon nix-env >/dev/null; then say nix 1; fi
+say free "$(df -Pm /nix/store 2>/dev/null | awk 'NR == 2 { print $4 }')"
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Systems are store paths, None where there is none; `free` is MiB in the Nix store."""
+
+    hostname: str
+    boot_id: str
+    current: str | None
+    booted: str | None
+    profile: str | None
+    may_be_renamed: bool
+    has_systemd: bool
+    has_nix: bool
+    free: int
+
+    def runs(self, system: str) -> bool:
+        """Whether `system` is what runs now and what the next boot takes."""
+        return self.current == system and self.profile == system
+
+    def obstacles(self, name: str) -> list[str]:
+        """Why no system can be activated here for the host `name`; empty if one can."""
+        found = []
+        if self.hostname != name and not self.may_be_renamed:
+            found.append(
+                f"this machine is called {self.hostname}, the inventory calls it {name}: is its address right? "
+                f"(`touch {NIXOS.allow_rename}` there to rename it)"
+            )
+        if not self.has_systemd:
+            found.append("systemd does not run there")
+        if not self.has_nix:
+            found.append("Nix is not installed there (nix-env, nix-daemon on root's PATH)")
+        elif self.free < LEAST_FREE:
+            found.append(f"only {self.free} MiB are free in its Nix store; {LEAST_FREE} are needed at least")
+        return found
+
+
+def read(host: Host, places: Places = NIXOS) -> Facts:
+    """Raises Unreachable, or whatever else keeps us from asking."""
+    said = host.run(["sh", "-c", READ, "facts", places.current, places.booted, places.profile, places.allow_rename])
+    facts = dict(line.split("=", 1) for line in said.stdout.splitlines() if "=" in line)
+    return Facts(
+        hostname=facts["hostname"],
+        boot_id=facts["boot_id"],
+        current=_system(facts, "current", places.current),
+        booted=_system(facts, "booted", places.booted),
+        profile=_system(facts, "profile", places.profile),
+        may_be_renamed="rename" in facts,
+        has_systemd="systemd" in facts,
+        has_nix="nix" in facts,
+        free=int(facts["free"] or 0),
+    )
+
+
+def _system(facts: dict[str, str], name: str, link: str) -> str | None:
+    """`readlink -f` prints the link itself where it does not exist."""
+    return facts[name] if facts[name] not in ("", link) else None

@@ -1,0 +1,250 @@
+"""Every way in which an activation can end, with the real script over a real sshd."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.events import Events
+from slipway.node import activate as module
+from slipway.node.activate import Limits, activate
+from slipway.outcome import Outcome
+
+LIMITS = Limits(activate=20, confirm=20)
+SHORT = Limits(activate=20, confirm=1)
+
+
+@pytest.fixture
+def seen():
+    return []
+
+
+@pytest.fixture
+def run(node, remote, seen):
+    """Activate a system on the node."""
+
+    def run(system, limits=LIMITS, host=remote, **more):
+        return activate(host, system, Events(seen.append), limits=limits, places=node.places, **more)
+
+    return run
+
+
+def logins(server: Any) -> int:
+    return int(server.log.read_text().count("Accepted publickey"))
+
+
+def test_a_confirmed_system_runs_and_is_the_default(node, run):
+    new = node.system("new")
+    result = run(new)
+    assert (result.outcome, result.reason) == (Outcome.OK, "")
+    assert (node.current, node.profile) == (new, new)
+    assert node.calls == ["new test", "new boot"]
+    assert (result.old_system, result.new_system) == (str(node.folder / "old"), new)
+
+
+def test_the_confirmation_comes_over_a_new_connection(node, run, sshd, remote):
+    remote.run(["true"])
+    before = logins(sshd)
+    run(node.system("new"))
+    assert logins(sshd) == before + 1
+
+
+@pytest.mark.parametrize("shell", [name for name in ("dash", "bash") if shutil.which(name)])
+def test_the_script_runs_in_any_shell(node, run, sshd, shell):
+    node.install(sshd.folder, shell)
+    assert run(node.system("new")).outcome is Outcome.OK
+
+
+def test_what_the_activation_says_is_in_events_and_result(node, run, seen):
+    result = run(node.system("new"))
+    said = [event.data["text"] for event in seen if event.state == "progress"]
+    assert "activating new: test" in said
+    assert "activating new: test" in result.log
+    assert [event.state for event in seen if event.phase == "confirm"] == ["done"]
+
+
+def test_failed_units_are_kept_and_told(node, run):
+    new = node.system("new", code=4)
+    result = run(new)
+    assert result.outcome is Outcome.DEGRADED
+    assert (node.current, node.profile) == (new, new)
+
+
+def test_another_init_interface_waits_for_the_reboot(node, run):
+    new = node.system("new", code=100)
+    result = run(new)
+    assert result.outcome is Outcome.REBOOT_REQUIRED
+    assert (node.current, node.profile) == (str(node.folder / "old"), new)
+
+
+def test_a_failed_activation_script_returns_to_the_old_system(node, run):
+    result = run(node.system("new", code=2))
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "activation script failed (exit code 2); the old system is active again" in result.reason
+    assert Path(node.current).name == Path(node.profile).name == "old"
+    assert node.calls == ["new test", "old test"]
+
+
+def test_a_refusal_leaves_all_as_it_was(node, run):
+    result = run(node.system("new", code=1))
+    assert result.outcome is Outcome.BLOCKED
+    assert "refused to be activated (exit code 1); nothing was changed" in result.reason
+
+
+def test_an_error_half_way_with_the_code_of_a_refusal_is_none(node, run):
+    new = node.system("new", code=1, before=f"ln -sfn $system {node.places.current}")
+    result = run(new)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert Path(node.current).name == "old"
+
+
+def test_an_activation_that_hangs_is_ended(node, run):
+    result = run(node.system("new", before="sleep 60"), Limits(activate=1, confirm=10))
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "did not end within 1 s" in result.reason
+    assert Path(node.current).name == "old"
+
+
+def test_a_first_system_has_nothing_to_return_to(node, run):
+    Path(node.places.current).unlink()
+    Path(node.places.profile).unlink()
+    result = run(node.system("new", code=2))
+    assert result.outcome is Outcome.ACTIVATION_FAILED
+    assert "no system before that it could return to" in result.reason
+    assert not Path(node.places.profile).exists()
+    assert result.old_system is None
+
+
+def test_an_old_system_that_fails_as_well_is_told(node, run):
+    (node.folder / "old" / "code").write_text("2")
+    result = run(node.system("new", code=2))
+    assert result.outcome is Outcome.ACTIVATION_FAILED
+    assert "could not be activated again either (exit code 2); a reboot brings it back" in result.reason
+
+
+def test_a_default_that_cannot_be_set_returns_to_the_old_system(node, run):
+    new = node.system("new")
+    (Path(new) / "refuses-set").touch()
+    result = run(new)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "could not be made the default" in result.reason
+    assert Path(node.current).name == Path(node.profile).name == "old"
+
+
+def test_a_boot_loader_that_fails_returns_profile_and_system(node, run):
+    result = run(node.system("new", boot_code=1))
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert Path(node.current).name == Path(node.profile).name == "old"
+    assert node.calls == ["new test", "new boot", "old boot", "old test"]
+
+
+@pytest.fixture
+def breakable(tmp_path_factory, running_sshd, node):
+    """A server that a test may stop."""
+    with running_sshd(tmp_path_factory.mktemp("breakable")) as server:
+        node.install(server.folder)
+        yield server
+
+
+def test_a_system_that_lets_nobody_in_any_more_returns_by_itself(node, run, breakable):
+    """The old connection lives on, as it does behind a new firewall; only new ones fail."""
+    host = breakable.remote()
+    new = node.system("new", before=f"kill {breakable.pid}; sleep 0.5")
+    result = run(new, SHORT, host)
+    host.close()
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "no confirmation over a new connection within 1 s: node" in result.reason
+    assert "connection refused" in result.reason
+    assert Path(node.current).name == Path(node.profile).name == "old"
+
+
+def test_a_node_that_is_lost_meanwhile_is_asked_again(node, run, breakable, tmp_path_factory):
+    """Everything breaks, the node returns to its old system, whose sshd comes up again."""
+    host = breakable.remote()
+    host.run(["true"])
+    new = node.system("new", before=f"kill {' '.join(map(str, [breakable.pid, *breakable.connections()]))}")
+    (node.folder / "old" / "before").write_text(
+        f"setsid {breakable.command} >/dev/null 2>&1 & echo $! >{node.folder}/sshd.pid"
+    )
+    result = run(new, SHORT, host)
+    host.close()
+    os.kill(int((node.folder / "sshd.pid").read_text()), signal.SIGTERM)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert Path(node.current).name == "old"
+
+
+def test_a_node_that_stays_away_is_unreachable(node, run, breakable, monkeypatch):
+    monkeypatch.setattr(module, "SPARE", 1.0)
+    host = breakable.remote()
+    host.run(["true"])
+    new = node.system("new", before=f"kill {' '.join(map(str, [breakable.pid, *breakable.connections()]))}")
+    result = run(new, Limits(activate=1, confirm=1), host)
+    assert result.outcome is Outcome.UNREACHABLE
+    assert "lost while it activated" in result.reason
+
+
+def test_a_node_that_cannot_be_reached_at_first_is_left_alone(node, run, sshd):
+    result = run(node.system("new"), host=sshd.remote(port=1))
+    assert result.outcome is Outcome.UNREACHABLE
+    assert "before anything was changed" in result.reason
+    assert node.calls == []
+
+
+def test_two_activations_at_a_time_are_one_too_many(node, run, sshd):
+    slow, other = node.system("slow", before="sleep 2"), node.system("other")
+    results = []
+    second = sshd.remote()
+    thread = threading.Thread(target=lambda: results.append(run(slow)))
+    thread.start()
+    wait_for(lambda: node.calls != [])
+    refused = run(other, host=second)
+    second.close()
+    thread.join()
+    assert refused.outcome is Outcome.BLOCKED
+    assert "already exists" in refused.reason
+    assert results[0].outcome is Outcome.OK
+    assert "other test" not in node.calls
+
+
+def test_a_script_that_is_killed_is_judged_by_what_the_node_runs(node, run):
+    new = node.system("new", before="sleep 30")
+    results = []
+    thread = threading.Thread(target=lambda: results.append(run(new)))
+    thread.start()
+    wait_for(lambda: node.calls != [])
+    os.killpg(node.unit, signal.SIGKILL)
+    thread.join()
+    assert results[0].outcome is Outcome.ROLLED_BACK
+    assert "ended without a word; it runs its old system" in results[0].reason
+
+
+def test_a_node_that_forgot_is_judged_by_what_it_runs(node, run):
+    """As after a restart: /run is empty."""
+    new = node.system("new", before=f"rm -rf {node.places.run}; sleep 30")
+    assert run(new).outcome is Outcome.ROLLED_BACK
+
+
+def test_given_up_leaves_the_node_to_itself(node, run):
+    result = run(node.system("new"), SHORT, given_up=lambda: True)
+    assert "left to itself" in result.reason
+    wait_for(lambda: node.calls == ["new test", "old test"])
+
+
+def test_folders_of_earlier_activations_are_removed(node, run):
+    assert run(node.system("first")).outcome is Outcome.OK
+    wait_for(lambda: not node.unit_runs)
+    assert run(node.system("second")).outcome is Outcome.OK
+    assert len([path for path in Path(node.places.run).iterdir() if path.is_dir()]) == 1
+
+
+def wait_for(check: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "not within the time"
+        time.sleep(0.05)

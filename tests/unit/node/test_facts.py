@@ -1,0 +1,50 @@
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway.node import facts
+
+
+@pytest.fixture
+def here(node, remote):
+    return facts.read(remote, node.places)
+
+
+GOOD = {"hostname": "cp1", "may_be_renamed": False, "has_systemd": True, "has_nix": True, "free": 5000}
+
+
+def test_facts_are_the_machine_s_own(here, node):
+    assert here.hostname == socket.gethostname()
+    assert here.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert here.current == here.profile == here.booted == str(node.folder / "old")
+    assert here.runs(str(node.folder / "old"))
+
+
+def test_what_is_not_there_is_none(node, remote):
+    for link in (node.places.current, node.places.booted, node.places.profile):
+        Path(link).unlink()
+    here = facts.read(remote, node.places)
+    assert (here.current, here.booted, here.profile) == (None, None, None)
+
+
+def test_a_system_that_is_not_the_default_does_not_count_as_run(here, node):
+    assert not replace(here, profile=str(node.folder / "other")).runs(str(node.folder / "old"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"hostname": "w1"}, "called w1, the inventory calls it cp1"),
+        ({"hostname": "w1", "may_be_renamed": True}, None),
+        ({"has_systemd": False}, "systemd does not run"),
+        ({"has_nix": False}, "Nix is not installed"),
+        ({"free": 3}, "only 3 MiB are free"),
+    ],
+)
+def test_what_stands_in_the_way_is_said(here, change, said):
+    obstacles = replace(here, **{**GOOD, **change}).obstacles("cp1")
+    assert len(obstacles) == (said is not None)
+    assert said is None or said in obstacles[0]
