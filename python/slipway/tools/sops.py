@@ -18,7 +18,7 @@ _TIMEOUT = 30.0
 
 def encrypt(plain: Secret, root: Path, name: Path) -> bytes:
     """The YAML `plain` encrypted under the rule that .sops.yaml of `root` has for the file `name` (relative to it)."""
-    argv = ["sops", "--config", root / ".sops.yaml", "encrypt"]
+    argv = ["sops", "--config", root.resolve() / ".sops.yaml", "encrypt"]
     shape = ["--input-type", "yaml", "--output-type", "yaml", "--filename-override", name]
     return run([*argv, *shape], input=plain, cwd=root, timeout=_TIMEOUT).stdout.encode()
 
