@@ -1,4 +1,4 @@
-"""What the lab needs of the machine it runs on: root, programs, room on disk."""
+"""What the lab's machines need of the one they run on: root, programs, room on disk."""
 
 from __future__ import annotations
 
@@ -20,17 +20,8 @@ PACKAGES: Mapping[str, str] = {
     "ssh": "openssh-client",
     "git": "git",
     "age": "age",
-    "gcc": "gcc",
-    "nft": "nftables",
-    "busybox": "busybox-static",
 }
-"""Program of the host -> Debian package that has it. The lab's images are made of the last ones, gcc builds Gitea."""
-
-FILES: Mapping[str, str] = {
-    "/usr/include/stdlib.h": "libc6-dev",
-    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
-}
-"""File of the host -> Debian package that has it."""
+"""Program of the host -> Debian package that has it."""
 
 OLDEST_NIX = (2, 8)
 GIGABYTE = 10**9
@@ -40,19 +31,17 @@ ROOTFS_DISK = 1.0 * GIGABYTE
 
 
 def missing_packages() -> list[str]:
-    """Debian packages to install before the lab can work, sorted."""
-    programs = {package for program, package in PACKAGES.items() if find_program(program) is None}
-    files = {package for file, package in FILES.items() if not Path(file).exists()}
-    return sorted(programs | files)
+    """Debian packages to install before machines can be made, sorted."""
+    return sorted({package for program, package in PACKAGES.items() if find_program(program) is None})
 
 
-def check_host() -> None:
-    """Raises PrerequisiteMissing with everything that is missing, in one line."""
+def check_host(also: Sequence[str] = ()) -> None:
+    """Raises PrerequisiteMissing with every package that is missing, `also` among them, in one line."""
     if os.geteuid() != 0:
         raise PrerequisiteMissing(
             "the lab needs root: it makes a network bridge, mounts and machines", hint="sudo slipway lab up"
         )
-    packages = missing_packages()
+    packages = sorted({*missing_packages(), *also})
     if packages:
         raise PrerequisiteMissing(
             f"the lab needs these Debian packages: {' '.join(packages)}",
