@@ -16,7 +16,8 @@ setup_etc() {
     link_etc "$file"
   done < <(etc_files "$new")
   while read -r mode user group file; do
-    install -D -m "$mode" -o "$user" -g "$group" "$new/$file" "/etc/.copy.new" && mv -T /etc/.copy.new "/etc/$file"
+    mkdir -p "$(dirname "/etc/$file")"
+    install -m "$mode" -o "$user" -g "$group" "$new/$file" /etc/.copy.new && mv -T /etc/.copy.new "/etc/$file"
   done <"${new%/etc}/etc-copies"
 }
 
@@ -25,8 +26,8 @@ etc_files() { [ ! -d "$1" ] || find "$1" \( -type f -o -type l \) -printf '%P\n'
 
 link_etc() {
   local path=/etc/$1 target=/etc/static/$1
-  [ -L "$path" ] && [ "$(readlink "$path")" = "$target" ] && return
-  case "$copies" in *" $1 "*) return ;; esac
+  [ -L "$path" ] && [ "$(readlink "$path")" = "$target" ] && return 0
+  case "$copies" in *" $1 "*) return 0 ;; esac
   mkdir -p "${path%/*}"
   ln -sfn "$target" "$path.slipway-new" && mv -T "$path.slipway-new" "$path"
 }

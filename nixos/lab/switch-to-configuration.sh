@@ -131,6 +131,8 @@ activate() {
   [ ${#stop[@]} -eq 0 ] || systemctl stop -- "${stop[@]}"
   say "activating the configuration..."
   "$toplevel/activate" 9>&- || result=2
+  # What failed before is not this activation's fault; what still fails will fail again.
+  systemctl reset-failed
   systemctl daemon-reload
   systemd-tmpfiles --create --remove --exclude-prefix=/dev 9>&- || true
 

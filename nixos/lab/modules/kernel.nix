@@ -23,6 +23,7 @@ in
     systemd.services.systemd-modules-load.enable = false;
     systemd.services.systemd-sysctl = {
       overrideStrategy = "asDropin";
+      stopIfChanged = false;
       restartTriggers = [ config.environment.etc."sysctl.d/60-nixos.conf".source ];
       wantedBy = [ "sysinit.target" ];
     };

@@ -114,8 +114,7 @@ in
       };
       environment.etc.hosts.text = lib.concatStrings hostsLines;
       environment.etc.hostname.text = config.networking.hostName + "\n";
-      # A container may set its own name, but has no hostnamectl without a bus.
-      system.activationScripts.hostname = "echo ${lib.escapeShellArg config.networking.hostName} > /proc/sys/kernel/hostname 2>/dev/null || hostname -F /etc/hostname\n";
+      system.activationScripts.hostname = "hostname -F /etc/hostname\n";
     }
     (lib.mkIf cfg.enable {
       environment.etc = written;

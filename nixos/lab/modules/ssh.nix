@@ -13,6 +13,9 @@ let
     else
       toString value;
   setting = name: value: lib.optionalString (value != null) "${name} ${render value}\n";
+
+  # Else it would come back where sshd is turned off.
+  debian.systemd.services.ssh.enable = false;
 in
 {
   options.services.openssh = {
@@ -23,7 +26,7 @@ in
     extraConfig = mkOption { type = types.lines; default = ""; };
   };
 
-  config = lib.mkIf cfg.enable {
+  config = lib.mkMerge [ debian (lib.mkIf cfg.enable {
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall cfg.ports;
     environment.etc."ssh/sshd_config".text = ''
       ${lib.concatMapStrings (port: "Port ${toString port}\n") cfg.ports}
@@ -37,7 +40,6 @@ in
       ${lib.concatStrings (lib.mapAttrsToList setting cfg.settings)}
       ${cfg.extraConfig}
     '';
-    systemd.services.ssh.enable = false;
     systemd.services.sshd = {
       description = "SSH Daemon";
       wantedBy = [ "multi-user.target" ];
@@ -57,5 +59,5 @@ in
         Restart = "always";
       };
     };
-  };
+  }) ];
 }

@@ -29,11 +29,11 @@ let
   activate = ''
     #!/bin/bash
     # activate [boot]: puts this system into place; does not touch running units.
-    set -u
+    set -uE
     toplevel=@toplevel@
     export PATH=/usr/sbin:/usr/bin:/sbin:/bin
     status=0
-    trap 'status=1' ERR
+    trap 'status=1; echo "activation: failed: $BASH_COMMAND" >&2' ERR
     . ${../setup-etc.sh} "$toplevel/etc"
     ${scriptText config.system.activationScripts}
     ln -sfn "$toplevel" /run/current-system
