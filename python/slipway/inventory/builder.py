@@ -32,17 +32,20 @@ class Builder:
 
     def build(self, source: Source) -> dict[str, Data]:
         """The plain data of the whole inventory; what cannot be built is left out and told in `problems`."""
+        data = self.plain(source.root, source.main)
+        for path in FREE_FORM:
+            _build_typed(source, data, path)
+        return data if isinstance(data, dict) else {}
+
+    def plain(self, node: yaml.Node, name: str) -> Data:
+        """The plain data of one tree, None where it is too deep or too much."""
         try:
-            data = self.value(source.root)
-            for path in FREE_FORM:
-                _build_typed(source, data, path)
+            return self.value(node)
         except RecursionError:
-            self.problems.append(Problem(source.main, 1, 1, "yaml", TOO_DEEP))
+            self.problems.append(Problem(name, 1, 1, "yaml", TOO_DEEP))
         except _TooMuch as error:
             self.problems.append(error.problem)
-        else:
-            return data if isinstance(data, dict) else {}
-        return {}
+        return None
 
     def value(self, node: yaml.Node) -> Data:
         if node.tag not in _KNOWN_TAGS:

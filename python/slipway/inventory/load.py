@@ -179,6 +179,8 @@ def _name_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem]:
 
 def _model_problems(errors: Iterable[ErrorDetails], source: Source, data: dict[str, Data]) -> Iterator[Problem]:
     for error in errors:
+        if len(error["loc"]) == 3 and error["loc"][0] == "hosts" and error["loc"][2] == "name":
+            continue  # the loader put it there; the entry's key has the same error
         path = tuple(part for part in error["loc"] if part != "[key]")
         about_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
         message = messages.message_of(error, path, Document)

@@ -13,7 +13,7 @@ def merge(data: dict[str, Data]) -> dict[str, Data]:
     What has the wrong shape is passed on as it is, for the model to complain. Hosts of the same groups share what they
     inherit, so that a thousand hosts cost little.
     """
-    clean = overlay({}, {key: value for key, value in data.items() if key != "hosts"})
+    clean = overlay({}, {key: value for key, value in data.items() if key != "hosts" and not key.startswith("x-")})
     hosts = data.get("hosts")
     if not isinstance(hosts, dict):
         return clean if hosts is None else {**clean, "hosts": hosts}

@@ -121,6 +121,7 @@ class Reader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._seen: dict[Path, Place] = {}
+        self._files: list[str] = []
 
     def read(self, path: Path) -> Source | None:
         """The merged source, or None when there is nothing to build on. OSError of `path` itself passes through."""
@@ -134,8 +135,22 @@ class Reader:
             parts.extend(self._included(part, path if part is root else Path(part.start_mark.name)))
         return Source(_merge(parts), name)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that was read, the inventory first, named as the user wrote it."""
+        return tuple(self._files)
+
+    def parse(self, raw: bytes, name: str) -> Source | None:
+        """The source of one file that is at hand already; what it includes is not read."""
+        root = self._root(raw, name)
+        return Source(root, name) if root is not None else None
+
     def _compose(self, path: Path, name: str) -> yaml.MappingNode | None:
-        node = compose(_read_bytes(path), name)
+        self._files.append(name)
+        return self._root(_read_bytes(path), name)
+
+    def _root(self, raw: bytes, name: str) -> yaml.MappingNode | None:
+        node = compose(raw, name)
         if isinstance(node, Problem):
             self.problems.append(node)
         elif node is None:

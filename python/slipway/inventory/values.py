@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -99,6 +100,12 @@ def _public_key(text: str) -> str:
 
 SIZE_UNITS = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def with_unit(number: int, units: Mapping[str, int]) -> str:
+    """The number as a user would write it: 1Gi, 30d."""
+    unit, size = max(((unit, size) for unit, size in units.items() if number % size == 0), key=lambda pair: pair[1])
+    return f"{number // size}{unit}"
 
 
 @lru_cache(maxsize=1024)
@@ -284,44 +291,53 @@ def _text(text: str) -> str:
     return text
 
 
+def _format(words: str, **more: str) -> WithJsonSchema:
+    """What the JSON Schema and the reference call a text of this kind."""
+    return WithJsonSchema({"type": "string", "format": words, **more})
+
+
 Truth = Annotated[bool, BeforeValidator(_truth)]
-IpAddress = Annotated[str, AfterValidator(_canonical_address)]
-IpOrName = Annotated[str, AfterValidator(_address_or_name)]
-Cidr = Annotated[str, AfterValidator(_canonical_cidr)]
-InterfaceAddress = Annotated[str, AfterValidator(_canonical_interface_address)]
-DnsLabel = Annotated[str, AfterValidator(dns_label)]
-DnsName = Annotated[str, AfterValidator(dns_name)]
-Mac = Annotated[str, AfterValidator(_mac)]
-LinkName = Annotated[str, AfterValidator(_link)]
-PublicKey = Annotated[str, AfterValidator(_public_key)]
+IpAddress = Annotated[str, AfterValidator(_canonical_address), _format("IP address")]
+IpOrName = Annotated[str, AfterValidator(_address_or_name), _format("IP address or DNS name")]
+Cidr = Annotated[str, AfterValidator(_canonical_cidr), _format("CIDR")]
+InterfaceAddress = Annotated[str, AfterValidator(_canonical_interface_address), _format("IP address/prefix length")]
+DnsLabel = Annotated[str, AfterValidator(dns_label), _format("DNS label")]
+DnsName = Annotated[str, AfterValidator(dns_name), _format("DNS name")]
+Mac = Annotated[str, AfterValidator(_mac), _format("MAC address")]
+LinkName = Annotated[str, AfterValidator(_link), _format("link name")]
+PublicKey = Annotated[str, AfterValidator(_public_key), _format("SSH public key")]
 Whole = Annotated[int, BeforeValidator(_digits)]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Bytes = Annotated[
-    int, BeforeValidator(_bytes), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(Mi|Gi|Ti)$"})
+    int,
+    BeforeValidator(_bytes),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(Mi|Gi|Ti)$", "format": "size"}),
 ]
 Seconds = Annotated[
-    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"})
+    float,
+    BeforeValidator(_seconds),
+    _format("duration", pattern="^[1-9][0-9]*[smhd]$"),
 ]
-Device = Annotated[str, AfterValidator(_device)]
-MountPoint = Annotated[str, AfterValidator(_mount_point)]
-UserName = Annotated[str, AfterValidator(_user_name)]
-Tag = Annotated[str, AfterValidator(_tag)]
-Url = Annotated[str, AfterValidator(_url)]
-FlakeUrl = Annotated[str, AfterValidator(_flake)]
-CacheKey = Annotated[str, AfterValidator(_cache_key)]
-AgeRecipient = Annotated[str, AfterValidator(_age_recipient)]
-LabelKey = Annotated[str, AfterValidator(label_key)]
-LabelValue = Annotated[str, AfterValidator(label_value)]
-Taint = Annotated[str, AfterValidator(taint)]
-K0sVersion = Annotated[str, AfterValidator(_k0s_version)]
-NixosRelease = Annotated[str, AfterValidator(_nixos_release)]
+Device = Annotated[str, AfterValidator(_device), _format("disk")]
+MountPoint = Annotated[str, AfterValidator(_mount_point), _format("absolute path")]
+UserName = Annotated[str, AfterValidator(_user_name), _format("user name")]
+Tag = Annotated[str, AfterValidator(_tag), _format("word")]
+Url = Annotated[str, AfterValidator(_url), _format("URL")]
+FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
+CacheKey = Annotated[str, AfterValidator(_cache_key), _format("public key of a Nix cache")]
+AgeRecipient = Annotated[str, AfterValidator(_age_recipient), _format("age recipient")]
+LabelKey = Annotated[str, AfterValidator(label_key), _format("label key")]
+LabelValue = Annotated[str, AfterValidator(label_value), _format("label value")]
+Taint = Annotated[str, AfterValidator(taint), _format("key=value:Effect")]
+K0sVersion = Annotated[str, AfterValidator(_k0s_version), _format("k0s release")]
+NixosRelease = Annotated[str, AfterValidator(_nixos_release), _format("NixOS release")]
 AuthPass = Annotated[str, AfterValidator(_auth_pass)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-Calendar = Annotated[str, AfterValidator(_calendar)]
-GitBranch = Annotated[str, AfterValidator(_git_branch)]
-Registry = Annotated[str, AfterValidator(_registry)]
-HostName = Annotated[str, AfterValidator(_host_name)]
+TimeZone = Annotated[str, AfterValidator(_time_zone), _format("time zone")]
+Calendar = Annotated[str, AfterValidator(_calendar), _format("systemd calendar expression")]
+GitBranch = Annotated[str, AfterValidator(_git_branch), _format("Git branch")]
+Registry = Annotated[str, AfterValidator(_registry), _format("registry")]
+HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
 Mtu = Annotated[Whole, Field(ge=1280, le=9216)]
-NixHash = Annotated[str, AfterValidator(_nix_hash)]
+NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]
 Text = Annotated[str, AfterValidator(_text)]
 FreeForm = dict[str, Any]

@@ -1,0 +1,266 @@
+"""`slipway check`, `schema`, `inventory`, `import` and `export`: the inventory as users see it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.errors import ChangesPending, UsageError
+from slipway.inventory import InvalidInventory, Inventory, Problem, load
+
+app = typer.Typer(help="Look at the inventory, or format it.", no_args_is_help=True)
+import_app = typer.Typer(help="Make an inventory of another tool's files.", no_args_is_help=True)
+export_app = typer.Typer(help="Write the inventory in the words of other tools.", no_args_is_help=True)
+
+ExcludeOption = Annotated[
+    list[str] | None, typer.Option("--exclude", "-x", help="Leave these out.", metavar="NODE...", show_default=False)
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write here, to a new file; default: standard output.")
+]
+
+
+def say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -> None:
+    """Tell every mistake of the inventory, with its place; nothing is contacted.
+
+    Example: slipway check
+    """
+    try:
+        found = load(inventory)
+    except InvalidInventory as error:
+        if not as_json:
+            raise
+        _print({"valid": False, "problems": _plain(error.problems), "warnings": []})
+        raise typer.Exit(error.exit_code) from None
+    if as_json:
+        _print({"valid": True, "problems": [], "warnings": _plain(found.warnings)})
+        return
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    sys.stdout.write(f"{found.path}: {_summary(found)}\n")
+
+
+def _summary(inventory: Inventory) -> str:
+    parts = [(len(inventory.hosts), "host"), (len(inventory.controllers), "controller")]
+    parts += [(len(inventory.workers), "worker"), (len(inventory.warnings), "warning")]
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in parts) + ", no problems"
+
+
+def _plain(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
+    return [asdict(problem) for problem in problems]
+
+
+def _print(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def schema(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The reference page in place of the JSON Schema.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of inventory.yaml, for editors.
+
+    Example: slipway schema > inventory.schema.json
+    """
+    from slipway.inventory.reference import reference
+    from slipway.inventory.schema import schema as made
+
+    if markdown:
+        sys.stdout.write(reference())
+    else:
+        _print(made())
+
+
+# --- slipway inventory -----------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_hosts(
+    nodes: Selection = None,
+    exclude: ExcludeOption = None,
+    inventory: InventoryOption = INVENTORY,
+    as_json: JsonOption = False,
+) -> None:
+    """List hosts; the way to see what a selection means before it is used.
+
+    `worker,cp1` is either, `worker+@rack-a` both; quote globs.
+
+    Example: slipway inventory list worker+@rack-a --exclude w3
+    """
+    from slipway.inventory.select import select
+
+    found = select(load(inventory), nodes or (), exclude or ())
+    rows = [(host.name, host.address, host.role.value, ",".join(host.groups), ",".join(host.tags)) for host in found]
+    if as_json:
+        _print([dict(zip(("name", "address", "role", "groups", "tags"), row, strict=True)) for row in rows])
+        return
+    from slipway.cli.console import print_table
+
+    print_table(("name", "address", "role", "groups", "tags"), rows)
+
+
+@app.command()
+def show(
+    host: Annotated[str, typer.Argument(help="Name of the host.")],
+    with_origins: Annotated[bool, typer.Option("--origins", help="Tell where each value comes from.")] = False,
+    inventory: InventoryOption = INVENTORY,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one host with everything that it inherits.
+
+    Example: slipway inventory show w1 --origins
+    """
+    found = load(inventory)
+    if as_json and not with_origins:
+        _print(found.host(host).model_dump(mode="json", by_alias=True))
+        return
+    from slipway.inventory.origins import origins
+
+    values = origins(found, host)
+    if as_json:
+        _print([{"key": value.key, "value": value.value, "origin": str(value)} for value in values])
+        return
+    for value in values:
+        sys.stdout.write(f"{value.key}: {value.value}{f'   ({value})' if with_origins else ''}\n")
+
+
+@app.command()
+def fmt(
+    only_check: Annotated[bool, typer.Option("--check", help="Only tell; exit 4 if a file is not formatted.")] = False,
+    inventory: InventoryOption = INVENTORY,
+) -> None:
+    """Format the inventory and the files that it includes; comments stay.
+
+    Example: slipway inventory fmt
+    """
+    from slipway.inventory.fmt import files_of, format_text
+
+    changed = []
+    for file in files_of(inventory):
+        text = file.read_text(encoding="utf-8-sig")
+        formatted = format_text(text, str(file))
+        if formatted != text:
+            changed.append(str(file))
+            if not only_check:
+                file.write_text(formatted, encoding="utf-8")
+    if changed and only_check:
+        raise ChangesPending(f"not formatted: {', '.join(changed)}", hint="slipway inventory fmt")
+    say(f"formatted: {', '.join(changed)}" if changed else "already formatted")
+
+
+# --- slipway import --------------------------------------------------------------------------------------------------
+
+InterfaceOption = Annotated[str | None, typer.Option(help="Link of the hosts' addresses, such as eno1.")]
+PrefixOption = Annotated[int | None, typer.Option(help="Prefix length of the hosts' addresses, such as 24.")]
+GatewayOption = Annotated[str | None, typer.Option(help="The hosts' gateway.")]
+NameserverOption = Annotated[list[str] | None, typer.Option(help="The hosts' name servers.")]
+
+
+@import_app.command("k0sctl")
+def import_k0sctl(
+    file: Annotated[Path, typer.Argument(help="The k0sctl.yaml.")],
+    output: OutputOption = None,
+    interface: InterfaceOption = None,
+    prefix_length: PrefixOption = None,
+    gateway: GatewayOption = None,
+    nameserver: NameserverOption = None,
+) -> None:
+    """Make an inventory of a k0sctl configuration.
+
+    What cannot be carried over is told, and stands at the top of the new file.
+
+    Example: slipway import k0sctl k0sctl.yaml -o inventory.yaml --interface eno1 --prefix-length 24
+    """
+    from slipway.inventory.importers.k0sctl import import_k0sctl as run
+
+    imported = run(file, _network(interface, prefix_length, gateway, nameserver))
+    _deliver(imported.text, imported.notes, output)
+
+
+@import_app.command("ansible")
+def import_ansible(
+    path: Annotated[Path, typer.Argument(help="The inventory, INI or YAML, or the folder that holds it.")],
+    output: OutputOption = None,
+    interface: InterfaceOption = None,
+    prefix_length: PrefixOption = None,
+    gateway: GatewayOption = None,
+    nameserver: NameserverOption = None,
+) -> None:
+    """Make an inventory of an Ansible inventory with its group_vars and host_vars.
+
+    What cannot be carried over is told, and stands at the top of the new file.
+
+    Example: slipway import ansible hosts.ini -o inventory.yaml --interface eno1 --prefix-length 24
+    """
+    from slipway.inventory.importers.ansible import import_ansible as run
+
+    imported = run(path, _network(interface, prefix_length, gateway, nameserver))
+    _deliver(imported.text, imported.notes, output)
+
+
+def _network(
+    interface: str | None, prefix_length: int | None, gateway: str | None, nameservers: list[str] | None
+) -> dict[str, Any]:
+    given = {"interface": interface, "prefixLength": prefix_length, "gateway": gateway, "nameservers": nameservers}
+    return {key: value for key, value in given.items() if value}
+
+
+def _deliver(text: str, notes: tuple[str, ...], output: Path | None) -> None:
+    for note in notes:
+        say(f"note: {note}")
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        with output.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise UsageError(f"{output} exists; it is not overwritten", hint="-o with another name") from None
+    say(f"wrote {output}; next: slipway check -i {output}")
+
+
+# --- slipway export --------------------------------------------------------------------------------------------------
+
+
+@export_app.command("ansible")
+def export_ansible(inventory: InventoryOption = INVENTORY) -> None:
+    """Print a YAML inventory for Ansible.
+
+    Example: slipway export ansible > hosts.yaml
+    """
+    from slipway.inventory.export import ansible
+
+    sys.stdout.write(ansible(load(inventory)))
+
+
+@export_app.command("ssh-config")
+def export_ssh_config(inventory: InventoryOption = INVENTORY) -> None:
+    """Print host blocks for OpenSSH.
+
+    Example: slipway export ssh-config > ~/.ssh/homelab
+    """
+    from slipway.inventory.export import ssh_config
+
+    sys.stdout.write(ssh_config(load(inventory)))
+
+
+@export_app.command("hosts")
+def export_hosts(inventory: InventoryOption = INVENTORY) -> None:
+    """Print lines for /etc/hosts.
+
+    Example: slipway export hosts
+    """
+    from slipway.inventory.export import hosts_file
+
+    sys.stdout.write(hosts_file(load(inventory)))

@@ -1,0 +1,159 @@
+"""An inventory in the making: what an importer found, and what it could not carry over."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from slipway.errors import InvalidInput
+from slipway.inventory.builder import Builder
+from slipway.inventory.checks.k0s import known_releases
+from slipway.inventory.kubernetes import slug
+from slipway.inventory.model import API_VERSION, Role
+from slipway.inventory.problem import Problem
+from slipway.inventory.reader import compose
+from slipway.inventory.values import RESERVED_NAMES
+
+_MISSING_NETWORK = """  # The source does not tell the hosts' links. Say them here, or for single hosts below:
+  # network: {interface: eno1, prefixLength: 24, gateway: 10.0.0.1, nameservers: [10.0.0.1]}"""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The text of an inventory.yaml, and what of the source is not in it."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Draft:
+    """Sections as plain data with the file's own keys. `hosts` holds role, address, ssh and so on by name."""
+
+    cluster: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def add_host(self, wanted: str, role: Role | None, entry: dict[str, Any]) -> None:
+        """Add a host under the nearest free name; an address or nothing as `wanted` makes a name of the role."""
+        settings = {"address": entry.pop("address", None), "role": role.value if role else None, **entry}
+        self.hosts[self._free_name(wanted, role)] = {key: value for key, value in settings.items() if value}
+
+    def _free_name(self, wanted: str, role: Role | None) -> str:
+        is_name = bool(wanted) and not re.fullmatch(r"[0-9.]+|.*:.*", wanted)
+        name = slug(wanted.split(".")[0]) if is_name else ""
+        if name and name not in self.hosts and name not in RESERVED_NAMES:
+            return self._renamed(wanted, name)
+        base = name or ("worker" if role in (Role.WORKER, None) else "controller")
+        number = next(n for n in range(1, len(self.hosts) + 2) if f"{base}-{n}" not in self.hosts)
+        return self._renamed(wanted, f"{base}-{number}")
+
+    def _renamed(self, wanted: str, name: str) -> str:
+        if wanted and wanted != name:
+            self.note(f"host {wanted} is named {name}: a host's name is a DNS label and its node's name")
+        return name
+
+    def render(self, title: str) -> Imported:
+        """The inventory as text, its notes as comments at the top."""
+        self._complete()
+        defaults = _lifted(self.hosts)
+        if self.network:
+            defaults["network"] = self.network
+        lines = [f"# {title}"]
+        if self.notes:
+            lines += ["#", "# Not carried over, or to look at:", *(f"# - {note}" for note in self.notes)]
+        lines += [f"apiVersion: {API_VERSION}", "", _yaml({"cluster": self.cluster})]
+        lines += [_yaml({"defaults": defaults}).rstrip() if defaults else "defaults:"]
+        if not self.network and not all("network" in host for host in self.hosts.values()):
+            lines.append(_MISSING_NETWORK)
+            self.note("network.interface and network.prefixLength of the hosts: say them in `defaults` before `check`")
+        lines += ["", _yaml({"hosts": self.hosts})]
+        return Imported("\n".join(lines), tuple(self.notes))
+
+    def _complete(self) -> None:
+        self.cluster.setdefault("name", "cluster")
+        self.cluster["name"] = slug(self.cluster["name"]) or "cluster"
+        k0s = self.cluster.setdefault("k0s", {})
+        newest = next(reversed(known_releases()))
+        if "version" not in k0s:
+            k0s["version"] = newest
+            self.note(f"no k0s release is named; the newest known one, {newest}, is taken")
+
+
+def _lifted(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Take the ssh settings that most hosts share out of them, for `defaults`."""
+    lifted: dict[str, Any] = {}
+    for key in ("user", "port", "identity"):
+        values = Counter(str(host.get("ssh", {}).get(key)) for host in hosts.values())
+        common, count = values.most_common(1)[0] if values else ("None", 0)
+        if common != "None" and count == len(hosts):
+            lifted[key] = next(iter(hosts.values()))["ssh"][key]
+            for host in hosts.values():
+                del host["ssh"][key]
+    for host in hosts.values():
+        if not host.get("ssh"):
+            host.pop("ssh", None)
+    return {"ssh": lifted} if lifted else {}
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 1 << 20
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
+
+
+# --- reading what others wrote ---------------------------------------------------------------------------------------
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file that the user named. Raises InvalidInput."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from error
+
+
+def parse_yaml(raw: bytes, name: str, draft: Draft) -> Any:  # noqa: ANN401 (plain data of unknown shape)
+    """Plain data of one YAML document; tags and duplicate keys become notes. Raises InvalidInput with the place."""
+    node = compose(raw, name)
+    if isinstance(node, Problem):
+        raise InvalidInput(str(node))
+    if node is None:
+        return None
+    builder = Builder(typed=True)
+    data = builder.plain(node, name)
+    for problem in builder.problems:
+        draft.note(f"{problem.file}:{problem.line}: {problem.message}")
+    return data
+
+
+def documents(raw: bytes) -> Iterable[bytes]:
+    """The documents of a YAML stream, each with empty lines before it so that lines keep their numbers."""
+    lines = 0
+    for part in re.split(rb"(?m)^---[ \t]*(?:#.*)?\r?\n", raw):
+        yield b"\n" * lines + part
+        lines += part.count(b"\n") + 1
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """The value where it is a mapping, else an empty one: files of others hold anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

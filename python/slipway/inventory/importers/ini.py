@@ -1,0 +1,131 @@
+"""The INI form of Ansible inventories."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from slipway.errors import InvalidInput
+
+MOST_HOSTS: Final = 20_000
+
+
+@dataclass
+class Group:
+    hosts: list[str] = field(default_factory=list)
+    children: list[str] = field(default_factory=list)
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Groups:
+    """All groups of an Ansible inventory, and the variables of each host."""
+
+    groups: dict[str, Group] = field(default_factory=dict)
+    variables: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def group(self, name: str) -> Group:
+        return self.groups.setdefault(name, Group())
+
+    def add(self, group: str, host: str, variables: dict[str, Any]) -> None:
+        known = self.group(group).hosts
+        if host not in self.variables or host not in known:
+            known.append(host)
+        self.variables.setdefault(host, {}).update(variables)
+        if len(self.variables) > MOST_HOSTS:
+            raise InvalidInput(f"more than {MOST_HOSTS} hosts")
+
+    def members(self, name: str, seen: frozenset[str] = frozenset()) -> list[str]:
+        """Hosts of a group and of the groups below it, once each."""
+        if name in seen or name not in self.groups:
+            return []
+        group = self.groups[name]
+        found = dict.fromkeys(group.hosts)
+        for child in group.children:
+            found.update(dict.fromkeys(self.members(child, seen | {name})))
+        return list(found)
+
+    def below(self, name: str, seen: frozenset[str] = frozenset()) -> set[str]:
+        """Names of all groups below a group."""
+        children = set(self.groups[name].children) if name in self.groups and name not in seen else set()
+        return children.union(*(self.below(child, seen | {name}) for child in children))
+
+
+def parse_ini(text: str, name: str, into: Groups) -> None:
+    """Add what an INI inventory says. Raises InvalidInput with the line."""
+    group, kind = "ungrouped", "hosts"
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith(("#", ";")):
+            continue
+        header = re.fullmatch(r"\[([^\[\]:]+)(?::(\w+))?\]\s*(?:[#;].*)?", line)
+        if header:
+            group, kind = header[1].strip(), header[2] or "hosts"
+            into.group(group)
+        elif kind == "children":
+            child = _words(line, name, number)[0]
+            into.group(child)
+            into.group(group).children.append(child)
+        elif kind == "vars":
+            key, _, value = line.partition("=")
+            into.group(group).variables[key.strip()] = _value(value)
+        elif kind == "hosts":
+            _host_line(line, name, number, group, into)
+        else:
+            raise InvalidInput(f"{name}:{number}: section [{group}:{kind}] is not Ansible's: hosts, children or vars")
+
+
+def _host_line(line: str, name: str, number: int, group: str, into: Groups) -> None:
+    pattern, *pairs = _words(line, name, number)
+    variables: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidInput(f"{name}:{number}: expected key=value after the host, found {pair!r}")
+        variables[key] = value
+    port = re.fullmatch(r"([^:]+):(\d{1,5})", pattern) if "[" not in pattern else None
+    if port:
+        pattern = port[1]
+        variables.setdefault("ansible_port", port[2])
+    for host in expand(pattern):
+        into.add(group, host, variables)
+
+
+def _words(line: str, name: str, number: int) -> list[str]:
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        raise InvalidInput(f"{name}:{number}: {str(error).lower()}") from error
+    if not words:
+        raise InvalidInput(f"{name}:{number}: expected a host")
+    return words
+
+
+def _value(text: str) -> str:
+    text = re.sub(r"\s+[#;].*$", "", text).strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def expand(pattern: str) -> Iterator[str]:
+    """Host names of a pattern such as `w[01:20].example.org` or `db-[a:c]`. Raises InvalidInput for endless ones."""
+    found = re.search(r"\[([0-9]+|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]", pattern)
+    if not found:
+        yield pattern
+        return
+    for text in _range(found[1], found[2], int(found[3] or 1)):
+        yield from expand(pattern[: found.start()] + text + pattern[found.end() :])
+
+
+def _range(first: str, last: str, step: int) -> Iterator[str]:
+    if first.isdigit() != last.isdigit() or step < 1 or max(len(first), len(last)) > 9:
+        raise InvalidInput(f"[{first}:{last}] is no range of hosts")
+    if first.isdigit():
+        numbers = range(int(first), int(last) + 1, step)
+        if len(numbers) > MOST_HOSTS:
+            raise InvalidInput(f"[{first}:{last}] names more than {MOST_HOSTS} hosts")
+        yield from (str(number).zfill(len(first)) for number in numbers)
+    else:
+        yield from (chr(code) for code in range(ord(first), ord(last) + 1, step))

@@ -1,0 +1,106 @@
+"""The JSON Schema of `inventory.yaml`, for editors, and its reference page; both made from the model."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from functools import lru_cache
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from slipway.inventory import model
+from slipway.inventory.checks.k0s import known_releases
+from slipway.inventory.model import File, Settings
+
+IDENTIFIER: Final = "urn:slipway:inventory:v1"
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """The schema (draft 2020-12) of one whole file."""
+    made = File.model_json_schema(by_alias=True, mode="validation")
+    definitions: dict[str, Schema] = made.get("$defs", {})
+    for name, definition in [("File", made), *definitions.items()]:
+        shape = getattr(model, name, None)
+        if isinstance(shape, type) and issubclass(shape, BaseModel):
+            _describe(definition, shape)
+    for name in _inheriting():
+        _allow_empty(definitions[name])
+    definitions["K0s"]["properties"]["version"]["examples"] = list(reversed(known_releases()))
+    made["title"] = "slipway inventory"
+    made["patternProperties"] = {"^x-": {"description": "Place for YAML anchors; read by nothing else."}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": IDENTIFIER, **made}
+
+
+def _describe(definition: Schema, shape: type[BaseModel]) -> None:
+    definition["description"] = inspect.cleandoc(shape.__doc__ or "")
+    for attribute, field in shape.model_fields.items():
+        text = description(shape, attribute)
+        described = definition["properties"][field.alias or attribute]
+        described.pop("title", None)
+        if text:
+            described["description"] = text
+
+
+def _inheriting() -> set[str]:
+    """Names of the sections whose values can be inherited, so that an empty value takes them back."""
+    found: set[str] = {"HostEntry", "Settings"}
+    left: list[type[BaseModel]] = [Settings]
+    while left:
+        for inner in sections_in(left.pop()):
+            if inner.__name__ not in found:
+                found.add(inner.__name__)
+                left.append(inner)
+    return found
+
+
+def sections_in(shape: type[BaseModel]) -> list[type[BaseModel]]:
+    """The sections that the fields of a section hold, in order."""
+    found: list[type[BaseModel]] = []
+    for field in shape.model_fields.values():
+        for part in _parts(field.annotation):
+            if isinstance(part, type) and issubclass(part, BaseModel) and part not in found:
+                found.append(part)
+    return found
+
+
+def _parts(annotation: Any) -> list[Any]:  # noqa: ANN401 (annotations have no type of their own)
+    inner = getattr(annotation, "__args__", ())
+    return [annotation, *(part for argument in inner for part in _parts(argument))]
+
+
+def _allow_empty(definition: Schema) -> None:
+    required = definition.get("required", [])
+    for key, value in definition["properties"].items():
+        if key in required or {"type": "null"} in value.get("anyOf", []):
+            continue
+        kept = {word: value.pop(word) for word in ("description", "default") if word in value}
+        definition["properties"][key] = {"anyOf": [value, {"type": "null"}], **kept}
+
+
+# --- documentation of the model --------------------------------------------------------------------------------------
+
+
+def description(shape: type[BaseModel], attribute: str) -> str:
+    """The text under an attribute of the model, of the class itself or of one that it is made from."""
+    texts = (_texts().get((parent.__name__, attribute)) for parent in shape.__mro__)
+    return next((text for text in texts if text), "")
+
+
+@lru_cache(maxsize=1)
+def _texts() -> dict[tuple[str, str], str]:
+    found = {}
+    for statement in ast.parse(inspect.getsource(model)).body:
+        if isinstance(statement, ast.ClassDef):
+            for before, after in zip(statement.body, statement.body[1:], strict=False):
+                text = _documentation(after)
+                if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and text:
+                    found[statement.name, before.target.id] = text
+    return found
+
+
+def _documentation(statement: ast.stmt) -> str:
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return " ".join(str(statement.value.value).split())
+    return ""
