@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -39,7 +38,7 @@ class Pool:
     @classmethod
     def of(cls, inventory: Inventory) -> Self:
         """All machines of an inventory, with the keys that its repository pins."""
-        endpoints = [endpoint_of(host, inventory.root) for host in inventory.hosts]
+        endpoints = [endpoint_of(host) for host in inventory.hosts]
         known_hosts = KnownHosts.load(inventory.root / KNOWN_HOSTS)
         return cls(endpoints, known_hosts, connect_timeout=inventory.deploy.timeouts.connect)
 
@@ -71,16 +70,9 @@ class Pool:
         self.close()
 
 
-def endpoint_of(host: InventoryHost, root: Path) -> Endpoint:
-    """Where to log in for a host of the inventory at `root`."""
-    identity = host.ssh.identity
-    return Endpoint(
-        name=host.name,
-        address=host.address,
-        port=host.ssh.port,
-        user=host.ssh.user,
-        identity=None if identity is None else root / identity.expanduser(),
-    )
+def endpoint_of(host: InventoryHost) -> Endpoint:
+    """Where to log in for a host of the inventory."""
+    return Endpoint(host.name, host.address, host.ssh.port, host.ssh.user, host.ssh.identity)
 
 
 def for_each(

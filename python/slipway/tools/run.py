@@ -31,6 +31,8 @@ GRACE = 5.0
 
 OnLine = Callable[[str], None]
 
+_under_way: set[subprocess.Popen[bytes]] = set()
+
 
 def find_program(name: str) -> Path | None:
     """`name` on PATH, else in slipway's own cache of tools, else None."""
@@ -64,6 +66,7 @@ def run(
     words = tuple(str(word) for word in argv)
     started = time.monotonic()
     process = _start(words, env, cwd)
+    _under_way.add(process)
     payload = input.reveal() if isinstance(input, Secret) else input
     try:
         out, err = _communicate(process, payload, timeout, on_line)
@@ -73,6 +76,8 @@ def run(
     except BaseException:
         _end(process)
         raise
+    finally:
+        _under_way.discard(process)
     result = CommandResult(words, LOCAL, process.returncode, out, err, time.monotonic() - started)
     if check and result.exit_code not in expect:
         raise CommandFailed(result)
@@ -108,6 +113,16 @@ def replace(argv: Sequence[str | Path]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(_program(words[0]), words)  # noqa: S606 (no shell is the point)
+
+
+def end_all() -> None:
+    """End what `run` has under way in any thread; those calls then fail with the signal as exit code (-15).
+
+    For an interruption, of which the main thread alone hears.
+    """
+    for process in list(_under_way):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 def _program(name: str) -> Path:

@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -113,3 +114,23 @@ def test_call_gives_the_exit_code_and_lets_the_program_talk(capfd):
 def test_call_is_bounded():
     with pytest.raises(CommandTimedOut):
         call(["sleep", "60"], timeout=0.2)
+
+
+def test_what_other_threads_run_can_be_ended():
+    failures = []
+
+    def work():
+        try:
+            run(["sleep", "30"])
+        except CommandFailed as failed:
+            failures.append(failed.result.exit_code)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(module._under_way) < 2:
+        time.sleep(0.01)
+    module.end_all()
+    for thread in threads:
+        thread.join(10)
+    assert failures == [-15, -15]

@@ -1,0 +1,159 @@
+"""Nix, in its own verbs: build systems, keep them, copy them. Works with Debian's 2.8 and with today's."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from slipway.errors import DeployFailed, InvalidInput
+from slipway.result import CommandFailed, CommandResult
+from slipway.tools.run import OnLine, run
+
+FEATURES = ("--extra-experimental-features", "nix-command flakes")
+NOISE = ("warning: Git tree", "warning: the group 'nixbld'", "warning: not writing modified lock file")
+
+_COPY = re.compile(r"(/nix/store/[0-9a-z]{32}-source|«git\+file:[^»]*»)/")
+"""What stands for the repository in messages: its copy in the store, or its name in newer versions."""
+
+
+class EvaluationFailed(InvalidInput):
+    """The configuration of some host is no system: a mistake in files that the message names."""
+
+
+class BuildFailed(DeployFailed):
+    """Evaluation went well, a build did not."""
+
+
+def build(
+    flake: Path,
+    hosts: Sequence[str],
+    *,
+    options: Mapping[str, str],
+    timeout: float,
+    on_line: OnLine | None = None,
+) -> dict[str, str]:
+    """Build the systems of `hosts` in one call; return the toplevel of each, a store path.
+
+    Raises EvaluationFailed, BuildFailed, or InvalidInput where a system calls itself something else than its host.
+    """
+    installables = [f'{flake}#nixosConfigurations."{host}".config.system.build.toplevel' for host in hosts]
+    argv = ["nix", *FEATURES, "build", *installables, "--no-link", "--json", "--keep-going", *_options(options)]
+    result = run(argv, timeout=timeout, check=False, on_line=_quietly(on_line))
+    if not result.ok:
+        raise _failure(result, flake)
+    built = [str(entry["outputs"]["out"]) for entry in json.loads(result.stdout)]
+    return _by_host(built, hosts)
+
+
+def keep(systems: Mapping[str, str], folder: Path, *, options: Mapping[str, str]) -> None:
+    """Protect the systems from the garbage collector by one link per host in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for host, system in systems.items():
+        link = folder / host
+        if not link.is_symlink() or str(link.readlink()) != system:
+            run(["nix-store", *_options(options), "--realise", system, "--add-root", str(link), "--indirect"])
+
+
+def copy(
+    paths: Iterable[str],
+    store: str,
+    *,
+    ssh: Sequence[str],
+    options: Mapping[str, str],
+    timeout: float,
+    on_line: OnLine | None = None,
+) -> None:
+    """Copy closures to `store` (ssh-ng://...); `ssh` are the options for the OpenSSH client below it.
+
+    Signatures are not asked for: we built these paths, and root on the other side trusts us anyway.
+    """
+    argv = ["nix", *FEATURES, "copy", "--no-check-sigs", "--substitute-on-destination", "--to", store, *paths]
+    # Nix splits the variable like a shell; old ones at blanks alone, which is the same unless a path has one.
+    environment = {"NIX_SSHOPTS": shlex.join(ssh)}
+    run([*argv, *_options(options)], env=environment, timeout=timeout, on_line=_quietly(on_line))
+
+
+def _options(options: Mapping[str, str]) -> list[str]:
+    pairs = {**_for_root_alone(), **options}
+    return [word for name, value in pairs.items() for word in ("--option", name, value)]
+
+
+def _for_root_alone() -> dict[str, str]:
+    """Root without Nix's build users, as Debian's package leaves it: builds then run as root, or not at all."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        grp.getgrnam("nixbld")
+    except KeyError:
+        return {"build-users-group": ""}
+    return {}
+
+
+def _by_host(systems: Iterable[str], hosts: Sequence[str]) -> dict[str, str]:
+    """Nix gives the results in an order of its own, so each system is asked for its name."""
+    names = {_hostname(system): system for system in systems}
+    strangers = [host for host in hosts if host not in names]
+    if strangers:
+        others = ", ".join(sorted(set(names) - set(hosts)))
+        raise InvalidInput(
+            f"the system of {', '.join(strangers)} calls itself otherwise ({others}): "
+            "networking.hostName has to be the name in the inventory",
+            hint="look for networking.hostName in hosts/ and modules/",
+        )
+    return {host: names[host] for host in hosts}
+
+
+def _hostname(system: str) -> str:
+    path = Path(system) / "etc" / "hostname"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else f"{system} without a name"
+
+
+def _quietly(on_line: OnLine | None) -> OnLine | None:
+    if on_line is None:
+        return None
+
+    def pass_on(line: str) -> None:
+        if line.strip() and not line.startswith(NOISE):
+            on_line(line.strip())
+
+    return pass_on
+
+
+def _failure(result: CommandResult, flake: Path) -> InvalidInput | DeployFailed | CommandFailed:
+    if result.exit_code < 0:
+        return CommandFailed(result)
+    builds = ("builder for '", "Cannot build '", "build of '", "dependencies of derivation '")
+    lines = [line for line in result.stderr.splitlines() if not line.startswith(NOISE)]
+    errors = [number for number, line in enumerate(lines) if re.match(r"\s*error:", line)]
+    if not errors:
+        return CommandFailed(result)
+    if any(word in line for line in lines for word in builds):
+        return BuildFailed("the build failed\n" + _text(lines[errors[0] :], flake))
+    # Evaluation errors come as a trace whose last `error:` is the cause; what lies above it says how Nix got there.
+    cause = next((number for number in reversed(errors) if lines[number].strip() != "error:"), errors[-1])
+    missing = re.search(r"does not provide attribute .*nixosConfigurations\.\"([^\"]+)\"", lines[cause])
+    if missing:
+        return EvaluationFailed(
+            f"the flake in {flake} has no system for {missing[1]}", hint="slipway generate; flakes see what Git knows"
+        )
+    through = _own_places(lines[:cause], flake)
+    return EvaluationFailed(_text(lines[cause:], flake) + "".join(f"\nfrom {place}" for place in through))
+
+
+def _text(lines: Iterable[str], flake: Path) -> str:
+    shown = [_COPY.sub(f"{flake}/", line).rstrip() for line in lines]
+    text = "\n".join(shown).strip()
+    return re.sub(r"^error:\s*", "", re.sub(r"\n{2,}", "\n", text))
+
+
+def _own_places(trace: Iterable[str], flake: Path) -> list[str]:
+    """`file:line:column` of the repository's own files in a trace, innermost first, each once."""
+    places = [found[1] for line in trace if (found := re.search(r"\bat (\S+?:\d+:\d+):?$", line))]
+    own = [place for place in (_COPY.sub(f"{flake}/", place) for place in places) if place.startswith(f"{flake}/")]
+    existing = [place for place in own if Path(place.split(":")[0]).exists()]
+    return list(dict.fromkeys(reversed(existing)))

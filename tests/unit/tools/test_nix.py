@@ -1,0 +1,142 @@
+"""What a person reads of Nix's errors, and how results are told apart; Nix itself runs in tests/lab/test_nix.py."""
+
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import InvalidInput
+from slipway.result import CommandFailed, CommandResult
+from slipway.tools import nix
+from slipway.tools.nix import BuildFailed, EvaluationFailed
+
+# A mistake in the user's own file: as Nix 2.8.0 printed it; then in the shape of newer versions, which put a trace before
+# the cause, and of the newest, which name the repository by its URL (both written by hand).
+PRINTED = """warning: Git tree '/home/me/cluster' is dirty
+error: undefined variable 'z'
+
+       at /nix/store/z3lfl5101rfpkl8wgmvc22s278ry9wal-source/hosts/w1.nix:3:11:
+
+            2| let
+            3|   y = x + z;
+             |           ^
+            4| in y
+"""
+NEWER = """warning: Git tree '/home/me/cluster' is dirty
+error:
+       … while evaluating the attribute 'config.system.build.toplevel'
+         at /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-source/lib/modules.nix:359:9:
+          358|         config = addErrorContext
+       … while calling the 'import' builtin
+         at /nix/store/z3lfl5101rfpkl8wgmvc22s278ry9wal-source/flake.nix:9:5:
+            8|
+       (stack trace truncated; use '--show-trace' to show the full, detailed trace)
+
+       error: undefined variable 'z'
+       at /nix/store/z3lfl5101rfpkl8wgmvc22s278ry9wal-source/hosts/w1.nix:3:11:
+            2| let
+            3|   y = x + z;
+             |           ^
+"""
+NEWEST = NEWER.replace("/nix/store/z3lfl5101rfpkl8wgmvc22s278ry9wal-source", "«git+file:///home/me/cluster»")
+ASSERTION = """error:
+       Failed assertions:
+       - slipway: two things clash
+"""
+BUILD = """building '/nix/store/cs4ga0vfw951mnbf0l38bpb40wh22lg1-nixos-system-w1-26.05.drv'...
+error: builder for '/nix/store/cs4ga0vfw951mnbf0l38bpb40wh22lg1-nixos-system-w1-26.05.drv' failed with exit code 3;
+       last 2 log lines:
+       > building
+       > no good
+       For full logs, run 'nix log /nix/store/cs4ga0vfw951mnbf0l38bpb40wh22lg1-nixos-system-w1-26.05.drv'.
+"""
+MISSING = (
+    "error: flake 'git+file:///x' does not provide attribute "
+    "'packages.x86_64-linux.nixosConfigurations.\"w9\".config.system.build.toplevel', ..."
+)
+
+
+@pytest.fixture
+def flake(tmp_path):
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts" / "w1.nix").touch()
+    (tmp_path / "flake.nix").touch()
+    return tmp_path
+
+
+def failure(stderr: str, flake: Path, code: int = 1) -> Exception:
+    return nix._failure(CommandResult(("nix", "build"), "localhost", code, "", stderr, 1.0), flake)
+
+
+@pytest.mark.parametrize("stderr", [PRINTED, NEWER, NEWEST], ids=["2.8", "newer", "newest"])
+def test_an_evaluation_error_begins_with_its_cause_and_place(flake, stderr):
+    error = failure(stderr, flake)
+    assert isinstance(error, EvaluationFailed)
+    first, second, *_ = str(error).splitlines()
+    assert first == "undefined variable 'z'"
+    assert second.strip() == f"at {flake}/hosts/w1.nix:3:11:"
+    assert "dirty" not in str(error)
+    assert "stack trace truncated" not in str(error)
+
+
+def test_the_way_through_the_user_s_own_files_is_told(flake):
+    assert str(failure(NEWER, flake)).splitlines()[-1] == f"from {flake}/flake.nix:9:5"
+
+
+def test_a_failed_assertion_is_told_in_its_own_words(flake):
+    error = failure(ASSERTION, flake)
+    assert isinstance(error, EvaluationFailed)
+    assert "- slipway: two things clash" in str(error)
+
+
+def test_a_failed_build_keeps_its_log(flake):
+    error = failure(BUILD, flake)
+    assert isinstance(error, BuildFailed)
+    assert "no good" in str(error)
+    assert "nix log /nix/store/cs4ga0vfw951mnbf0l38bpb40wh22lg1" in str(error)
+
+
+def test_a_host_that_the_flake_does_not_know_is_named(flake):
+    error = failure(MISSING, flake)
+    assert "has no system for w9" in str(error)
+    assert isinstance(error, EvaluationFailed)
+
+
+@pytest.mark.parametrize(("stderr", "code"), [("what?", 1), (PRINTED, -15)], ids=["no error", "killed"])
+def test_anything_else_is_a_failed_command(flake, stderr, code):
+    assert isinstance(failure(stderr, flake, code), CommandFailed)
+
+
+def system(folder: Path, hostname: str) -> str:
+    (folder / hostname / "etc").mkdir(parents=True)
+    (folder / hostname / "etc" / "hostname").write_text(f"{hostname}\n")
+    return str(folder / hostname)
+
+
+def test_systems_are_told_apart_by_their_own_names(tmp_path):
+    systems = [system(tmp_path, name) for name in ("cp1", "w1", "w2")]
+    assert nix._by_host(reversed(systems), ["w2", "cp1", "w1"]) == {
+        "w2": systems[2],
+        "cp1": systems[0],
+        "w1": systems[1],
+    }
+
+
+def test_a_system_with_another_name_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match=r"the system of w1 calls itself otherwise \(other\)"):
+        nix._by_host([system(tmp_path, "cp1"), system(tmp_path, "other")], ["cp1", "w1"])
+
+
+def test_progress_leaves_the_noise_out():
+    said: list[str] = []
+    listener = nix._quietly(said.append)
+    assert listener
+    for line in ("warning: Git tree '/x' is dirty", "", "building '/nix/store/x.drv'..."):
+        listener(line)
+    assert said == ["building '/nix/store/x.drv'..."]
+
+
+def test_options_reach_nix_as_pairs(monkeypatch):
+    monkeypatch.setattr(nix, "_for_root_alone", dict)
+    assert nix._options({"substituters": "", "sandbox": "false"}) == [
+        "--option", "substituters", "", "--option", "sandbox", "false",
+    ]  # fmt: skip
