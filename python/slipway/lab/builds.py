@@ -47,7 +47,7 @@ class Assets:
 
 @dataclass(frozen=True)
 class Build:
-    """Programs that one call of go builds. `seconds` and `megabytes` (room for Go's caches): cold, on two cores."""
+    """Programs that one call of go builds. `seconds` and `megabytes` (of Go's caches, once): cold, on two cores."""
 
     name: str
     module: Path
@@ -132,7 +132,7 @@ BUILDS: tuple[Build, ...] = (
         ldflags=KUBERNETES_STAMP,
         asked={name: ("--version",) for name in KUBERNETES[:-1]} | {"kubectl": ("version", "--client")},
         seconds=300,
-        megabytes=3000,
+        megabytes=4000,
     ),
     Build(
         name="etcd",
@@ -140,15 +140,15 @@ BUILDS: tuple[Build, ...] = (
         programs=(Program("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),),
         asked={"etcd": ("--version",)},
         seconds=25,
-        megabytes=400,
+        megabytes=500,
     ),
     Build(
         name="k0s",
         module=MODULES / "k0s",
         programs=(Program("k0s", "."),),
         given="SLIPWAY_LAB_K0S",
-        seconds=20,
-        megabytes=200,
+        seconds=30,
+        megabytes=400,
     ),
     Build(
         name="helm",
@@ -157,7 +157,7 @@ BUILDS: tuple[Build, ...] = (
         ldflags="-X helm.sh/helm/v4/internal/version.version={version}",
         asked={"helm": ("version", "--short")},
         seconds=100,
-        megabytes=1000,
+        megabytes=1500,
     ),
     Build(
         name="kube-node",
@@ -165,36 +165,36 @@ BUILDS: tuple[Build, ...] = (
         programs=(Program("kube-node", "./kube-node", "k8s.io/kubernetes"),),
         ldflags=KUBERNETES_STAMP,
         seconds=10,
-        megabytes=100,
+        megabytes=300,
     ),
     Build(
         name="pause",
         module=MODULES / "pause",
         programs=(Program("pause", "."),),
         seconds=2,
-        megabytes=10,
+        megabytes=100,
     ),
     Build(
         name="coredns",
         module=MODULES / "coredns",
         programs=(Program("coredns", ".", "github.com/coredns/coredns"),),
-        seconds=60,
-        megabytes=700,
+        seconds=55,
+        megabytes=1000,
     ),
     Build(
         name="flux",
         module=MODULES / "flux",
         programs=(_flux("source-controller"), _flux("kustomize-controller"), _flux("helm-controller")),
         assets=_crds("source-controller", "kustomize-controller", "helm-controller"),
-        seconds=360,
-        megabytes=3000,
+        seconds=225,
+        megabytes=4500,
     ),
     Build(
         name="notification",
         module=MODULES / "notification",
         programs=(_flux("notification-controller"),),
         assets=_crds("notification-controller"),
-        seconds=240,
+        seconds=160,
         megabytes=1500,
     ),
     Build(
@@ -211,8 +211,8 @@ BUILDS: tuple[Build, ...] = (
         assets=tuple(
             Assets("code.gitea.io/gitea", name, f"static/{name}") for name in ("options", "public", "templates")
         ),
-        seconds=330,
-        megabytes=2000,
+        seconds=200,
+        megabytes=3000,
     ),
 )
 """In the order in which they are needed, which is the order in which they are built."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
+from slipway.generate import cilium
 from slipway.generate.gitops import CHARTS
 from slipway.lab import archive, binaries, elf, locks
 from slipway.lab.archive import Entry, Image, Layer, folder, link, program, text, tree
@@ -21,8 +22,8 @@ from slipway.paths import cache_dir
 from slipway.tools.run import find_program, run
 
 PHASE = "images"
-CILIUM = "1.20.1"
-"""The chart of Cilium that the lab's own stands in for."""
+CILIUM = cilium.CHART.version
+"""The chart of Cilium that the lab's own stands in for, whose image has the same version."""
 FLUX = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 MAKE_TIMEOUT = 600.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from functools import lru_cache
 from pathlib import Path
 
 from slipway.lab import wheels
@@ -14,7 +13,6 @@ MINIMUM = (1, 26, 4)
 """The highest `go` line among the go.mod files of modules/; Debian 12 has 1.19."""
 
 
-@lru_cache(maxsize=1)
 def go() -> Path:
     """A `go` that is new enough. Raises PrerequisiteMissing when there is none and none can be installed."""
     found = shutil.which("go")
