@@ -128,6 +128,8 @@ def init(
 ) -> None:
     """Write a repository for the running lab: its inventory, the pinned keys of its machines, a flake, secrets.
 
+    In a folder that has one, it follows the lab's machines and slipway's own version; what is yours stays.
+
     Example: slipway lab init demo
     """
     from slipway.cli.generate import set_up
@@ -136,8 +138,8 @@ def init(
 
     written = repository.write(Lab(number), directory)
     flake = skeleton.Flake(f"path:{skeleton.stage_flake()}", lab=True)
-    for path in (*written, *set_up(directory, "lab", flake)):
-        say(f"wrote {path}")
+    for path in (*written, *set_up(directory, repository.CLUSTER, flake)):
+        say(f"wrote    {path}")
 
 
 @app.command()

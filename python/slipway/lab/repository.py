@@ -17,11 +17,12 @@ from slipway.lab.settings import Lab, Machine
 from slipway.lab.state import recorded
 from slipway.paths import resource
 
+CLUSTER = "lab"
 _LINE_WIDTH = 120
 
 
 def write(lab: Lab, directory: Path) -> tuple[Path, ...]:
-    """Write inventory.yaml (unless it is there: it is the user's) and known_hosts; return what was written.
+    """Write inventory.yaml (unless it is there: it is the user's) and known_hosts; return what was changed.
 
     Raises UsageError where the lab has no machines yet.
     """
@@ -30,20 +31,23 @@ def write(lab: Lab, directory: Path) -> tuple[Path, ...]:
         raise UsageError("the lab has no machines yet", hint="slipway lab up")
     directory.mkdir(parents=True, exist_ok=True)
     inventory, known_hosts = directory / "inventory.yaml", directory / "known_hosts"
-    _pin(machines, known_hosts)
-    if inventory.exists():
-        return (known_hosts,)
-    _write_inventory(lab, machines, inventory)
-    return inventory, known_hosts
+    changed = [known_hosts] if _pin(machines, known_hosts) else []
+    if not inventory.exists():
+        _write_inventory(lab, machines, inventory)
+        changed.insert(0, inventory)
+    return tuple(changed)
 
 
-def _pin(machines: Sequence[Machine], known_hosts: Path) -> None:
-    """Pin the keys of the lab's machines; lines for others stay."""
+def _pin(machines: Sequence[Machine], known_hosts: Path) -> bool:
+    """Pin the keys of the lab's machines; lines for others stay. Did that change the file?"""
     ours = [keys.known_hosts_line(machine) for machine in machines]
     names = {line.split()[0] for line in ours}
     before = known_hosts.read_text().splitlines(keepends=True) if known_hosts.exists() else []
     others = [line for line in before if line.partition(" ")[0] not in names]
+    if [*others, *ours] == before:
+        return False
     known_hosts.write_text("".join([*others, *ours]))
+    return True
 
 
 def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> None:
@@ -51,6 +55,7 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
     yaml = YAML()
     yaml.width = _LINE_WIDTH
     document = yaml.load(resource("examples") / "lab" / "inventory.yaml")
+    document["cluster"]["name"] = CLUSTER
     ssh = document["defaults"]["ssh"]
     ssh["identity"] = str(lab.identity)
     # Without its key in the first deployed system, the lab could not reach its machines again.
@@ -64,9 +69,7 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
 
 def _replace_hosts(hosts: Any, machines: Sequence[Machine]) -> None:  # noqa: ANN401 (ruamel's mapping, with comments)
     example = next(iter(hosts.values()))
-    names = {machine.name for machine in machines}
-    for name in [name for name in hosts if name not in names]:
-        del hosts[name]
+    hosts.clear()  # not replaced: the comments around them belong to the mapping
     for machine in machines:
         entry = type(example)({"address": machine.address, "role": machine.role.value})
         entry.fa.set_flow_style()

@@ -246,6 +246,7 @@ class TestRepository:
     def test_an_inventory_that_is_there_is_the_users(self, lab, machines, tmp_path):
         (tmp_path / "inventory.yaml").write_text("mine\n")
         assert repository.write(lab, tmp_path) == (tmp_path / "known_hosts",)
+        assert repository.write(lab, tmp_path) == (), "control: nothing is left to change"
         assert (tmp_path / "inventory.yaml").read_text() == "mine\n"
 
     def test_without_machines_there_is_nothing_to_write_about(self, lab, tmp_path):
