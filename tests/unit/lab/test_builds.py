@@ -1,0 +1,71 @@
+"""The table of builds against the modules that it names."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from slipway.lab.builds import BUILDS, MODULES, Build, Program, build_of
+from slipway.lab.toolchain import MINIMUM
+
+EACH = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+
+
+@EACH
+def test_every_pin_is_in_go_mod(build):
+    for pin in [program.pin for program in build.programs if program.pin] + [asset.pin for asset in build.assets]:
+        assert re.fullmatch(r"v\d+\.\d+\.\d+", build.pinned(pin)), pin
+
+
+@EACH
+def test_the_module_is_complete(build):
+    required = " v" in (build.module / "go.mod").read_text()
+    assert (build.module / "go.sum").exists() or not required
+
+
+@EACH
+def test_no_placeholder_stays_in_the_flags(build):
+    assert not set("{}") & set(" ".join(build.flags))
+
+
+def test_kubernetes_and_helm_are_stamped_with_their_versions():
+    assert f"gitVersion={build_of('kube').version} " in build_of("kube").flags[-1]
+    assert "gitMajor=1 " in build_of("kube").flags[-1]
+    assert build_of("helm").flags[-1].endswith(f"version={build_of('helm').version}")
+
+
+def test_every_program_has_one_build():
+    names = [name for build in BUILDS for name in build.names]
+    assert len(names) == len(set(names))
+    assert build_of("kubelet").name == "kube"
+    assert build_of("flux").name == build_of("helm-controller").name
+    with pytest.raises(KeyError):
+        build_of("kubectx")
+
+
+def test_every_module_is_built():
+    assert {build.module for build in BUILDS} == {path.parent for path in MODULES.glob("*/go.mod")}
+
+
+def test_the_toolchain_is_new_enough_for_every_module():
+    lines = [re.search(r"^go (\S+)$", (build.module / "go.mod").read_text(), re.MULTILINE) for build in BUILDS]
+    assert max(tuple(map(int, line[1].split("."))) for line in lines if line) == MINIMUM
+
+
+def test_a_replaced_version_is_not_the_required_one(tmp_path):
+    (tmp_path / "go.mod").write_text(
+        "module example.org/x\n\nrequire (\n\texample.org/a v1.2.3\n\texample.org/b v0.1.0 // indirect\n)\n"
+        "replace example.org/a v1.0.0 => example.org/a v9.9.9\n"
+    )
+    build = Build("x", tmp_path, (Program("x", ".", "example.org/a"),), seconds=1, megabytes=1)
+    assert build.version == "v1.2.3"
+    assert build.pinned("example.org/b") == "v0.1.0"
+
+
+def test_the_digest_does_not_depend_on_the_place(tmp_path):
+    def digest(folder: Path) -> str:
+        shutil.copytree(MODULES / "pause", folder)
+        return Build("x", folder, (Program("x", "."),), seconds=1, megabytes=1).digest()
+
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")

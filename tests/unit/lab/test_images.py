@@ -1,0 +1,168 @@
+"""Which images there are, and when their archives are made again. Programs are fakes of a few bytes."""
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.errors import PrerequisiteMissing
+from slipway.events import Events
+from slipway.lab import archive, binaries, elf, images
+from slipway.lab.builds import BUILDS
+from slipway.lab.images import BUNDLES, CLUSTER, ensure, images_dir, references
+
+REFERENCE = re.compile(r"[a-z0-9.]+(/[a-z-]+){1,2}:[a-z0-9.-]+")
+
+
+def fake(path: Path, says: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """Fakes of the programs of this machine, alone on PATH, and of all builds, as if made."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "programs"
+    fake(folder / "busybox", "busybox\nsh\nls")
+    for name in ("git", "bash", "nft"):
+        fake(folder / name)
+    monkeypatch.setenv("PATH", f"{folder}:/bin")
+    monkeypatch.setattr(elf, "libraries", lambda path: (Path("/bin/sh"),) if path.name != "busybox" else ())
+    for build in BUILDS:
+        for program in build.programs:
+            fake(binaries.bin_dir() / program.name)
+    monkeypatch.setattr(binaries, "ensure", lambda names, events: None)
+    return folder
+
+
+@pytest.fixture
+def heard():
+    return []
+
+
+@pytest.fixture
+def events(heard):
+    return Events(heard.append)
+
+
+def contents(tar: Path | io.BytesIO) -> dict[str, bytes]:
+    """The files of a tar by their paths; b"" for what is no file."""
+    with tarfile.open(tar) if isinstance(tar, Path) else tarfile.open(fileobj=tar) as opened:
+        streams = {member.name: opened.extractfile(member) for member in opened if not member.issym()}
+        return dict.fromkeys(opened.getnames(), b"") | {name: each.read() for name, each in streams.items() if each}
+
+
+def manifest(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(contents(path)["manifest.json"])
+    return found
+
+
+def layers(path: Path, image: int = 0) -> list[set[str]]:
+    """The paths in each layer of an image of an archive."""
+    files = contents(path)
+    return [set(contents(io.BytesIO(files[name]))) for name in manifest(path)[image]["Layers"]]
+
+
+def test_every_image_lies_in_one_archive(programs, events):
+    tags = [tag for path in ensure(events) for entry in manifest(path) for tag in entry["RepoTags"]]
+    assert sorted(tags) == sorted(references().values())
+    assert len(tags) == len(set(tags))
+
+
+def test_names_are_complete(programs):
+    for reference in references().values():
+        assert REFERENCE.fullmatch(reference), reference
+
+
+def test_a_second_run_makes_nothing(programs, events, heard):
+    first = ensure(events)
+    heard.clear()
+    states = {path: path.stat().st_mtime_ns for path in first}
+    assert ensure(events) == first
+    assert {path: path.stat().st_mtime_ns for path in first} == states
+    assert heard == []
+
+
+def test_a_changed_program_makes_its_archive_alone(programs, events, heard):
+    before = set(ensure(events))
+    heard.clear()
+    fake(binaries.bin_dir() / "source-controller", "another version")
+    after = set(ensure(events))
+    assert {path.name.rpartition("-")[0] for path in after - before} == {"source-controller"}
+    assert set(images_dir().iterdir()) == after, "the archive of the old program is gone"
+    assert [(event.state, event.data["name"]) for event in heard] == [
+        ("started", "source-controller"),
+        ("done", "source-controller"),
+    ]
+
+
+def test_nodes_never_see_a_half_written_archive(programs, events, monkeypatch):
+    seen: list[Path] = []
+
+    def broken(_images, sink):
+        sink.write(b"half")
+        seen.extend(images_dir().iterdir())
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(archive, "write_archive", broken)
+    with pytest.raises(OSError, match="no space"):
+        ensure(events, ["pause"])
+    assert seen == list(images_dir().iterdir()) == []
+
+
+def test_only_what_was_asked_for_is_made(programs, events):
+    ensure(events, CLUSTER)
+    assert {path.name.rpartition("-")[0] for path in images_dir().iterdir()} == set(CLUSTER)
+
+
+def test_the_two_images_with_kubernetes_share_their_first_layers(programs, events):
+    [path] = ensure(events, ["kube-node"])
+    cilium, operator = manifest(path)
+    assert cilium["Layers"][:3] == operator["Layers"]
+    assert {"usr/local/bin/kubectl", "usr/local/bin/kube-proxy"} <= layers(path)[2]
+    assert layers(path)[3] == {"usr/sbin/nft", "bin/sh"}, "a program and its libraries"
+
+
+def test_every_image_but_pause_has_a_shell_and_env(programs, events):
+    for path in ensure(events, [name for name in BUNDLES if name != "pause"]):
+        for number in range(len(manifest(path))):
+            files = set().union(*layers(path, number))
+            assert {"bin/sh", "usr/bin/env", "etc/passwd", "tmp"} <= files
+
+
+def test_gitea_has_what_its_hooks_call(programs, events):
+    static = binaries.result_dir("gitea") / "static" / "options" / "locale"
+    static.mkdir(parents=True)
+    (static / "en.json").write_text("{}")
+    [path] = ensure(events, ["gitea"])
+    files = set().union(*layers(path))
+    assert {"usr/bin/git", "bin/bash", "usr/bin/bash", "usr/bin/git-upload-pack", "usr/lib/git-core/git"} <= files
+    assert "usr/share/gitea/options/locale/en.json" in files
+
+
+def test_a_missing_program_is_named(programs, events):
+    (programs / "nft").unlink()
+    with pytest.raises(PrerequisiteMissing, match="nft: the lab's images need it") as error:
+        ensure(events, ["kube-node"])
+    assert error.value.hint == "slipway lab packages"
+
+
+def test_crds_are_taken_from_the_builds(programs, events):
+    crds = binaries.result_dir("flux") / "crds" / "source-controller"
+    crds.mkdir(parents=True)
+    (crds / "buckets.yaml").write_text("kind: CustomResourceDefinition\n")
+    folder = images.flux_crds(events)
+    assert [path.name for path in folder.iterdir()] == ["buckets.yaml"]
+    state = (folder / "buckets.yaml").stat().st_ino
+    (folder / "stale.yaml").touch()
+    images.flux_crds(events)
+    assert [path.name for path in folder.iterdir()] == ["buckets.yaml"]
+    assert (folder / "buckets.yaml").stat().st_ino == state
+    (crds / "buckets.yaml").write_text("kind: Changed\n")
+    assert (images.flux_crds(events) / "buckets.yaml").read_text() == "kind: Changed\n"
