@@ -7,24 +7,19 @@ from pathlib import Path
 
 from slipway.lab.settings import Machine
 from slipway.paths import resource
+from slipway.tools import nix
 from slipway.tools.run import run
 
 BUILD_TIMEOUT = 300.0
 COPY_TIMEOUT = 300.0
-_NIX_OPTIONS = (
-    *("--extra-experimental-features", "nix-command flakes"),
-    *("--option", "substituters", ""),
-    *("--option", "sandbox", "false"),
-    *("--option", "build-users-group", ""),
-)
+_OPTIONS = {"substituters": "", "sandbox": "false", "build-users-group": ""}
 """Nix alone on this machine, offline, builds as this user."""
 
 
 def install(machine: Machine) -> None:
     """Build the machine's first system, copy its closure into the mounted root, make it profile and boot default."""
     toplevel = build(machine)
-    store = f"local?root={machine.root}"
-    run(["nix", *_NIX_OPTIONS, "copy", "--no-check-sigs", "--to", store, toplevel], timeout=COPY_TIMEOUT)
+    nix.copy([toplevel], f"local?root={machine.root}", ssh=(), options=_OPTIONS, timeout=COPY_TIMEOUT)
     profiles = machine.root / "nix/var/nix/profiles"
     _link(profiles / "system-1-link", toplevel)
     _link(profiles / "system", "system-1-link")
@@ -39,9 +34,11 @@ def build(machine: Machine) -> str:
         "prefixLength": str(machine.lab.subnet.prefixlen),
         "authorizedKey": machine.lab.identity.with_suffix(".pub").read_text().strip(),
     }
-    words = [word for name, value in arguments.items() for word in ("--argstr", name, value)]
-    file = resource("nixos") / "lab" / "installed.nix"
-    answer = run(["nix", *_NIX_OPTIONS, "build", "--no-link", "--json", "-f", file, *words], timeout=BUILD_TIMEOUT)
+    file = str(resource("nixos") / "lab" / "installed.nix")
+    given = [word for pair in arguments.items() for word in ("--argstr", *pair)]
+    options = [word for pair in _OPTIONS.items() for word in ("--option", *pair)]
+    argv = ["nix", *nix.FEATURES, "build", "--no-link", "--json", "-f", file, *given, *options]
+    answer = run(argv, timeout=BUILD_TIMEOUT)
     return str(json.loads(answer.stdout)[0]["outputs"]["out"])
 
 

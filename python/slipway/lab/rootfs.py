@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
 from slipway.lab.settings import lab_cache
+from slipway.result import CommandFailed
 from slipway.tools.run import run
 
 FALLBACK_MIRROR = "http://deb.debian.org/debian"
@@ -51,7 +53,10 @@ class Recipe:
 
 
 def ensure(recipe: Recipe, events: Events) -> Path:
-    """The recipe's root file system; made now (a minute or three, network) if the cache does not hold it."""
+    """The recipe's root file system; made now (a minute or three, network) if the cache does not hold it.
+
+    Raises PrerequisiteMissing where Debian's mirror cannot be had.
+    """
     target = recipe.path
     if target.exists():
         return target
@@ -59,27 +64,31 @@ def ensure(recipe: Recipe, events: Events) -> Path:
     shutil.rmtree(making, ignore_errors=True)
     making.parent.mkdir(parents=True, exist_ok=True)
     events.emit("rootfs", "started", text=f"Debian {recipe.suite} for the machines, once")
-    _make(recipe, making, events)
+    _fill(recipe, making, events)
+    _trim(recipe, making)
     making.rename(target)
     events.emit("rootfs", "done", text=str(target))
     return target
 
 
-def _make(recipe: Recipe, making: Path, events: Events) -> None:
+def _fill(recipe: Recipe, making: Path, events: Events) -> None:
     def progress(line: str) -> None:
         events.emit("rootfs", "progress", text=line.removeprefix("I: "))
 
-    include = ",".join(recipe.packages)
     mirror = debian_mirror()
-    run(
-        ["debootstrap", "--variant=minbase", f"--include={include}", recipe.suite, making, mirror],
-        timeout=DEBOOTSTRAP_TIMEOUT,
-        on_line=progress,
-    )
-    events.emit("rootfs", "progress", text=f"installing {' '.join(recipe.afterwards)}")
+    include = f"--include={','.join(recipe.packages)}"
+    debootstrap = ["debootstrap", "--variant=minbase", include, recipe.suite, str(making), mirror]
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *recipe.afterwards]
-    run(["chroot", making, *install], env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=APT_TIMEOUT)
-    _trim(recipe, making)
+    try:
+        # What debootstrap has to tell comes on standard output; lines are followed on the other one.
+        run(["sh", "-c", 'exec "$@" >&2', "sh", *debootstrap], timeout=DEBOOTSTRAP_TIMEOUT, on_line=progress)
+        events.emit("rootfs", "progress", text=f"installing {' '.join(recipe.afterwards)}")
+        run(["chroot", making, *install], env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=APT_TIMEOUT)
+    except CommandFailed as error:
+        said = error.result.excerpt(3)
+        raise PrerequisiteMissing(
+            f"the machines' root file system could not be made: {said}", hint=f"curl {mirror}"
+        ) from None
 
 
 def _trim(recipe: Recipe, root: Path) -> None:
