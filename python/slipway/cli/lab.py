@@ -42,10 +42,11 @@ def up(
 
     Example: slipway lab up --workers 2
     """
-    from slipway.lab import machines, prerequisites, supplies
+    from slipway.lab import machines, needs, prerequisites, supplies
 
-    # First of all: nobody wants to hear after ten minutes of building that root was needed.
-    prerequisites.check_host()
+    # First of all: nobody wants to hear after ten minutes of building that something was missing.
+    prerequisites.check_host(also=needs.missing())
+    needs.check()
     with progress() as listener:
         events = Events(listener)
         bring_up = partial(machines.up, Lab(number), events, controllers=controllers, workers=workers)
@@ -148,9 +149,9 @@ def packages() -> None:
 
     Example: apt-get install -y $(slipway lab packages)
     """
-    from slipway.lab import prerequisites
+    from slipway.lab import needs, prerequisites
 
-    missing = prerequisites.missing_packages()
+    missing = sorted({*prerequisites.missing_packages(), *needs.missing()})
     if missing:
         typer.echo(" ".join(missing))
 

@@ -39,7 +39,11 @@ def up(lab: Lab, events: Events, *, controllers: int | None = None, workers: int
 
 
 def down(lab: Lab, events: Events, *, keep: bool = False) -> None:
-    """Take the lab away, whatever state it is in; with `keep` its disks and keys stay and `up` goes on with them."""
+    """Take the lab away, whatever state it is in; with `keep` its disks and keys stay and `up` goes on with them.
+
+    Raises PrerequisiteMissing, LockedByAnother, WaitedTooLong.
+    """
+    prerequisites.check_root()
     with state.locked(lab):
         _each(partial(_switch_off, orderly=keep, events=events), state.traces(lab))
         # Even where the state was deleted by hand, its control group still knows what runs.

@@ -37,10 +37,7 @@ def missing_packages() -> list[str]:
 
 def check_host(also: Sequence[str] = ()) -> None:
     """Raises PrerequisiteMissing with every package that is missing, `also` among them, in one line."""
-    if os.geteuid() != 0:
-        raise PrerequisiteMissing(
-            "the lab needs root: it makes a network bridge, mounts and machines", hint="sudo slipway lab up"
-        )
+    check_root()
     packages = sorted({*missing_packages(), *also})
     if packages:
         raise PrerequisiteMissing(
@@ -48,6 +45,14 @@ def check_host(also: Sequence[str] = ()) -> None:
             hint=f"apt-get install -y --no-install-recommends {' '.join(packages)}",
         )
     _check_nix()
+
+
+def check_root() -> None:
+    """Raises PrerequisiteMissing."""
+    if os.geteuid() != 0:
+        raise PrerequisiteMissing(
+            "the lab needs root: it makes a network bridge, mounts and machines", hint="the same command as root"
+        )
 
 
 def _check_nix() -> None:
