@@ -54,7 +54,7 @@ class NodeStatus:
     def next_step(self) -> str:
         """The command that brings the node further; empty if nothing is left to do for it."""
         name = self.host.name
-        if self.deploy is None and self.record is None:
+        if self.deploy is None and not (self.record and self.record.green):
             return f"slipway deploy {name}"
         if self.deploy is not None and self.deploy.outcome is Outcome.REBOOT_REQUIRED:
             return f"reboot it, then slipway verify {name}"

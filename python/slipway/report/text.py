@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from slipway.verify.result import Check, Counts, NodeVerification, Verification
+from slipway.verify.result import Check, Counts, Finding, NodeVerification, Verdict, Verification
 
 WIDEST = 400
 """Characters of one part of a finding; the whole of it stands in the JSON and JUnit reports."""
@@ -16,7 +17,7 @@ def columns(verification: Verification) -> tuple[str, ...]:
 
 
 def rows(verification: Verification) -> Iterator[tuple[str, ...]]:
-    """One row a node: `w1  green  14 passed, 1 skipped  9 passed  17 passed  0.8 s`."""
+    """One row a node: `w1  green  14 ok, 1 skipped  9 ok  17 ok  0.8 s`."""
     for node in verification.nodes:
         cells = (_counted(node.counts[pack]) if pack in node.packs else "" for pack in _packs(verification))
         yield (node.node, state(node), *cells, f"{node.duration:.1f} s")
@@ -27,24 +28,23 @@ def state(node: NodeVerification) -> str:
 
 
 def findings(verification: Verification) -> Iterator[str]:
-    """The red checks, a line for each part of what was found; errors of whole nodes first in their block."""
+    """Errors of whole nodes, then the red checks: a block for each finding, with all nodes that share it."""
     for node in verification.nodes:
         if node.error:
             yield f"{node.node}: {node.error}"
+    blocks: dict[tuple[Check, Finding], list[str]] = {}
+    for node in verification.nodes:
         for check in node.red:
-            if check.id not in node.packs:
-                yield from _finding(node.node, check)
+            if check.finding is not None and check.id not in node.packs:
+                blocks.setdefault((replace(check, duration=0.0), check.finding), []).append(node.node)
+    for (check, finding), nodes in blocks.items():
+        yield from _block(check, finding, nodes)
 
 
-def _finding(node: str, check: Check) -> Iterator[str]:
-    yield (
-        f"{node}: {check.id}: not so: {check.title}"
-        if check.verdict == "failed"
-        else (f"{node}: {check.id}: could not be asked: {check.title}")
-    )
-    if check.finding is None:
-        return
-    for name, text in check.finding.to_json().items():
+def _block(check: Check, finding: Finding, nodes: list[str]) -> Iterator[str]:
+    how = "could not be asked" if check.verdict is Verdict.ERROR else "not so"
+    yield f"{', '.join(nodes)}: {check.id}: {how}: {check.title}"
+    for name, text in finding.to_json().items():
         if text.strip():
             yield f"    {name:<9}{_indented(text)}"
 
@@ -55,9 +55,7 @@ def _indented(text: str) -> str:
 
 
 def _counted(counts: Counts) -> str:
-    named = (
-        (counts.passed, "passed"), (counts.failed, "failed"), (counts.errors, "errors"), (counts.skipped, "skipped"),
-    )  # fmt: skip
+    named = ((counts.passed, "ok"), (counts.failed + counts.errors, "red"), (counts.skipped, "skipped"))
     return ", ".join(f"{number} {name}" for number, name in named if number) or "none ran"
 
 

@@ -21,6 +21,9 @@ from slipway.verify.session import Connect
 AHEAD = timedelta(minutes=5)
 """How far in the future a record's time may lie: clocks of two deployers differ."""
 
+SHOWN = 3
+"""Red checks that a reason names; the record has them all."""
+
 Live = Mapping[str, tuple[str, str]]
 """Node name to (system, boot id) as the node says now; a node that did not answer is not in it."""
 
@@ -108,12 +111,17 @@ def _changed(record: Record, live: tuple[str, str]) -> Iterator[str]:
 
 def _stale(name: str, pack: PackRecord, fresh_for: float, now: datetime) -> Iterator[str]:
     if not pack.counts.green:
-        yield f"pack {name} is red: {', '.join(pack.red) or 'no check of it passed'}"
+        yield f"pack {name} is red: {_named(pack.red) or 'no check of it passed'}"
     age = now - datetime.fromisoformat(pack.time)
     if age > timedelta(seconds=fresh_for):
         yield f"pack {name} ran {_hours(age)} ago, which is more than {_hours(timedelta(seconds=fresh_for))}"
     if age < -AHEAD:
         yield f"pack {name} ran {_hours(-age)} in the future: is the clock here right?"
+
+
+def _named(checks: tuple[str, ...]) -> str:
+    more = f" and {len(checks) - SHOWN} more" if len(checks) > SHOWN else ""
+    return ", ".join(checks[:SHOWN]) + more
 
 
 def _hours(age: timedelta) -> str:

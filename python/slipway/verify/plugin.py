@@ -69,9 +69,9 @@ def facts(asking: Asking) -> Facts:
 
 
 @pytest.fixture(scope="session")
-def everybody(asking: Asking) -> Mapping[str, Facts]:
-    """What every node of this verification said about itself, name to facts."""
-    return asking.facts
+def others(asking: Asking) -> Mapping[str, Facts]:
+    """What the other nodes of this verification said about themselves, name to facts."""
+    return {key: facts for key, facts in asking.facts.items() if key != asking.key}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -136,7 +136,7 @@ class Session:
     def _get_facts(self, node: _Node) -> None:
         self._events.emit(PHASE, "started", node.key)
         try:
-            node.facts = gather(self._connect(node.question.node.name))
+            node.facts = gather(self._connect(node.key))
         except SlipwayError as error:
             node.error, node.unreachable = str(error), isinstance(error, Unreachable)
             self._tell_end(node)
@@ -165,7 +165,7 @@ class Session:
     def _answer(self, node: _Node, command: str, timeout: float) -> Message:
         left = node.began + self._job.bound - time.monotonic()
         try:
-            connection = self._connect(node.question.node.name)
+            connection = self._connect(node.key)
             result = connection.run(["sh", "-c", command], timeout=max(1.0, min(timeout, left)), check=False)
         except Unreachable as error:
             node.error = f"the connection was lost: {error}"

@@ -9,7 +9,7 @@ from slipway.inventory import Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, controllers, expect, workloads
 
-NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups "
+NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 """The number of `nobody`, everywhere."""
 ADMIN = "/var/lib/k0s/pki/admin.conf"
 KUBELET = "/var/lib/k0s/kubelet.conf"
@@ -30,7 +30,7 @@ def _closed_to_others(host: NodeHost, path: str, access: str) -> None:
         expected=f"only root can {verb} {path}",
         found=f"anybody can {verb} it",
         fix=f"chmod go-rwx {path}; who widened it?",
-        command=f"{NOBODY}test -{access} {path} && echo open",
+        command=f"{NOBODY} test -{access} {path} && echo open",
     )
 
 

@@ -1,0 +1,111 @@
+"""Where a node stands, and what comes next."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.unit.verify.test_packs import HERE
+
+from slipway.inventory import load
+from slipway.outcome import Outcome
+from slipway.report import status
+from slipway.report.status import LastDeploy, NodeStatus
+from slipway.verify.gate import GateResult, Reason
+from slipway.verify.record import PackRecord, Record
+from slipway.verify.result import Counts
+
+INVENTORY = load(HERE / "inventory.yaml")
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+OPEN = GateResult(())
+OK = LastDeploy(Outcome.OK, NOW.isoformat())
+
+
+def record(*, failed: int = 0, hours: float = 1) -> Record:
+    time = (NOW - timedelta(hours=hours)).isoformat()
+    return Record("w1", "/nix/store/s", "b", {"os": PackRecord(Counts(2, failed), ("os.x",) * failed, time)})
+
+
+def of_w1(
+    *, deploy: LastDeploy | None = OK, records: Record | None = None, gate: GateResult = OPEN, ready: bool = True
+) -> NodeStatus:
+    deploys = {"w1": deploy} if deploy else {}
+    found = status.gather(INVENTORY, deploys, {"w1": records} if records else {}, gate, {"w1": ready}, NOW)
+    return next(node for node in found.nodes if node.host.name == "w1")
+
+
+SHUT = GateResult((Reason("w1", "rebooted since it was verified"),))
+
+
+@pytest.mark.parametrize(
+    ("known", "verification", "step"),
+    [
+        ({"deploy": None, "gate": SHUT}, "never", "slipway deploy w1"),
+        ({"deploy": None, "records": record(failed=1), "gate": SHUT}, "red", "slipway deploy w1"),
+        ({"gate": SHUT}, "never", "slipway verify w1"),
+        ({"records": record(failed=1), "gate": SHUT}, "red", "slipway verify w1"),
+        ({"records": record(), "gate": SHUT}, "stale", "slipway verify w1"),
+        ({"records": record()}, "green", ""),
+        ({"records": record(), "deploy": None}, "green", ""),
+        ({"records": record(), "ready": False}, "green", "slipway verify w1"),
+        ({"records": record(), "deploy": LastDeploy(Outcome.ROLLED_BACK, "")}, "green", "slipway deploy w1"),
+        (
+            {"records": record(), "deploy": LastDeploy(Outcome.REBOOT_REQUIRED, "")},
+            "green",
+            "reboot it, then slipway verify w1",
+        ),
+    ],
+)
+def test_state_and_next_step(known, verification, step):
+    node = of_w1(**known)
+    assert (node.verification, node.next_step) == (verification, step)
+
+
+def test_a_controller_without_workloads_is_no_node_of_kubernetes():
+    found = status.gather(INVENTORY, {}, {}, OPEN, {}, NOW)
+    assert {node.host.name: node.ready for node in found.nodes} == {"cp1": None, "cp2": None, "w1": False, "w2": False}
+
+
+def test_without_an_api_nobody_knows():
+    found = status.gather(INVENTORY, {}, {}, OPEN, None, NOW)
+    assert {node.ready for node in found.nodes} == {None}
+
+
+def test_the_cluster_goes_on_when_the_gate_is_open_and_every_node_is_done():
+    done = {host.name: OK for host in INVENTORY.hosts}
+    records = {host.name: record() for host in INVENTORY.hosts}
+    ready = dict.fromkeys(("w1", "w2"), True)
+    assert status.gather(INVENTORY, done, records, OPEN, ready, NOW).next_step == "slipway handoff"
+    assert status.gather(INVENTORY, done, records, SHUT, ready, NOW).next_step == "slipway verify"
+    assert status.gather(INVENTORY, {}, {}, SHUT, ready, NOW).next_step == "slipway deploy"
+
+
+def test_the_last_outcome_of_a_node_counts_and_half_a_line_does_not(tmp_path):
+    def run(name: str, *events: tuple[str | None, str]) -> None:
+        folder = tmp_path / ".slipway/runs" / name
+        folder.mkdir(parents=True)
+        lines = [json.dumps({"time": name, "node": node, "phase": "p", "state": state, "data": {"reason": "because"}})
+                 for node, state in events]  # fmt: skip
+        (folder / "events.jsonl").write_text("\n".join(lines) + '\n{"time": "')
+
+    run("20261123-1", ("w1", "activation-failed"), ("w2", "ok"))
+    run("20261123-2", ("w1", "started"), ("w1", "rolled-back"), (None, "ok"))
+    assert status.last_deploys(tmp_path) == {
+        "w1": LastDeploy(Outcome.ROLLED_BACK, "20261123-2", "because"),
+        "w2": LastDeploy(Outcome.OK, "20261123-1", "because"),
+    }
+
+
+def test_json_has_what_the_table_has():
+    shown = of_w1(records=record(failed=1), gate=SHUT).to_json()
+    assert shown["verification"] == {
+        "state": "red", "time": "2026-11-23T11:00:00+00:00", "ageSeconds": 3600, "red": ["os.x"],
+        "missing": ["rebooted since it was verified"],
+    }  # fmt: skip
+    assert (shown["node"], shown["deploy"]["outcome"], shown["ready"]) == ("w1", "ok", True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 s"), (119, "119 s"), (600, "10 min"), (7200, "2 h"), (3e5, "3 d")]
+)
+def test_ages(seconds, text):
+    assert status.age_of(seconds) == text
