@@ -55,6 +55,7 @@ builtins.mapAttrs (pname: _: userland // { inherit pname; }) programs
   # k0s of the lab: the stand-in, or the real binary behind the same name; `slipway lab up` shows it to every machine.
   k0s = build "slipway-lab-k0s" "mkdir -p $out/bin && ln -s /opt/slipway-lab/bin/k0s $out/bin/k0s" // { pname = "k0s"; };
 
+  fetchurl = { url, hash }: builtins.fetchurl { inherit url; sha256 = hash; };
   runCommand = name: _: build name;
   writeText =
     name: text:

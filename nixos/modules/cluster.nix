@@ -1,7 +1,8 @@
 # What is the same on every machine of the cluster; generated/cluster.nix sets it.
-{ lib, ... }:
+{ config, lib, ... }:
 let
   inherit (lib) mkOption types;
+  cfg = config.slipway.cluster;
 in
 {
   options.slipway.cluster = {
@@ -30,6 +31,34 @@ in
       default = false;
       description = "Whether pods and services have IPv6 beside IPv4.";
     };
+    vip = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "Virtual address that keepalived moves among the controllers.";
+    };
+    channel = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "26.05";
+      description = "NixOS release that the inventory names.";
+    };
+    cilium = {
+      routing = mkOption {
+        type = types.enum [ "vxlan" "geneve" "native" ];
+        default = "vxlan";
+        description = "How Cilium carries traffic between nodes.";
+      };
+      encryption = mkOption {
+        type = types.enum [ "none" "wireguard" ];
+        default = "none";
+        description = "Whether and how Cilium encrypts it.";
+      };
+      hubble = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether Hubble observes it.";
+      };
+    };
     ports = {
       api = mkOption {
         type = types.port;
@@ -48,4 +77,7 @@ in
       };
     };
   };
+
+  config.warnings = lib.optional (cfg.channel != null && cfg.channel != config.system.nixos.release)
+    "slipway: the inventory names NixOS ${cfg.channel}, the flake's nixpkgs is ${config.system.nixos.release}: change cluster.nixos.channel or inputs.nixpkgs.url";
 }

@@ -2,13 +2,22 @@
 {
   imports = [
     ./base.nix
+    ./boot.nix
     ./cluster.nix
+    ./disks.nix
     ./firewall.nix
     ./guard.nix
+    ./hardware.nix
+    ./images.nix
+    ./journald.nix
     ./k0s.nix
     ./kernel.nix
     ./network.nix
+    ./nix.nix
+    ./pull.nix
     ./ssh.nix
     ./time.nix
+    ./users.nix
+    ./watchdog.nix
   ];
 }

@@ -2,64 +2,69 @@
 # Cilium's system requirements). nftables, because its rules say sources and ports in one line each.
 { config, lib, ... }:
 let
-  inherit (lib) concatMapStringsSep mkOption optionals optionalString types;
+  inherit (lib) concatMapStrings concatMapStringsSep mkOption optional optionals optionalString types;
   cfg = config.slipway;
-  inherit (cfg.cluster) ports;
+  inherit (cfg.cluster) cilium ports;
 
   isV6 = lib.hasInfix ":";
 
-  # `ip saddr { ... }` and `ip6 saddr { ... }` for those of `sources` that are of each kind; without sources, everywhere.
-  fromSources =
+  # A rule for those sources alone; for everybody where there are none.
+  from =
     sources: rule:
     let
-      of = family: list: optionalString (list != [ ]) "${family} saddr { ${builtins.concatStringsSep ", " list} } ${rule}\n";
+      family = name: list: optionalString (list != [ ]) "${name} saddr { ${builtins.concatStringsSep ", " list} } ${rule}\n";
     in
     if sources == [ ] then
       "${rule}\n"
     else
-      of "ip" (builtins.filter (s: !(isV6 s)) sources) + of "ip6" (builtins.filter isV6 sources);
+      family "ip" (builtins.filter (s: !(isV6 s)) sources) + family "ip6" (builtins.filter isV6 sources);
 
   allow =
     protocol: list: sources:
-    optionalString (list != [ ]) (
-      fromSources sources "${protocol} dport { ${concatMapStringsSep ", " toString list} } accept"
-    );
+    optionalString (list != [ ]) (from sources "${protocol} dport { ${concatMapStringsSep ", " toString list} } accept");
   tcp = allow "tcp";
   udp = allow "udp";
 
   nodes = cfg.cluster.nodeNetworks;
   pods = cfg.cluster.podNetworks;
+  inherit (cfg.cluster) controllers;
+  hasVip = cfg.cluster.vip != null;
 
   controllerRules =
-    tcp [ ports.api ] (if cfg.firewall.apiFrom == [ ] then [ ] else cfg.firewall.apiFrom ++ nodes ++ pods)
+    # keepalived sends what comes in for the virtual address to 6444, where its proxy listens on every controller.
+    tcp ([ ports.api ] ++ optional hasVip 6444) (optionals (cfg.firewall.apiFrom != [ ]) (cfg.firewall.apiFrom ++ nodes ++ pods))
     + tcp [ ports.konnectivityAgent ] (nodes ++ pods)
-    + tcp [ ports.k0sApi 2380 ] cfg.cluster.controllers;
+    # k0s's own API, and etcd.
+    + tcp [ ports.k0sApi 2380 ] controllers
+    + optionalString hasVip (from controllers "meta l4proto vrrp accept");
 
-  providerPorts = {
-    cilium = {
-      # Health, Hubble; VXLAN, Geneve, WireGuard.
-      tcp = [ 4240 4244 ];
-      udp = [ 8472 6081 51871 ];
-    };
-    kuberouter = {
-      # BGP between the nodes.
-      tcp = [ 179 ];
-      udp = [ ];
-    };
-    calico = {
-      # BGP, Typha; VXLAN.
-      tcp = [ 179 5473 ];
-      udp = [ 4789 ];
-    };
+  providers = {
+    cilium =
+      # Health checks, Hubble's peers.
+      tcp ([ 4240 ] ++ optional cilium.hubble 4244) nodes
+      + udp (
+        optional (cilium.routing == "vxlan") 8472
+        ++ optional (cilium.routing == "geneve") 6081
+        ++ optional (cilium.encryption == "wireguard") 51871
+      ) nodes;
+    # BGP, and tunnels to nodes in other networks.
+    kuberouter = tcp [ 179 ] nodes + from nodes "meta l4proto ipencap accept";
+    # VXLAN.
+    calico = udp [ 4789 ] nodes;
   };
-  provider = providerPorts.${cfg.cluster.provider};
+
+  # What pods of this node send to the node itself.
+  podLinks = {
+    cilium = [ "cilium_*" "lxc*" ];
+    kuberouter = [ "kube-bridge" ];
+    calico = [ "cali*" "vxlan.calico" ];
+  };
 
   workloadRules =
-    tcp [ 10250 ] (cfg.cluster.controllers ++ pods)
-    + tcp provider.tcp nodes
-    + udp provider.udp nodes
-    # Pods of this node reach the node, and what it offers to them.
-    + concatMapStringsSep "" (name: "iifname \"${name}\" accept\n") [ "cilium_*" "lxc*" "cali*" "kube-bridge" ];
+    # kubelet: konnectivity agents and metrics-server call from any node, as a pod or as the node.
+    tcp [ 10250 ] (nodes ++ pods)
+    + providers.${cfg.cluster.provider}
+    + concatMapStrings (name: "iifname \"${name}\" accept\n") podLinks.${cfg.cluster.provider};
 in
 {
   options.slipway.firewall = {

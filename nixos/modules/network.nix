@@ -1,43 +1,156 @@
-# The machine's links, by systemd-networkd.
+# The machine's links, by systemd-networkd: cards, bonds, bridges and VLANs, with static addresses or DHCP.
 { config, lib, ... }:
 let
-  inherit (lib) mkIf mkOption types;
+  inherit (lib) filterAttrs mkIf mkOption optional optionalAttrs types;
   cfg = config.slipway.network;
+  address = config.slipway.address;
+
+  text = description: mkOption { type = types.nullOr types.nonEmptyStr; default = null; inherit description; };
+  words = description: mkOption { type = types.listOf types.nonEmptyStr; default = [ ]; inherit description; };
+  truth = description: mkOption { type = types.bool; default = false; inherit description; };
+  number = low: high: description: mkOption { type = types.nullOr (types.ints.between low high); default = null; inherit description; };
+  several = options: description: mkOption { type = types.attrsOf (types.submodule { inherit options; }); default = { }; inherit description; };
+
+  ports = words "Links that it is made of.";
+  bond = {
+    interfaces = ports;
+    mode = mkOption {
+      type = types.enum [ "802.3ad" "active-backup" "balance-rr" "balance-xor" "broadcast" "balance-tlb" "balance-alb" ];
+      default = "802.3ad";
+      description = "How the links share the traffic.";
+    };
+  };
+  vlan = {
+    id = mkOption { type = types.ints.between 1 4094; description = "The tag."; };
+    interface = mkOption { type = types.nonEmptyStr; description = "Link that carries it."; };
+  };
+  route.options = {
+    to = mkOption { type = types.nonEmptyStr; description = "Destination in CIDR notation."; };
+    via = mkOption { type = types.nonEmptyStr; description = "Next hop."; };
+  };
+  link = {
+    mac = text "Match the card by its MAC address in place of its name.";
+    dhcp = truth "Whether a DHCP server gives the addresses.";
+    addresses = words "Static addresses with prefix length.";
+    mtu = number 1280 9216 "MTU of the link.";
+    routes = mkOption { type = types.listOf (types.submodule route); default = [ ]; description = "Static routes."; };
+  };
+  ipv6 = {
+    address = text "IPv6 address beside the machine's own.";
+    prefixLength = mkOption { type = types.ints.between 1 128; default = 64; description = "Its prefix length."; };
+    gateway = text "IPv6 default route; none waits for router advertisements.";
+  };
+
+  # --- which links there are -----------------------------------------------------------------------------------------
+
+  main = if cfg.interface != null then cfg.interface else "primary";
+  portsOf = made: lib.concatLists (lib.mapAttrsToList (_: m: m.interfaces) made);
+  carriers = lib.mapAttrsToList (_: v: v.interface) cfg.vlans;
+  made = cfg.bonds // cfg.bridges // cfg.vlans;
+  names = lib.unique (
+    [ main ] ++ builtins.attrNames (made // cfg.links) ++ portsOf cfg.bonds ++ portsOf cfg.bridges ++ carriers
+  );
+
+  mastersOf = name: kind: builtins.attrNames (filterAttrs (_: m: builtins.elem name m.interfaces) kind);
+  # The links directly below one: a bond's or bridge's ports, a VLAN's carrier.
+  below = name: made.${name}.interfaces or (optional (made ? ${name}) made.${name}.interface);
+  underMain = lib.concatMap (entry: [ entry.key ]) (
+    builtins.genericClosure {
+      startSet = [ { key = main; } ];
+      operator = entry: map (key: { inherit key; }) (below entry.key);
+    }
+  );
+
+  # --- one link ------------------------------------------------------------------------------------------------------
+
+  mainNetwork = {
+    address =
+      optional (!cfg.dhcp) "${address}/${toString cfg.prefixLength}"
+      ++ optional (cfg.ipv6.address != null) "${cfg.ipv6.address}/${toString cfg.ipv6.prefixLength}";
+    gateway = builtins.filter (g: g != null) [ cfg.gateway cfg.ipv6.gateway ];
+    dns = cfg.nameservers;
+    domains = cfg.searchDomains;
+    networkConfig = {
+      DHCP = if cfg.dhcp then "yes" else "no";
+    }
+    // optionalAttrs (cfg.ipv6.gateway != null) { IPv6AcceptRA = false; };
+    linkConfig.RequiredForOnline = "routable";
+  };
+
+  otherNetwork = l: {
+    address = l.addresses;
+    routes = map (r: { Destination = r.to; Gateway = r.via; }) l.routes;
+    networkConfig.DHCP = if l.dhcp then "yes" else "no";
+    # A cable missing there must not keep the node from starting.
+    linkConfig.RequiredForOnline = false;
+  };
+
+  # A port of a bond or bridge has no addresses; a carrier of VLANs may be without.
+  bareNetwork = name: {
+    networkConfig.LinkLocalAddressing = "no";
+    linkConfig.RequiredForOnline = if builtins.elem name underMain then "carrier" else false;
+  };
+
+  own = name: cfg.links.${name} or null;
+  macOf = name: if name == main && cfg.mac != null then cfg.mac else if own name != null then (own name).mac else null;
+  mtuOf = name: if own name != null && (own name).mtu != null then (own name).mtu else if builtins.elem name underMain then cfg.mtu else null;
+
+  network = name: lib.mkMerge [
+    (if name == main then mainNetwork else if own name != null then otherNetwork (own name) else bareNetwork name)
+    {
+      # Bonds, bridges and VLANs take over a card's MAC address, but not as their permanent one.
+      matchConfig = if macOf name != null then { PermanentMACAddress = macOf name; } else { Name = name; };
+      bond = mastersOf name cfg.bonds;
+      bridge = mastersOf name cfg.bridges;
+      vlan = builtins.attrNames (filterAttrs (_: v: v.interface == name) cfg.vlans);
+      linkConfig = optionalAttrs (mtuOf name != null) { MTUBytes = toString (mtuOf name); };
+    }
+  ];
+
+  netdev = name: kind: { netdevConfig = { Name = name; Kind = kind; }; };
+  bondDev = name: b: netdev name "bond" // {
+    bondConfig = {
+      Mode = b.mode;
+      # Without it a dead link is never noticed.
+      MIIMonitorSec = "100ms";
+    }
+    // optionalAttrs (b.mode == "802.3ad") {
+      LACPTransmitRate = "fast";
+      TransmitHashPolicy = "layer3+4";
+    };
+  };
+  vlanDev = name: v: netdev name "vlan" // { vlanConfig.Id = v.id; };
+  netdevs =
+    builtins.mapAttrs bondDev cfg.bonds
+    // builtins.mapAttrs (name: _: netdev name "bridge") cfg.bridges
+    // builtins.mapAttrs vlanDev cfg.vlans;
 in
 {
   options.slipway.network = {
-    interface = mkOption {
-      type = types.nonEmptyStr;
-      example = "eno1";
-      description = "Link that carries the machine's address.";
-    };
-    dhcp = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Whether a DHCP server gives the address.";
-    };
-    prefixLength = mkOption {
-      type = types.nullOr (types.ints.between 1 128);
-      default = null;
-      description = "Prefix length of the machine's address.";
-    };
-    gateway = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      description = "Default route.";
-    };
-    nameservers = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      description = "DNS servers.";
-    };
+    interface = text "Link that carries the machine's address: a card, or a bond, bridge or VLAN from below.";
+    mac = text "Match the card of `interface` by its MAC address in place of its name.";
+    dhcp = truth "Whether a DHCP server gives the address.";
+    prefixLength = number 1 128 "Prefix length of the machine's address.";
+    gateway = text "Default route.";
+    nameservers = words "DNS servers.";
+    searchDomains = words "Domains that short names are looked up in.";
+    mtu = number 1280 9216 "MTU of `interface` and of the links below it.";
+    inherit ipv6;
+    bonds = several bond "Several cards as one link.";
+    bridges = several { interfaces = ports; } "Software bridges.";
+    vlans = several vlan "Tagged VLANs.";
+    links = several link "Links beside `interface`.";
   };
 
   config = {
     assertions = [
       {
+        assertion = cfg.interface != null || cfg.mac != null;
+        message = "slipway: network.interface or network.mac says which link carries ${address}";
+      }
+      {
         assertion = cfg.dhcp || cfg.prefixLength != null;
-        message = "slipway: the address ${config.slipway.address} needs a prefix length, or DHCP";
+        message = "slipway: the address ${address} needs network.prefixLength, or DHCP";
       }
     ];
 
@@ -51,17 +164,12 @@ in
         ManageForeignRoutes = false;
         ManageForeignRoutingPolicyRules = false;
       };
-      networks."10-slipway" = {
-        matchConfig.Name = cfg.interface;
-        address = mkIf (!cfg.dhcp) [ "${config.slipway.address}/${toString cfg.prefixLength}" ];
-        gateway = mkIf (cfg.gateway != null) [ cfg.gateway ];
-        dns = cfg.nameservers;
-        networkConfig.DHCP = if cfg.dhcp then "yes" else "no";
-        linkConfig.RequiredForOnline = "routable";
-      };
-      networks."05-pods" = {
-        matchConfig.Name = "cilium* lxc* cali* kube-bridge veth*";
-        linkConfig.Unmanaged = true;
+      netdevs = lib.mapAttrs' (name: value: lib.nameValuePair "10-${name}" value) netdevs;
+      networks = builtins.listToAttrs (map (name: lib.nameValuePair "10-${name}" (network name)) names) // {
+        "05-pods" = {
+          matchConfig.Name = "cilium* lxc* cali* vxlan.calico kube-bridge kube-dummy-if veth*";
+          linkConfig.Unmanaged = true;
+        };
       };
     };
   };

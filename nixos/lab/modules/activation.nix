@@ -13,6 +13,7 @@ in
     warnings = mkOption { type = types.listOf types.str; default = [ ]; };
     nixpkgs.hostPlatform = mkOption { type = types.anything; default = "x86_64-linux"; };
     system = {
+      nixos.release = mkOption { type = types.str; default = "none"; };
       stateVersion = mkOption { type = types.str; default = "26.05"; };
       build = mkOption { type = types.attrsOf types.raw; default = { }; };
       activationScripts = mkOption { type = types.attrsOf (types.either types.str types.attrs); default = { }; };

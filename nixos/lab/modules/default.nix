@@ -5,6 +5,7 @@
     ./activation.nix
     ./etc.nix
     ./firewall.nix
+    ./journald.nix
     ./kernel.nix
     ./network.nix
     ./nix.nix

@@ -1,7 +1,9 @@
 # What the lab sets where slipway's own modules are among the evaluated ones.
-{ lib, options, pkgs, ... }:
+{ config, lib, options, pkgs, ... }:
 {
   config = lib.optionalAttrs (options ? slipway) {
     slipway.k0s.package = lib.mkDefault pkgs.k0s;
+    # There is no nixpkgs whose release could differ from the one that the inventory names.
+    system.nixos.release = lib.mkIf (config.slipway.cluster.channel != null) config.slipway.cluster.channel;
   };
 }

@@ -17,7 +17,6 @@ in
     nix.distributedBuilds = mkOption { type = types.bool; default = false; };
     nix.gc = anything;
     services.comin = anything;
-    services.journald = anything;
     swapDevices = mkOption { type = types.listOf types.anything; default = [ ]; };
     system.autoUpgrade = anything;
     systemd.watchdog = anything;

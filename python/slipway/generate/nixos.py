@@ -14,8 +14,10 @@ from slipway.generate.templates import digest_of, header, template
 from slipway.inventory import Host, Inventory
 from slipway.inventory.address import Address as Numbers
 from slipway.inventory.address import Network, address_of, network_around, text_of
+from slipway.inventory.model import BuildMachine, Disk, HostNetwork, Ipv6, Journald, Link, Nix, NixGc, Provider, User
 
 Settings = dict[str, Any]
+DAY = 86400.0
 
 
 def render(inventory: Inventory) -> dict[str, bytes]:
@@ -42,7 +44,7 @@ def _cluster(inventory: Inventory) -> bytes:
         "state_version": cluster.nixos.state_version,
         "k0s_version": cluster.k0s.version,
         "cluster": _cluster_settings(inventory),
-        "sections": _set(time={"zone": cluster.time.zone, "servers": list(cluster.time.servers)}),
+        "sections": _sections(inventory),
     }
     return _file("nix/cluster.nix.j2", values, inventory, "Do not edit: your own settings go to modules/*.nix.")
 
@@ -65,29 +67,59 @@ def _host_settings(host: Host) -> Settings:
         role=host.role.value,
         address=host.address,
         ssh=_ssh(host),
-        network=_network(host),
+        network=_network(host.network),
         firewall=_firewall(host),
         k0s=_k0s(host),
+        boot=_boot(host),
+        disks={name: _disk(disk) for name, disk in host.disks.items()},
+        hardware=_set(cpu=host.hardware.cpu),
+        users={name: _user(user) for name, user in host.users.items()},
+        nix=_nix(host.nix),
+        pull=_pull(host),
+        watchdog=_watchdog(host),
+        journald=_set(maxUse=_unless(Journald().max_use, host.journald.max_use)),
     )
+
+
+def _unless(default: object, value: Any) -> Any:  # noqa: ANN401 (plain data for Nix)
+    """`value`, or None where it is what the module has by itself."""
+    return None if value == default else value
 
 
 def _ssh(host: Host) -> Settings:
     ssh = host.ssh
-    return _set(
-        user=None if ssh.user == "root" else ssh.user,
-        port=None if ssh.port == 22 else ssh.port,
-        authorizedKeys=list(ssh.authorized_keys),
-    )
+    return _set(user=_unless("root", ssh.user), port=_unless(22, ssh.port), authorizedKeys=list(ssh.authorized_keys))
 
 
-def _network(host: Host) -> Settings:
-    network = host.network
+def _network(network: HostNetwork) -> Settings:
     return _set(
         interface=network.interface,
+        mac=network.mac,
         dhcp=network.dhcp or None,
         prefixLength=network.prefix_length,
         gateway=network.gateway,
         nameservers=list(network.nameservers),
+        searchDomains=list(network.search_domains),
+        mtu=network.mtu,
+        ipv6=_ipv6(network.ipv6),
+        bonds={name: {"interfaces": list(bond.interfaces), "mode": bond.mode} for name, bond in network.bonds.items()},
+        bridges={name: {"interfaces": list(bridge.interfaces)} for name, bridge in network.bridges.items()},
+        vlans={name: {"id": vlan.id, "interface": vlan.interface} for name, vlan in network.vlans.items()},
+        links={name: _link(link) for name, link in network.links.items()},
+    )
+
+
+def _ipv6(ipv6: Ipv6 | None) -> Settings:
+    return _set(address=ipv6.address, prefixLength=ipv6.prefix_length, gateway=ipv6.gateway) if ipv6 else {}
+
+
+def _link(link: Link) -> Settings:
+    return _set(
+        mac=link.mac,
+        dhcp=link.dhcp or None,
+        addresses=list(link.addresses),
+        mtu=link.mtu,
+        routes=[{"to": route.to, "via": route.via} for route in link.routes],
     )
 
 
@@ -112,6 +144,52 @@ def _k0s(host: Host) -> Settings:
     )
 
 
+def _boot(host: Host) -> Settings:
+    return _set(mode=_unless("uefi", host.boot.mode), initrdModules=list(host.boot.initrd_modules))
+
+
+def _disk(disk: Disk) -> Settings:
+    return _set(device=disk.device, mountPoint=disk.mount_point, filesystem=disk.filesystem, swap=disk.swap)
+
+
+def _user(user: User) -> Settings:
+    return _set(authorizedKeys=list(user.authorized_keys), extraGroups=list(user.extra_groups))
+
+
+def _nix(nix: Nix) -> Settings:
+    days = int(nix.gc.older_than // DAY)
+    return _set(
+        substituters=list(nix.substituters),
+        trustedPublicKeys=list(nix.trusted_public_keys),
+        buildMachines=[_build_machine(machine) for machine in nix.build_machines],
+        gc=_set(dates=_unless(NixGc().dates, nix.gc.dates), olderThanDays=_unless(NixGc().older_than // DAY, days)),
+    )
+
+
+def _build_machine(machine: BuildMachine) -> Settings:
+    return _set(
+        hostName=machine.host_name,
+        systems=[system.value for system in machine.systems],
+        sshUser=machine.ssh_user,
+        sshKey=machine.ssh_key,
+        maxJobs=machine.max_jobs,
+        speedFactor=machine.speed_factor,
+        supportedFeatures=list(machine.supported_features),
+    )
+
+
+def _pull(host: Host) -> Settings:
+    pull = host.pull
+    return _set(engine=pull.engine, url=pull.url, branch=pull.branch, dates=pull.dates) if pull else {}
+
+
+def _watchdog(host: Host) -> Settings:
+    watchdog = host.watchdog
+    if watchdog is None:
+        return {}
+    return _set(enable=True, device=watchdog.device, runtime=int(watchdog.runtime), reboot=int(watchdog.reboot))
+
+
 # --- the cluster -----------------------------------------------------------------------------------------------------
 
 
@@ -121,12 +199,37 @@ def _cluster_settings(inventory: Inventory) -> Settings:
     dual = network.dual_stack
     return _set(
         name=cluster.name,
+        channel=cluster.nixos.channel,
         controllers=[host.address for host in inventory.controllers],
         nodeNetworks=node_networks(inventory),
         podNetworks=[network.pod_cidr, *([dual.pod_cidr] if dual else [])],
-        provider=network.provider.value,
         dualStack=True if dual else None,
+        vip=network.vip.address.split("/")[0] if network.vip else None,
+        provider=network.provider.value,
+        cilium=_cilium(inventory),
         ports={"api": ports.api, "k0sApi": ports.k0s_api, "konnectivityAgent": ports.konnectivity_agent},
+    )
+
+
+def _cilium(inventory: Inventory) -> Settings:
+    network = inventory.cluster.network
+    if network.provider is not Provider.CILIUM:
+        return {}
+    cilium = network.cilium
+    return {"routing": cilium.routing, "encryption": cilium.encryption, "hubble": cilium.hubble}
+
+
+def _sections(inventory: Inventory) -> Settings:
+    """What stands beside slipway.cluster in cluster.nix, by its place below `slipway`."""
+    cluster, mirrors = inventory.cluster, inventory.mirrors
+    return _set(
+        **{
+            "k0s.hashes": {system.value: value for system, value in cluster.k0s.hashes.items()},
+            "k0s.disableComponents": list(cluster.k0s.disable_components),
+            "time": {"zone": cluster.time.zone, "servers": list(cluster.time.servers)},
+            "images.registries": {name: list(urls) for name, urls in mirrors.registries.items()},
+            "images.airgap": {system.value: {"url": b.url, "hash": b.hash} for system, b in mirrors.airgap.items()},
+        }
     )
 
 
