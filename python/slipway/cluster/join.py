@@ -6,6 +6,7 @@ Every function asks first whether it is already so and returns False then; True 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -21,6 +22,8 @@ SENTINEL = "/var/lib/slipway/allow-bootstrap"
 """While it is there, k0s.service starts a controller without a token file, and k0s founds a cluster."""
 DEAD = ("failed", "inactive")
 """States that a unit does not leave by itself."""
+
+LONGEST_SIGHT = 200
 
 Say = Callable[[str], None]
 Seen = TypeVar("Seen")
@@ -61,6 +64,9 @@ def join_worker(machine: Host, seen: Membership, by: Host, nodes: Nodes, *, with
         unit.restart(machine)
         wait_registered(machine, nodes, within=within, say=say)
         return True
+    if seen.half_joined:
+        unit.stop(machine)
+        machine.run(["rm", "-f", members.KUBELET_CONF])
     with token.given(by, machine, token.Kind.WORKER):
         unit.restart(machine)
         wait_registered(machine, nodes, within=within, say=say)
@@ -89,9 +95,15 @@ def api_problem(controller: Host) -> str:
         answer = controller.run(argv, timeout=20, check=False)
     except CommandTimedOut as error:
         return str(error)
-    if answer.ok and answer.stdout.strip() == "ok":
-        return ""
-    return answer.excerpt(1) or "no answer"
+    return "" if answer.ok and answer.stdout.strip() == "ok" else _why_not_ready(answer.excerpt())
+
+
+def _why_not_ready(answer: str) -> str:
+    """kube-apiserver lists all its checks, the failing ones as `[-]NAME failed: reason withheld`."""
+    failing = re.findall(r"\[-\](\S+) failed", answer)
+    if failing:
+        return f"kube-apiserver still waits for {', '.join(failing[:3])}" + (" and more" if failing[3:] else "")
+    return answer.splitlines()[-1][:LONGEST_SIGHT] if answer else "no answer"
 
 
 def _resume_controller(machine: Host, seen: Membership, *, within: float, say: Say) -> bool:

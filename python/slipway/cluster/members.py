@@ -18,11 +18,17 @@ from slipway.ssh.host import Host
 from slipway.tools import kubectl
 from slipway.wait import WaitedTooLong, wait_until
 
+KUBELET_CONF = "/var/lib/k0s/kubelet.conf"
+
 # k0s itself decides by these files whether a machine founds, joins or goes on (its code, 1.33 to 1.36): etcd's or
-# kine's database on a controller, the kubelet's credentials on a worker.
+# kine's database on a controller, kubelet.conf on a worker. The kubelet writes the latter before it has the certificate
+# that it names; a worker that is stopped in between counts as joined to k0s and never will be.
 LOOK = f"""
 if [ -e /var/lib/k0s/etcd/member/snap/db ] || [ -e /var/lib/k0s/db/state.db ]; then echo control-plane; fi
-if [ -e /var/lib/k0s/kubelet.conf ]; then echo kubelet; fi
+if [ -e {KUBELET_CONF} ]; then
+  certificate=$(sed -n 's/^ *client-certificate: //p' {KUBELET_CONF})
+  if [ -s "${{certificate:-{KUBELET_CONF}}}" ]; then echo kubelet; else echo half-joined; fi
+fi
 if systemctl is-active --quiet {unit.UNIT}; then echo active; fi
 if [ -s {token.TOKEN_FILE} ]; then echo token; fi
 """
@@ -34,6 +40,7 @@ class Membership:
 
     control_plane: bool = False
     kubelet: bool = False
+    half_joined: bool = False
     active: bool = False
     token: bool = False
 
@@ -41,7 +48,7 @@ class Membership:
 def look(machine: Host) -> Membership:
     """Ask one machine."""
     seen = machine.run(["sh", "-c", LOOK]).stdout.split()
-    return Membership("control-plane" in seen, "kubelet" in seen, "active" in seen, "token" in seen)
+    return Membership(**{word.replace("-", "_"): True for word in seen})
 
 
 def etcd_members(controller: Host) -> Mapping[str, str]:
@@ -76,7 +83,7 @@ class Nodes:
         """Every node by name, at most MAX_AGE old. Raises CommandFailed or CommandTimedOut without the API server."""
         with self._lock:
             if time.monotonic() - self._at > self.MAX_AGE:
-                items = kubectl.get(self._kubeconfig, "nodes")["items"]
+                items = kubectl.get(self._kubeconfig, "nodes").get("items", [])
                 self._found = {node.name: node for node in map(_node, items)}
                 self._at = time.monotonic()
             return self._found

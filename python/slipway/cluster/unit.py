@@ -5,7 +5,8 @@ from __future__ import annotations
 from slipway.ssh.host import Host
 
 UNIT = "k0s.service"
-START_TIMEOUT = 90.0
+STOP_TIMEOUT = 120.0
+"""A control plane goes down in order, which takes its time; systemd itself gives up after 90 s."""
 JOURNAL_LINES = 20
 
 
@@ -17,7 +18,12 @@ def restart(host: Host) -> None:
     """
     # A unit that failed too often is not started before it is reset. Nothing to reset is no error.
     host.run(["systemctl", "reset-failed", UNIT], check=False)
-    host.run(["systemctl", "restart", UNIT], timeout=START_TIMEOUT)
+    host.run(["systemctl", "restart", UNIT], timeout=STOP_TIMEOUT)
+
+
+def stop(host: Host) -> None:
+    """Stop k0s; containers go on (KillMode=process)."""
+    host.run(["systemctl", "stop", UNIT], timeout=STOP_TIMEOUT)
 
 
 def state(host: Host) -> str:

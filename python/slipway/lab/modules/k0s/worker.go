@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -171,7 +170,14 @@ func (w *worker) configureKubelet(ctx context.Context, as kubeconfig) error {
 	if err != nil {
 		return err
 	}
-	content, err := w.kubeletConfiguration(shared)
+	if err := settleKernel(); err != nil {
+		return err
+	}
+	cgroup, err := nodeCgroup(w.hostname)
+	if err != nil {
+		return err
+	}
+	content, err := w.kubeletConfiguration(shared, cgroup)
 	if err != nil {
 		return err
 	}
@@ -182,7 +188,7 @@ func (w *worker) kubeletConfigFile() string { return w.data.path("kubelet-config
 
 // kubeletConfiguration overlays what the cluster says by what only this machine knows, and by what a kubelet needs inside
 // a container on a machine with cgroup v1.
-func (w *worker) kubeletConfiguration(shared string) ([]byte, error) {
+func (w *worker) kubeletConfiguration(shared, cgroup string) ([]byte, error) {
 	settings := map[string]any{}
 	if err := yaml.Unmarshal([]byte(shared), &settings); err != nil {
 		return nil, fmt.Errorf("worker profile %s: %w", w.kubelet.profile, err)
@@ -204,21 +210,13 @@ func (w *worker) kubeletConfiguration(shared string) ([]byte, error) {
 		"imageGCHighThresholdPercent": 100,
 		"volumePluginDir":             w.data.path("kubelet-plugins", "volume"),
 	}
-	if root := cgroupRoot(w.hostname); root != "" {
-		own["cgroupRoot"] = root
+	if cgroup != "" {
+		own["cgroupRoot"] = cgroup
 	}
 	for key, value := range own {
 		settings[key] = value
 	}
 	return yaml.Marshal(settings)
-}
-
-// cgroupRoot is the node's own cgroup, where the machine has made one for it; the nodes of a lab share the kernel.
-func cgroupRoot(hostname string) string {
-	if exists(filepath.Join("/sys/fs/cgroup/memory", hostname)) {
-		return "/" + hostname
-	}
-	return ""
 }
 
 func (w *worker) startKubelet() error {
