@@ -15,9 +15,13 @@ USER = "user"
 
 def available(inventory: Inventory) -> dict[str, Path]:
     """Pack name to its folder, ours in alphabetical order and then the user's."""
-    ours = {folder.name: folder for folder in sorted(OURS.iterdir()) if (folder / "__init__.py").exists()}
     users = inventory.root.absolute() / "verify"
-    return {**ours, USER: users} if any(users.glob("*.py")) else ours
+    return {**ours(), USER: users} if any(users.glob("*.py")) else ours()
+
+
+def ours() -> dict[str, Path]:
+    """The packs that slipway ships."""
+    return {folder.name: folder for folder in sorted(OURS.iterdir()) if (folder / "__init__.py").exists()}
 
 
 def chosen(inventory: Inventory, names: Iterable[str] = ()) -> dict[str, Path]:

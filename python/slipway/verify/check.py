@@ -11,11 +11,10 @@ def test_swap_is_off(host):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
-from slipway.inventory import Host
 from slipway.verify.result import Finding
 
 controllers = pytest.mark.controllers
@@ -24,12 +23,6 @@ workers = pytest.mark.workers
 """Only on nodes that do not run the control plane."""
 workloads = pytest.mark.workloads
 """Only on nodes that run a kubelet: workers, controller+worker and single."""
-
-MARKS: dict[str, Callable[[Host], bool]] = {
-    "controllers": lambda node: node.is_controller,
-    "workers": lambda node: not node.is_controller,
-    "workloads": lambda node: node.runs_workloads,
-}
 
 
 class Red(AssertionError):
@@ -58,8 +51,3 @@ def expect(holds: bool, *, expected: str, found: object, fix: str, command: str 
 def listed(things: Iterable[object], none: str = "none") -> str:
     """`a, b, c` for a finding, `none` where there is nothing."""
     return ", ".join(str(thing) for thing in things) or none
-
-
-def meant_for(node: Host, marks: Iterable[str]) -> bool:
-    """Whether a check that carries these marks is asked of `node`."""
-    return all(MARKS[mark](node) for mark in marks if mark in MARKS)

@@ -15,8 +15,9 @@ import pytest
 from slipway.inventory import Host, Inventory
 from slipway.verify.asked import Facts
 from slipway.verify.backend import NodeHost, SlipwayBackend
-from slipway.verify.check import MARKS, Red
+from slipway.verify.check import Red
 from slipway.verify.result import Check, Finding, Verdict
+from slipway.verify.roles import MARKS
 
 EXCERPT = 12
 """Lines of an error that go into the report."""

@@ -22,12 +22,15 @@ import pytest
 from slipway.verify import plugin
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.backend import Answer, ConnectionLost, host_of
-from slipway.verify.check import CannotRun, meant_for
+from slipway.verify.check import CannotRun
 from slipway.verify.plugin import ASKING, Asking
 from slipway.verify.result import Check, Finding, Verdict
+from slipway.verify.roles import meant_for
 from slipway.verify.wire import CONTROL, Line
 
-BUILTIN_NOT_NEEDED = ("terminal", "cacheprovider", "junitxml", "doctest", "unittest", "pastebin", "nose", "stepwise")
+BUILTIN_NOT_NEEDED = (
+    "terminal", "cacheprovider", "junitxml", "doctest", "unittest", "pastebin", "stepwise", "logging", "warnings",
+)  # fmt: skip
 
 
 def arguments(job: Job) -> list[str]:

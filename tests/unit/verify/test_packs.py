@@ -1,6 +1,7 @@
 """Every check of our packs can pass, can fail, and can tell that it could not run. All nodes of this file are asked in
 one run of the real machinery: one question per way to break a node."""
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,8 @@ def machine(
     silent: bool = False,
 ) -> FakeHost:
     """A node like healthy ones but for what is given; `silent` has no program at all."""
-    said: dict[str, Any] = {
-        "system": SYSTEM,
-        "profile": SYSTEM,
-        "machine": f"{abs(hash(key)):032x}",
-        "hostname": node,
-        "ahead": 0,
-    }
-    said |= facts or {}
+    said: dict[str, Any] = {"system": SYSTEM, "profile": SYSTEM, "hostname": node, "ahead": 0}
+    said |= {"machine": hashlib.md5(key.encode()).hexdigest()} | (facts or {})
     words = {"name": node, "address": INVENTORY.host(node).address}
     role = "controller" if INVENTORY.host(node).is_controller else "worker"
     table = [Canned(match, **fields) for match, fields in (answers or {}).items()]
