@@ -39,7 +39,7 @@ func (w *worker) startContainerd(ctx context.Context) error {
 	if err := writeFile(containerdConfig, []byte(content), 0o644); err != nil {
 		return err
 	}
-	if err := w.running.start("containerd", "containerd", "--config="+containerdConfig); err != nil {
+	if err := w.running.start("containerd", "containerd", "--config="+containerdConfig, "--log-level=warn"); err != nil {
 		return err
 	}
 	return waitForContainerd(ctx)

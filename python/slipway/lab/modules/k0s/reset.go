@@ -29,14 +29,14 @@ func reset(arguments []string) error {
 	if err := w.removeContainers(); err != nil {
 		return err
 	}
-	unmountBelow(*data, runDir, "/run")
+	unmountPods(dataDir(*data))
 	return errors.Join(emptyFolder(*data), emptyFolder(cniConfigDir), removeRunFiles())
 }
 
 // removeContainers needs containerd once more, since only its shims know their containers.
 func (w *worker) removeContainers() error {
-	if !exists(w.data.path("containerd")) {
-		return nil
+	if !exists(w.data.path("containerd", "io.containerd.metadata.v1.bolt")) {
+		return nil // containerd has never run here
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startDeadline)
 	defer cancel()
@@ -56,15 +56,13 @@ func (w *worker) removeContainers() error {
 	return nil
 }
 
-// unmountBelow unmounts what pods have left below the folders, the deepest first. What is mounted directly in one of
-// them is the machine's own (the lab binds the image archives and containerd's store there) and stays.
-func unmountBelow(folders ...string) {
-	targets := mounted()
-	for _, target := range slices.Backward(targets) {
-		deeper := func(folder string) bool {
-			return strings.HasPrefix(target, folder+"/") && filepath.Dir(target) != folder
-		}
-		if !slices.ContainsFunc(folders, deeper) {
+// unmountPods unmounts what pods have left, the deepest first. What is mounted directly in the data directory is the
+// machine's own (the lab binds the image archives and containerd's store there) and stays.
+func unmountPods(data dataDir) {
+	for _, target := range slices.Backward(mounted()) {
+		ours := strings.HasPrefix(target, runDir+"/") || strings.HasPrefix(target, "/run/netns/") ||
+			strings.HasPrefix(target, string(data)+"/") && filepath.Dir(target) != string(data)
+		if !ours {
 			continue
 		}
 		if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {

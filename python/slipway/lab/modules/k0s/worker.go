@@ -124,7 +124,21 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	if err := w.configureKubelet(ctx, credentials); err != nil {
 		return err
 	}
-	return w.startKubelet()
+	if err := w.startKubelet(); err != nil {
+		return err
+	}
+	go w.forgetToken(ctx)
+	return nil
+}
+
+// forgetToken removes the token once the kubelet has a certificate of its own in its place.
+func (w *worker) forgetToken(ctx context.Context) {
+	certificate := w.data.path("kubelet", "pki", "kubelet-client-current.pem")
+	_ = until(ctx, "the kubelet's certificate", 500*time.Millisecond, func() error {
+		_, err := os.Stat(certificate)
+		return err
+	})
+	_ = os.Remove(bootstrapKubeconfig)
 }
 
 // credentials returns the token on the way into the cluster, and the kubelet's own kubeconfig from then on.
