@@ -86,12 +86,20 @@ def network_around(address: Address, prefix_length: int) -> Network:
 def _split_cidr(text: str) -> tuple[Address, int]:
     start, slash, length = text.partition("/")
     if not slash:
-        example = f"; did you mean {start}/{64 if ':' in start else 24}?" if _is_address(start) else ""
+        example = f"; did you mean {start}/{_usual_length(start)}?" if _is_address(start) else ""
         raise ValueError(f"{text!r} has no prefix length{example}")
     address = address_of(start)
     if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > IP_BITS[address.family]:
         raise ValueError(f"{text!r}: the prefix length must be a number from 0 to {IP_BITS[address.family]}")
     return address, int(length)
+
+
+def _usual_length(text: str) -> int:
+    """64 for IPv6; for IPv4 what its trailing zeros suggest: 10.244.0.0 is a /16, an address of a host in a /24."""
+    if ":" in text:
+        return 64
+    zeros = re.search(r"(\.0){2,3}$", text)
+    return 32 - 4 * len(zeros[0]) if zeros else 24
 
 
 def _is_address(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 import yaml
 
 from slipway.inventory.problem import Problem
-from slipway.inventory.source import NULLS, PLAIN, QUOTED, TOO_DEEP, Data, Keys, Source, is_merge_key, place_of
+from slipway.inventory.source import DEEPEST, NULLS, PLAIN, QUOTED, TOO_DEEP, Data, Keys, Source, is_merge_key, place_of
 
 MOST_VALUES: Final = 2_000_000
 FREE_FORM: Final[tuple[Keys, ...]] = (("cluster", "k0s", "workerProfiles"),)
@@ -27,37 +27,39 @@ class Builder:
 
     def __init__(self, *, typed: bool = False) -> None:
         self.problems: list[Problem] = []
+        self.has_empty = False
+        """Whether some key has no value."""
         self._count = 0
+        self._depth = 0
         self._typed = typed
 
     def build(self, source: Source) -> dict[str, Data]:
         """The plain data of the whole inventory; what cannot be built is left out and told in `problems`."""
-        data = self.plain(source.root, source.main)
+        data = self.plain(source.root)
         for path in FREE_FORM:
             _build_typed(source, data, path)
         return data if isinstance(data, dict) else {}
 
-    def plain(self, node: yaml.Node, name: str) -> Data:
+    def plain(self, node: yaml.Node) -> Data:
         """The plain data of one tree, None where it is too deep or too much."""
         try:
             return self.value(node)
-        except RecursionError:
-            self.problems.append(Problem(name, 1, 1, "yaml", TOO_DEEP))
         except _TooMuch as error:
             self.problems.append(error.problem)
-        return None
+            return None
 
     def value(self, node: yaml.Node) -> Data:
         if node.tag not in _KNOWN_TAGS:
             self._odd_tag(node)
         if isinstance(node, yaml.ScalarNode):
             if node.tag == PLAIN and node.value in NULLS:
+                self.has_empty = True
                 return None
             return _typed(node) if self._typed else node.value
-        self._grow(node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item) for item in node.value]
-        return self._mapping(node) if isinstance(node, yaml.MappingNode) else None
+        self._enter(node)
+        made = self._mapping(node) if isinstance(node, yaml.MappingNode) else [self.value(item) for item in node.value]
+        self._depth -= 1
+        return made
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Data]:
         made: dict[str, Data] = {}
@@ -96,10 +98,13 @@ class Builder:
         shown = node.tag.replace("tag:yaml.org,2002:", "!!")
         self.problems.append(place_of(node).problem("yaml", f"the tag {shown} has no meaning here; remove it"))
 
-    def _grow(self, node: yaml.Node) -> None:
+    def _enter(self, node: yaml.Node) -> None:
         self._count += len(node.value) + 1
+        self._depth += 1
         if self._count > MOST_VALUES:
             raise _TooMuch(place_of(node).problem("yaml", f"aliases make more than {MOST_VALUES} values of this file"))
+        if self._depth > DEEPEST:
+            raise _TooMuch(place_of(node).problem("yaml", TOO_DEEP))
 
 
 class _TooMuch(Exception):

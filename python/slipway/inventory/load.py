@@ -22,7 +22,9 @@ from slipway.inventory.model import (
     Cluster,
     Deploy,
     Document,
+    File,
     Host,
+    Layers,
     Mirrors,
     Secrets,
     Stages,
@@ -112,8 +114,14 @@ def read(path: Path) -> tuple[Source, dict[str, Data]]:
     if source is None or not data:
         raise InvalidInventory(in_file_order(problems, str(file)))
     problems += _version_problems(source, data)
+    if builder.has_empty:
+        problems += _unknown_empty_keys(source, data, ())
+    if problems and data.get("apiVersion") != API_VERSION:
+        raise InvalidInventory(in_file_order(problems, str(file)))
     if problems:
-        raise InvalidInventory(in_file_order([*problems, *_shape_problems(source, data)], str(file)))
+        places = {(problem.file, problem.line, problem.column) for problem in problems}
+        more = [one for one in _validate(source, data)[1] if (one.file, one.line, one.column) not in places]
+        raise InvalidInventory(in_file_order([*problems, *more], str(file)))
     return source, data
 
 
@@ -130,14 +138,20 @@ def _version_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem
     yield source.place(("apiVersion",)).problem("apiVersion", message)
 
 
+def _unknown_empty_keys(source: Source, value: Data, path: Keys) -> Iterator[Problem]:
+    """Unknown keys without a value: merging drops what is empty, so that the model does not see them."""
+    known = messages.keys_at(File, path) if isinstance(value, dict) else []
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        here = (*path, key)
+        if inner is None and known and key not in known and not (len(path) == 0 and key.startswith("x-")):
+            yield source.place(here, key=True).problem(here, messages.unknown_key(here, File))
+        yield from _unknown_empty_keys(source, inner, here)
+
+
 def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
-    found = list(_name_problems(source, data))
-    merged = merge(data)
-    try:
-        document = Document.model_validate(merged, context={"root": Path(source.main).parent})
-    except ValidationError as error:
-        found += _model_problems(error.errors(include_url=False), source, data)
-        raise InvalidInventory(in_file_order(found, source.main)) from None
+    document, found = _validate(source, data)
+    if document is None:
+        raise InvalidInventory(in_file_order(found, source.main))
     findings = list(check(document))
     found += _told(source, data, (finding for finding in findings if not finding.warning))
     if found:
@@ -156,15 +170,21 @@ def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
     )
 
 
-def _shape_problems(source: Source, data: dict[str, Data]) -> list[Problem]:
-    """What the model says about a file that has other problems already, so that all come in one pass."""
-    if data.get("apiVersion") != API_VERSION:
-        return []
+def _validate(source: Source, data: dict[str, Data]) -> tuple[Document | None, list[Problem]]:
+    """The merged inventory as the model has it, if it can have it, and what is wrong."""
+    merged, context = merge(data), {"root": Path(source.main).parent}
+    problems = list(_name_problems(source, data))
+    document = None
     try:
-        Document.model_validate(merge(data), context={"root": Path(source.main).parent})
+        Layers.model_validate(merged, context=context)
     except ValidationError as error:
-        return list(_model_problems(error.errors(include_url=False), source, data))
-    return []
+        kept = [one for one in error.errors(include_url=False) if one["type"] != "missing"]
+        problems += _model_problems(kept, source, data)
+    try:
+        document = Document.model_validate(merged, context=context)
+    except ValidationError as error:
+        problems += _model_problems(error.errors(include_url=False), source, data)
+    return document, problems
 
 
 def _name_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem]:
@@ -183,8 +203,8 @@ def _model_problems(errors: Iterable[ErrorDetails], source: Source, data: dict[s
             continue  # the loader put it there; the entry's key has the same error
         path = tuple(part for part in error["loc"] if part != "[key]")
         about_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
-        message = messages.message_of(error, path, Document)
-        origin = origin_of(source, data, path)
+        message = messages.message_of(error, path, File)
+        origin = path if error["type"] == "missing" else origin_of(source, data, path)
         yield source.place(origin, key=about_key).problem(origin, message)
 
 
@@ -198,7 +218,9 @@ def _told(source: Source, data: dict[str, Data], findings: Iterable[Finding]) ->
         message = finding.message
         if finding.other is not None:
             other = origin_of(source, data, finding.other)
-            message = message.replace("{}", f"{dotted(other)} at {source.place(other)}")
+            written = source.find(other) is not None
+            where = f"at {source.place(other)}" if written else "(by default)"
+            message = message.replace("{}", f"{dotted(other)} {where}")
         place = source.place(origin, key=finding.about_key)
         problems[origin, finding.message] = place.problem(origin, message)
     return list(problems.values())

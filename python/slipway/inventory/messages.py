@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin
 
@@ -14,9 +15,25 @@ from slipway.inventory.source import Keys
 _LONGEST = 60
 
 
+_OTHER_WORDS = {
+    "master": "controller",
+    "control-plane": "controller",
+    "server": "controller",
+    "agent": "worker",
+    "node": "worker",
+    "lacp": "802.3ad",
+    "custom": "cilium",
+    "amd64": "x86_64-linux",
+    "arm64": "aarch64-linux",
+}
+"""Words of other tools for what slipway calls otherwise."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` is most likely a slip of."""
+    """The known word that `word` is most likely a slip of, or that says the same."""
     choices = list(known)
+    if _OTHER_WORDS.get(word.lower()) in choices:
+        return _OTHER_WORDS[word.lower()]
     folded = {choice.lower(): choice for choice in choices}
     if word.lower() in folded:
         return folded[word.lower()]
@@ -46,8 +63,7 @@ def message_of(error: ErrorDetails, path: Keys, root: type[BaseModel]) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     match kind:
         case "extra_forbidden":
-            known = keys_at(root, path[:-1])
-            return f"unknown key {path[-1]!r}" + (did_you_mean(str(path[-1]), known) or _all_of(known))
+            return unknown_key(path, root)
         case "missing":
             return f"required key {path[-1]!r} is missing"
         case "value_error":
@@ -57,18 +73,61 @@ def message_of(error: ErrorDetails, path: Keys, root: type[BaseModel]) -> str:
             return f"{show(value)} is none of {', '.join(known)}" + (did_you_mean(str(value), known))
         case "too_short":
             return f"needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}"
-    return f"{show(value)} is not {_expected(kind, context)}"
+        case "greater_than_equal":
+            return f"{value} is too low, at least {context['ge']}"
+        case "less_than_equal":
+            return f"{value} is too high, at most {context['le']}"
+    return f"{show(value)} is not {_expected(kind)}"
+
+
+def unknown_key(path: Keys, root: type[BaseModel]) -> str:
+    """What to say about a key that the model does not have at `path`."""
+    key, known = str(path[-1]), keys_at(root, path[:-1])
+    word, colon, rest = key.partition(":")
+    if colon and word in known:
+        return f"unknown key {key!r}; did you mean `{word}: {rest}`?"
+    fix = did_you_mean(key, known) or _belongs(key, path[:-1], root) or _all_of(known)
+    return f"unknown key {key!r}{fix}"
+
+
+def _belongs(key: str, path: Keys, root: type[BaseModel]) -> str:
+    """Where a key that is unknown at `path` does exist: below it, or in another section."""
+    here = model_at(root, path)
+    below = _find_key(key, here) if here is not None else None
+    if below is not None and len(below) <= 2:
+        return f"; did you mean {'.'.join(below)}?"
+    found = _find_key(key, root)
+    return f"; it is a key of {'.'.join(found[:-1])}" if found and len(found) > 1 else ""
+
+
+def _find_key(key: str, shape: type[BaseModel]) -> tuple[str, ...] | None:
+    """The shortest way from a section to a key of that name; `NAME` stands for a name that users choose."""
+    left: deque[tuple[tuple[str, ...], object]] = deque([((), shape)])
+    seen: set[object] = set()
+    while left:
+        path, current = left.popleft()
+        for name, annotation in _aliases(current).items():
+            if name == key:
+                return (*path, name)
+            inner = _inner(annotation)
+            step = (*path, name, "NAME") if get_origin(inner) is dict else (*path, name)
+            if get_origin(inner) in (dict, tuple):
+                inner = _inner(get_args(inner)[-1 if get_origin(inner) is dict else 0])
+            if _is_model(inner) and inner not in seen:
+                seen.add(inner)
+                left.append((step, inner))
+    return None
 
 
 def _all_of(known: list[str]) -> str:
-    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 8 else ""
+    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
 
 
 def _choices(expected: str) -> list[str]:
     return [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
 
 
-def _expected(kind: str, context: Mapping[str, Any]) -> str:
+def _expected(kind: str) -> str:
     match kind:
         case "string_type" | "path_type":
             return "a text"
@@ -80,19 +139,21 @@ def _expected(kind: str, context: Mapping[str, Any]) -> str:
             return "a mapping (key: value)"
         case "tuple_type" | "list_type":
             return "a list (- value)"
-        case "greater_than_equal":
-            return f"at least {context['ge']}"
-        case "less_than_equal":
-            return f"at most {context['le']}"
     return f"valid ({kind})"
 
 
 def keys_at(root: type[BaseModel], path: Keys) -> list[str]:
     """The keys that the model knows at `path`; empty where any key is allowed."""
+    shape = model_at(root, path)
+    return sorted(_aliases(shape)) if shape is not None else []
+
+
+def model_at(root: type[BaseModel], path: Keys) -> type[BaseModel] | None:
+    """The section of the model at `path`, None where there is no section."""
     shape: object = root
     for part in path:
         shape = _step(shape, part)
-    return sorted(_aliases(shape)) if _is_model(shape) else []
+    return shape if isinstance(shape, type) and issubclass(shape, BaseModel) else None
 
 
 def _step(shape: object, part: str | int) -> object:

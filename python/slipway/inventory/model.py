@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -525,18 +525,25 @@ class Mirrors(Section):
     """Airgap bundle of the k0s release, by platform."""
 
 
+class Layers(BaseModel):
+    """What hosts inherit. Alone it may lack what only the hosts can say, such as the device of a disk."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    defaults: Settings = Settings()
+    """What every host inherits."""
+    groups: dict[v.DnsLabel, Settings] = Field(default_factory=dict)
+    """What hosts that name the group inherit."""
+
+
 class Sections(Section):
-    """The sections of the file, except the hosts."""
+    """The sections of the file, except the hosts and what they inherit."""
 
     api_version: Literal["slipway/v1"]
     """Format of the file; always slipway/v1."""
     include: tuple[str, ...] = ()
     """More files with the same sections, relative to this one; globs allowed."""
     cluster: Cluster
-    defaults: Settings = Settings()
-    """What every host inherits."""
-    groups: dict[v.DnsLabel, Settings] = Field(default_factory=dict)
-    """What hosts that name the group inherit."""
     deploy: Deploy = Deploy()
     verify: Verify = Verify()
     stages: Stages = Stages()
@@ -545,13 +552,18 @@ class Sections(Section):
 
 
 class Document(Sections):
-    """The whole inventory after merging."""
+    """The whole inventory after merging; of what hosts inherit, only the names of the groups are left."""
+
+    defaults: Any = None
+    groups: dict[str, Any] = Field(default_factory=dict)
 
     hosts: Annotated[dict[v.HostName, Host], Field(min_length=1)]
 
 
-class File(Sections):
-    """The whole inventory as it stands in the file; the JSON Schema is made from this."""
+class File(Sections, Layers):
+    """One file: the sections of an inventory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     hosts: Annotated[dict[v.HostName, HostEntry], Field(min_length=1)]
     """The machines, name to entry. The name is the machine's host name and its node name."""

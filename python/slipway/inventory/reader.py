@@ -103,16 +103,34 @@ def _too_deep(text: str, name: str) -> Problem | None:
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    message = error.problem or error.context or "not YAML"
     lines = text.splitlines()
     at = lines[line - 1] if line <= len(lines) else ""
+    return Problem(name, line, column, "yaml", _in_words(error, at, column))
+
+
+_WORDS = {
+    "mapping values are not allowed in this context": "a ': ' that begins no value; quote the text, or indent the line",
+    "could not find expected ':'": "expected `key: value`",
+    "found character that cannot start any token": "a text cannot begin with this character; quote it",
+    "expected <document start>, but found '<block mapping start>'": "this line is indented less than those before",
+}
+
+
+def _in_words(error: yaml.MarkedYAMLError, at: str, column: int) -> str:
+    """libyaml's message, or a better one where the cause is known. `at` is the line of the mistake."""
+    problem = error.problem or error.context or "not YAML"
     if "\t" in at[:column] and not at[: column - 1].strip():
-        message = "a tab cannot indent YAML; use spaces"
-    elif "expected a single document" in str(error):
-        message = "a second document begins here ('---'); an inventory is one, use `include` for more files"
-    elif error.context and error.context_mark:
-        message += f" ({error.context}, begun in line {error.context_mark.line + 1})"
-    return Problem(name, line, column, "yaml", message)
+        return "a tab cannot indent YAML; use spaces"
+    if "expected a single document" in str(error):
+        return "a second document begins here ('---'); an inventory is one, use `include` for more files"
+    if problem == "found undefined alias":
+        alias = re.match(r"\*([^\s,\]}]*)", at[column - 1 :])
+        return f"no anchor &{alias[1] if alias else ''} stands above this alias"
+    if problem in _WORDS:
+        return _WORDS[problem]
+    if error.context and error.context_mark:
+        return f"{problem} ({error.context}, begun in line {error.context_mark.line + 1})"
+    return problem
 
 
 class Reader:
@@ -164,16 +182,12 @@ class Reader:
         return None
 
     def _included(self, node: yaml.MappingNode, path: Path) -> Iterator[yaml.MappingNode]:
+        """Roots of what `include` names; what is no list of texts is left to the model to refuse."""
         pair = child(node, "include")
-        if pair is None:
-            return
-        value = pair[1]
-        items = value.value if isinstance(value, yaml.SequenceNode) else [value]
-        for item in items:
-            if not isinstance(item, yaml.ScalarNode) or not isinstance(value, yaml.SequenceNode):
-                self.problems.append(place_of(item).problem("include", "expected a list of file names"))
-                return
-            yield from self._include(item, path.parent)
+        if pair is not None and isinstance(pair[1], yaml.SequenceNode):
+            for item in pair[1].value:
+                if isinstance(item, yaml.ScalarNode):
+                    yield from self._include(item, path.parent)
 
     def _include(self, item: yaml.ScalarNode, folder: Path) -> Iterator[yaml.MappingNode]:
         place = place_of(item)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 
 from slipway.inventory import model
-from slipway.inventory.checks.k0s import known_releases
 from slipway.inventory.model import File, Settings
+from slipway.inventory.releases import known_releases
 
 IDENTIFIER: Final = "urn:slipway:inventory:v1"
 Schema = dict[str, Any]
@@ -44,34 +45,36 @@ def _describe(definition: Schema, shape: type[BaseModel]) -> None:
 
 
 def _inheriting() -> set[str]:
-    """Names of the sections whose values can be inherited, so that an empty value takes them back."""
+    """Names of the sections that are merged: any key may come from elsewhere, and an empty value takes it back."""
     found: set[str] = {"HostEntry", "Settings"}
     left: list[type[BaseModel]] = [Settings]
     while left:
-        for inner in sections_in(left.pop()):
+        for inner in _merged_sections(left.pop()):
             if inner.__name__ not in found:
                 found.add(inner.__name__)
                 left.append(inner)
     return found
 
 
-def sections_in(shape: type[BaseModel]) -> list[type[BaseModel]]:
-    """The sections that the fields of a section hold, in order."""
-    found: list[type[BaseModel]] = []
+def _merged_sections(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The sections in the fields of a section, except those in lists, which are replaced as a whole."""
     for field in shape.model_fields.values():
         for part in _parts(field.annotation):
-            if isinstance(part, type) and issubclass(part, BaseModel) and part not in found:
-                found.append(part)
-    return found
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield part
 
 
 def _parts(annotation: Any) -> list[Any]:  # noqa: ANN401 (annotations have no type of their own)
-    inner = getattr(annotation, "__args__", ())
+    inner = () if get_origin(annotation) is tuple else get_args(annotation)
     return [annotation, *(part for argument in inner for part in _parts(argument))]
 
 
 def _allow_empty(definition: Schema) -> None:
-    required = definition.get("required", [])
+    required = [
+        key for key in definition.pop("required", []) if key == "address" and "groups" in definition["properties"]
+    ]
+    if required:
+        definition["required"] = required
     for key, value in definition["properties"].items():
         if key in required or {"type": "null"} in value.get("anyOf", []):
             continue

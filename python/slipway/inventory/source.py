@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -41,13 +42,13 @@ class Place:
 
 
 def dotted(path: Keys) -> str:
-    """`hosts.w1.taints[0]`; a key that holds a dot is quoted."""
+    """`hosts.w1.taints[0]`; a key that holds more than letters, digits, '-', '_', '+' and '/' is quoted."""
     shown = ""
     for part in path:
         if isinstance(part, int):
             shown += f"[{part}]"
         else:
-            key = f'"{part}"' if "." in part else part
+            key = part if re.fullmatch(r"[\w+/-]+", part) else f'"{part}"'
             shown += f".{key}" if shown else key
     return shown
 

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from slipway.inventory.address import address_of, interface_of, network_of, text_of
 from slipway.inventory.kubernetes import dns_label, dns_name, label_key, label_value, taint
+from slipway.inventory.releases import newest_release
 
 
 def _canonical_address(text: str) -> str:
@@ -227,7 +228,8 @@ def _k0s_version(text: str) -> str:
     if re.fullmatch(r"1\.[0-9]{1,3}\.[0-9]{1,3}\+k0s\.[0-9]{1,3}", text):
         return text
     close = re.fullmatch(r"v?(1\.[0-9]{1,3}\.[0-9]{1,3})(?:[+-]k0s\.?([0-9]{1,3}))?", text)
-    fix = f"; did you mean {close[1]}+k0s.{close[2] or 0}?" if close else ""
+    meant = close and (newest_release(f"{close[1]}+k0s.{close[2] or ''}") or f"{close[1]}+k0s.{close[2] or 0}")
+    fix = f"; did you mean {meant}?" if meant else ""
     raise ValueError(f"{text!r} is not a k0s release like 1.36.3+k0s.2{fix}")
 
 

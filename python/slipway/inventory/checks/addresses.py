@@ -97,8 +97,7 @@ def prefix_lengths(document: Document) -> Iterator[Finding]:
         if length is not None and length > 32 and ":" not in host.address:
             yield Finding(path, f"{length} is too long for the IPv4 address of {{}}", other=("hosts", name, "address"))
         if length is None and not host.network.dhcp:
-            message = "needs network.prefixLength, or network.dhcp: true; did you mean prefixLength: 24?"
-            yield Finding(("hosts", name), message)
+            yield Finding(path, "required key 'prefixLength' is missing, such as 24 (or set dhcp: true)")
 
 
 def gateways(document: Document) -> Iterator[Finding]:
@@ -121,7 +120,7 @@ def _gateway(path: Keys, gateway: str, other: Keys, address: str, around: Networ
     if gateway == address:
         yield Finding(path, f"{gateway} is the host's own address, {{}}", other=other)
     elif number.family != around.family:
-        yield Finding(path, f"{gateway} is not of the family of {address}, {{}}", other=other)
+        yield Finding(path, f"{gateway} is not of the family of {{}}", other=other)
     elif not around.contains(number) and not _is_link_local(number):
         shown = f"{text_of(Address(around.family, around.first))}/{around.prefix_length}"
         yield Finding(path, f"{gateway} is outside {shown}, the network of {{}}", other=other)

@@ -47,7 +47,7 @@ def dual_stack(document: Document) -> Iterator[Finding]:
         return
     for name, host in document.hosts.items():
         if host.network.ipv6 is None and not host.network.dhcp:
-            message = "needs network.ipv6 for cluster.network.dualStack, {}"
+            message = "needs network.ipv6 for {}"
             yield Finding(("hosts", name), message, other=("cluster", "network", "dualStack"))
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from slipway.inventory.checks.finding import Check, Finding
 from slipway.inventory.messages import nearest
 from slipway.inventory.model import Document, Host, Provider, Role
+from slipway.inventory.releases import known_releases, minor_of, newest_release
 from slipway.inventory.source import Keys
-from slipway.paths import resource
 
 REFUSED = {
     "1.35.1+k0s.0": "it reads the join token at every start, so that joined workers crash once it is emptied "
@@ -30,18 +28,6 @@ _TAKEN_PORTS = {
 }
 
 
-@lru_cache(maxsize=1)
-def known_releases() -> dict[str, dict[str, str]]:
-    """Packaged k0s releases, oldest first: version to hashes by system."""
-    table: dict[str, dict[str, str]] = json.loads((resource("nixos") / "pkgs/k0s/versions.json").read_text())
-    return table
-
-
-def minor_of(version: str) -> int:
-    """36 of 1.36.3+k0s.2."""
-    return int(version.split(".")[1])
-
-
 def release_of(document: Document, host: Host) -> str:
     """The k0s release that the host shall run."""
     return host.k0s.version or document.cluster.k0s.version
@@ -51,9 +37,9 @@ def releases(document: Document) -> Iterator[Finding]:
     k0s = document.cluster.k0s
     path: Keys = ("cluster", "k0s", "version")
     yield from _release(path, k0s.version, known=bool(k0s.hashes))
-    newest = minor_of(next(reversed(known_releases())))
-    if minor_of(k0s.version) <= newest - MAINTAINED_MINORS:
-        message = f"{k0s.version} is no longer maintained; the newest that slipway knows is {_newest(newest)}"
+    newest = newest_release() or k0s.version
+    if minor_of(k0s.version) <= minor_of(newest) - MAINTAINED_MINORS:
+        message = f"{k0s.version} is no longer maintained; the newest that slipway knows is {newest}"
         yield Finding(path, message, warning=True)
     for name, host in document.hosts.items():
         if host.k0s.version is not None:
@@ -64,15 +50,11 @@ def _release(path: Keys, version: str, *, known: bool) -> Iterator[Finding]:
     if version in REFUSED:
         yield Finding(path, f"{version} is refused: {REFUSED[version]}")
     elif not known and version not in known_releases():
-        fix = _newest(minor_of(version)) or nearest(version, known_releases()) or next(reversed(known_releases()))
+        fix = newest_release(f"1.{minor_of(version)}.") or newest_release()
         message = f"{version} is no release that slipway knows; did you mean {fix}?"
         if path[0] == "cluster":
             message += " (or give its hashes in cluster.k0s.hashes)"
         yield Finding(path, message)
-
-
-def _newest(minor: int) -> str | None:
-    return next((release for release in reversed(known_releases()) if minor_of(release) == minor), None)
 
 
 def binaries(document: Document) -> Iterator[Finding]:
@@ -87,26 +69,32 @@ def binaries(document: Document) -> Iterator[Finding]:
 
 
 def skew(document: Document) -> Iterator[Finding]:
-    """Controllers within one minor; workers at most one minor older than them and never newer."""
-    minors = {name: minor_of(release_of(document, host)) for name, host in document.hosts.items()}
-    controllers = {name: minors[name] for name, host in document.hosts.items() if host.is_controller}
-    if not controllers:
-        return
-    oldest, newest = min(controllers, key=controllers.__getitem__), max(controllers, key=controllers.__getitem__)
+    """Controllers within one minor; workers at most one minor older than them and never newer.
+
+    The host that has a release of its own is the one that breaks a rule.
+    """
     for name, host in document.hosts.items():
-        release = release_of(document, host)
-        if host.is_controller and minors[name] > controllers[oldest] + 1:
-            yield _skewed(document, name, f"{release} is too new", oldest, "controllers stay within one minor")
-        elif not host.is_controller and minors[name] > controllers[oldest]:
-            yield _skewed(document, name, f"{release} is too new", oldest, "a worker is never newer than a controller")
-        elif not host.is_controller and minors[name] < controllers[newest] - 1:
-            yield _skewed(document, name, f"{release} is too old", newest, "a worker is at most one minor older")
+        if host.k0s.version is not None:
+            yield from _first_conflict(document, name, host)
 
 
-def _skewed(document: Document, name: str, what: str, controller: str, rule: str) -> Finding:
-    other = release_of(document, document.hosts[controller])
-    path: Keys = ("hosts", name, "k0s", "version")
-    return Finding(path, f"{what} beside {other} of {{}}; {rule}", other=("hosts", controller))
+def _first_conflict(document: Document, name: str, host: Host) -> Iterator[Finding]:
+    release = release_of(document, host)
+    for other, beside in document.hosts.items():
+        rule = _broken_rule(host, minor_of(release), beside, minor_of(release_of(document, beside)))
+        if rule and (host.is_controller or beside.is_controller):
+            message = f"{release} does not go with {release_of(document, beside)} of {{}}: {rule}"
+            yield Finding(("hosts", name, "k0s", "version"), message, other=("hosts", other))
+            return
+
+
+def _broken_rule(host: Host, minor: int, other: Host, other_minor: int) -> str:
+    if host.is_controller and other.is_controller:
+        return "controllers stay within one minor" if abs(minor - other_minor) > 1 else ""
+    worker, controller = (minor, other_minor) if other.is_controller else (other_minor, minor)
+    if worker > controller:
+        return "a worker is never newer than a controller"
+    return "a worker is at most one minor older than a controller" if worker < controller - 1 else ""
 
 
 def load_balancing(document: Document) -> Iterator[Finding]:

@@ -26,8 +26,8 @@ def _path(host: Host, *keys: str | int) -> Keys:
 def interface(document: Document) -> Iterator[Finding]:
     for host in document.hosts.values():
         if host.network.interface is None and host.network.mac is None:
-            message = "needs network.interface (the link of its address, such as eno1) or network.mac"
-            yield Finding(("hosts", host.name), message)
+            message = "required key 'interface' is missing: the link of the host's address, such as eno1 (or its mac)"
+            yield Finding(_path(host, "interface"), message)
 
 
 def names(document: Document) -> Iterator[Finding]:
@@ -71,6 +71,7 @@ def loops(document: Document) -> Iterator[Finding]:
         for kind, name, parts in _virtual(host.network):
             if name in _all_below(parts, below):
                 yield Finding(_path(host, kind, name), f"{name} is carried by itself", about_key=True)
+                break
 
 
 def _all_below(parts: tuple[str, ...], below: dict[str, tuple[str, ...]]) -> set[str]:
@@ -85,15 +86,21 @@ def _all_below(parts: tuple[str, ...], below: dict[str, tuple[str, ...]]) -> set
 
 
 def unused(document: Document) -> Iterator[Finding]:
+    """What no host uses; a link that all inherit may serve some only."""
+    served = {link for host in document.hosts.values() for link in _used(host.network)}
     for host in document.hosts.values():
-        network = host.network
-        used = {network.interface, *network.links}
-        for _, _, parts in _virtual(network):
-            used.update(parts)
-        for kind, name, _ in _virtual(network):
-            if name not in used:
-                message = f"nothing uses {name}; did you mean interface: {name}?"
-                yield Finding(_path(host, kind, name), message, about_key=True)
+        for kind, link, parts in _virtual(host.network):
+            if link not in served and not _addressed(host.network) & set(parts):
+                message = f"nothing uses {link}; did you mean interface: {link}?"
+                yield Finding(_path(host, kind, link), message, about_key=True)
+
+
+def _addressed(network: HostNetwork) -> set[str]:
+    return {*network.links, *([network.interface] if network.interface is not None else [])}
+
+
+def _used(network: HostNetwork) -> set[str]:
+    return _addressed(network).union(*(parts for _, _, parts in _virtual(network)))
 
 
 def vlan_numbers(document: Document) -> Iterator[Finding]:
@@ -109,10 +116,10 @@ def vlan_numbers(document: Document) -> Iterator[Finding]:
 def macs(document: Document) -> Iterator[Finding]:
     """A MAC address finds a card, not a link that slipway makes."""
     for host in document.hosts.values():
-        made = {name: kind for kind, name, _ in _virtual(host.network)}
-        if host.network.mac is not None and host.network.interface in made:
-            message = f"finds a card, but {host.network.interface} is one of {made[host.network.interface]}"
-            yield Finding(_path(host, "mac"), message)
+        for kind, name, _ in _virtual(host.network):
+            if host.network.mac is not None and host.network.interface == name:
+                message = f"a MAC address finds a card, but {name} is {{}}"
+                yield Finding(_path(host, "mac"), message, other=_path(host, kind, name))
 
 
 def mtus(document: Document) -> Iterator[Finding]:

@@ -14,11 +14,11 @@ from ruamel.yaml import YAML
 
 from slipway.errors import InvalidInput
 from slipway.inventory.builder import Builder
-from slipway.inventory.checks.k0s import known_releases
 from slipway.inventory.kubernetes import slug
 from slipway.inventory.model import API_VERSION, Role
 from slipway.inventory.problem import Problem
 from slipway.inventory.reader import compose
+from slipway.inventory.releases import newest_release
 from slipway.inventory.values import RESERVED_NAMES
 
 _MISSING_NETWORK = """  # The source does not tell the hosts' links. Say them here, or for single hosts below:
@@ -86,7 +86,7 @@ class Draft:
         self.cluster.setdefault("name", "cluster")
         self.cluster["name"] = slug(self.cluster["name"]) or "cluster"
         k0s = self.cluster.setdefault("k0s", {})
-        newest = next(reversed(known_releases()))
+        newest = newest_release()
         if "version" not in k0s:
             k0s["version"] = newest
             self.note(f"no k0s release is named; the newest known one, {newest}, is taken")
@@ -136,7 +136,7 @@ def parse_yaml(raw: bytes, name: str, draft: Draft) -> Any:  # noqa: ANN401 (pla
     if node is None:
         return None
     builder = Builder(typed=True)
-    data = builder.plain(node, name)
+    data = builder.plain(node)
     for problem in builder.problems:
         draft.note(f"{problem.file}:{problem.line}: {problem.message}")
     return data
