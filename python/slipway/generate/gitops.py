@@ -1,7 +1,6 @@
 """The tree gitops/<stage>/<app>/: what the stages consist of, for the hand-off first and for Flux ever after.
 
-Every file is a template under templates/gitops at the same path. Their delimiters are #{ }# and #% %#, so that the
-braces of Helm and the ${...} of Flux are plain text.
+Every file is a template under templates/gitops at the same path.
 """
 
 from __future__ import annotations
@@ -9,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from slipway.errors import InvalidInput
+from slipway.generate.templates import template
 from slipway.inventory import Inventory
 from slipway.paths import resource
 
@@ -47,7 +45,7 @@ FLUX_REGISTRY = "ghcr.io/fluxcd"
 def render(inventory: Inventory) -> dict[PurePosixPath, str]:
     """Every file of gitops/ by its path in the repository, in a fixed order. Pure."""
     values = _values(inventory)
-    return {PurePosixPath("gitops", name).with_suffix(""): _template(name).render(values) for name in _templates()}
+    return {PurePosixPath(name).with_suffix(""): template(name).render(values) for name in _templates()}
 
 
 def gitea_node(inventory: Inventory) -> str:
@@ -88,32 +86,6 @@ def _values(inventory: Inventory) -> dict[str, Any]:
 
 @cache
 def _templates() -> tuple[str, ...]:
-    folder = _folder()
-    return tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{SUFFIX}")))
-
-
-@cache
-def _template(name: str) -> Any:  # noqa: ANN401 (jinja2.Template)
-    return _environment().get_template(name)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_folder()),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 (YAML, not HTML; values pass through tojson)
-        variable_start_string="#{",
-        variable_end_string="}#",
-        block_start_string="#%",
-        block_end_string="%#",
-        comment_start_string="#|",
-        comment_end_string="|#",
-    )
-
-
-def _folder() -> Path:
-    return resource("templates") / "gitops"
+    """Names of the templates below templates/, in order: every file of the folder gitops."""
+    top = resource("templates")
+    return tuple(sorted(path.relative_to(top).as_posix() for path in (top / "gitops").rglob(f"*{SUFFIX}")))

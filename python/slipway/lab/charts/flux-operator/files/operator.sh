@@ -4,7 +4,8 @@ set -u
 . /operator/versions
 work=/tmp/flux
 
-k() { kubectl --namespace "$RUNTIME_NAMESPACE" --request-timeout=60s "$@"; }
+# No --request-timeout: with any flag about the connection kubectl no longer takes the one of its pod.
+k() { timeout 60 kubectl --namespace "$RUNTIME_NAMESPACE" "$@"; }
 field() { k get fluxinstance flux --ignore-not-found --output "jsonpath=$1"; }
 
 # report STATUS REASON MESSAGE: the condition Ready, as upstream writes it; the revision once it is applied
@@ -60,11 +61,11 @@ apply() {
 crds() {
   set -- /flux/crds-*.yaml
   for file in "$@"; do apply --filename "$file" || return 1; done
-  for file in "$@"; do k wait --for=condition=Established --timeout=60s --filename "$file" > /dev/null || return 1; done
+  for file in "$@"; do k wait --for=condition=Established --timeout=50s --filename "$file" > /dev/null || return 1; done
 }
 
 rollout() {
-  for name in $components; do k rollout status "deployment/$name" --timeout=300s > /dev/null || return 1; done
+  for name in $components; do k rollout status "deployment/$name" --timeout=55s > /dev/null || return 1; done
 }
 
 reconcile() {
