@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway.errors import SlipwayError, Unreachable
+from slipway.errors import Interrupted, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.node import facts
 from slipway.node.facts import Facts
@@ -163,6 +163,8 @@ class _Activation:
                 self.trouble = str(error)
                 self._say("progress", "no answer yet")
                 time.sleep(RECONNECT)
+            except Interrupted:
+                break
         return None
 
     def _look(self) -> Report:

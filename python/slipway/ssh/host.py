@@ -19,7 +19,7 @@ from typing import NoReturn, Protocol
 
 import paramiko
 
-from slipway.errors import PrerequisiteMissing, Unreachable
+from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable
 from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut
 from slipway.secret import Secret
 from slipway.ssh.channel import Answer, OutOfTime, SessionLost, Shell, login_command
@@ -91,6 +91,7 @@ class Remote:
         self._lock = threading.RLock()
         self._transport: paramiko.Transport | None = None
         self._shell: Shell | None = None
+        self._is_shut = False
 
     def run(
         self,
@@ -129,6 +130,11 @@ class Remote:
         finally:
             other.close()
 
+    def shut(self) -> None:
+        """Close for good, because of an interruption: whoever still uses this machine gets Interrupted."""
+        self._is_shut = True
+        self.close()
+
     def close(self) -> None:
         """Also ends what another thread has under way here: that thread gets Unreachable."""
         transport, self._transport, self._shell = self._transport, None, None
@@ -149,6 +155,8 @@ class Remote:
             raise
 
     def _open_shell(self) -> Shell:
+        if self._is_shut:
+            raise Interrupted(f"{self.endpoint.place}: interrupted")
         if self._shell is not None and self._transport is not None and self._transport.is_active():
             return self._shell
         self.close()
@@ -197,6 +205,8 @@ class Remote:
 
     def _lost(self, when: str, cause: Exception) -> NoReturn:
         self.close()
+        if self._is_shut:
+            raise Interrupted(f"{self.endpoint.place}: interrupted {when}") from None
         raise Unreachable(
             f"{self.endpoint.place}: connection lost {when}" + (f": {cause}" if str(cause) else ""),
             hint="the same command again, when the machine answers",

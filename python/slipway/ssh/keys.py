@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import paramiko
+from paramiko import PKey as PKey
 
 from slipway.errors import InvalidInput, Unreachable
 
@@ -89,7 +89,7 @@ class KnownHosts:
         hashed = [key for key in self.keys if key.names[0].startswith("|1|") and key.is_for(name)]
         return self._by_name.get(name, []) + hashed
 
-    def check(self, node: str, address: str, port: int, shown: paramiko.PKey) -> None:
+    def check(self, node: str, address: str, port: int, shown: PKey) -> None:
         """Raises HostKeyRefused, with both fingerprints, unless `shown` is pinned for this machine."""
         pinned = self.of(address, port)
         if any(key.blob == shown.get_base64() for key in pinned):
@@ -108,7 +108,7 @@ class KnownHosts:
             hint=f"if it was installed anew: slipway trust {node}",
         )
 
-    def pin(self, address: str, port: int, key: paramiko.PKey) -> None:
+    def pin(self, address: str, port: int, key: PKey) -> None:
         """Write `key` as the only one of this machine; other machines' lines and comments stay as they are."""
         name = known_name(address, port)
         line = f"{name} {key.get_name()} {key.get_base64()}"
@@ -120,7 +120,7 @@ class KnownHosts:
             self.keys, self._by_name = fresh.keys, fresh._by_name
 
 
-def describe(key: paramiko.PKey) -> str:
+def describe(key: PKey) -> str:
     return f"{key.get_name()} {fingerprint_of(key.asbytes())}"
 
 

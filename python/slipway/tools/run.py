@@ -20,7 +20,7 @@ from typing import NoReturn, cast
 
 from plumbum import local
 
-from slipway.errors import PrerequisiteMissing
+from slipway.errors import Interrupted, PrerequisiteMissing
 from slipway.paths import cache_dir
 from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut
 from slipway.secret import Secret
@@ -32,6 +32,7 @@ GRACE = 5.0
 OnLine = Callable[[str], None]
 
 _under_way: set[subprocess.Popen[bytes]] = set()
+_stopped = threading.Event()
 
 
 def find_program(name: str) -> Path | None:
@@ -61,9 +62,11 @@ def run(
     `env` adds to this process's environment. `input` is written to its standard input (else it reads end of file);
     a Secret is passed the same way and never shown. `on_line` gets each line of standard error as it comes, for
     progress. Raises CommandFailed for an exit code that is not in `expect` (unless `check` is off), CommandTimedOut,
-    or PrerequisiteMissing when the program is not there.
+    PrerequisiteMissing when the program is not there, or Interrupted after `stop`.
     """
     words = tuple(str(word) for word in argv)
+    if _stopped.is_set():
+        raise Interrupted(f"interrupted before {words[0]} was started")
     started = time.monotonic()
     process = _start(words, env, cwd)
     _under_way.add(process)
@@ -115,11 +118,12 @@ def replace(argv: Sequence[str | Path]) -> NoReturn:
     os.execv(_program(words[0]), words)  # noqa: S606 (no shell is the point)
 
 
-def end_all() -> None:
-    """End what `run` has under way in any thread; those calls then fail with the signal as exit code (-15).
+def stop() -> None:
+    """End what `run` has under way in any thread, and let it start nothing more: for an interruption of the program.
 
-    For an interruption, of which the main thread alone hears.
+    The calls under way fail with the signal as exit code (-15), later ones raise Interrupted.
     """
+    _stopped.set()
     for process in list(_under_way):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import Unreachable
+from slipway.errors import Interrupted, Unreachable
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secret import Secret
 from slipway.ssh.host import Host, Local
@@ -221,6 +221,26 @@ def test_close_ends_what_another_thread_waits_for(remote):
     remote.close()
     thread.join(10)
     assert len(seen) == 1
+
+
+def test_a_machine_that_is_shut_says_interrupted(remote):
+    seen = []
+
+    def wait() -> None:
+        try:
+            remote.run(["sleep", "30"])
+        except Interrupted as error:
+            seen.append(error)
+
+    remote.run(["true"])
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.3)
+    remote.shut()
+    thread.join(10)
+    assert len(seen) == 1
+    with pytest.raises(Interrupted):
+        remote.run(["true"])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from slipway.result import CommandFailed, CommandResult
 from slipway.tools import nix
 from slipway.tools.nix import BuildFailed, EvaluationFailed
 
-# A mistake in the user's own file: as Nix 2.8.0 printed it; then in the shape of newer versions, which put a trace before
-# the cause, and of the newest, which name the repository by its URL (both written by hand).
+# A mistake in the user's own file: as Nix 2.8.0 printed it; in the shape of newer versions, which put a trace before
+# the cause; and of the newest, which name the repository by its URL (both written by hand).
 PRINTED = """warning: Git tree '/home/me/cluster' is dirty
 error: undefined variable 'z'
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import PrerequisiteMissing
+from slipway.errors import Interrupted, PrerequisiteMissing
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secret import Secret
 from slipway.tools import run as module
@@ -116,7 +116,8 @@ def test_call_is_bounded():
         call(["sleep", "60"], timeout=0.2)
 
 
-def test_what_other_threads_run_can_be_ended():
+def test_what_other_threads_run_can_be_stopped_and_nothing_more_starts(monkeypatch):
+    monkeypatch.setattr(module, "_stopped", threading.Event())
     failures = []
 
     def work():
@@ -130,7 +131,9 @@ def test_what_other_threads_run_can_be_ended():
         thread.start()
     while len(module._under_way) < 2:
         time.sleep(0.01)
-    module.end_all()
+    module.stop()
     for thread in threads:
         thread.join(10)
     assert failures == [-15, -15]
+    with pytest.raises(Interrupted, match="before true was started"):
+        run(["true"])

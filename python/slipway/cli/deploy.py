@@ -1,0 +1,174 @@
+"""`slipway trust`, `slipway plan` and `slipway deploy`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from slipway.cli.console import print_json, print_table, progress, say
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.errors import SlipwayError, Unreachable, UsageError
+from slipway.events import Events
+from slipway.inventory import load
+from slipway.inventory.select import select
+from slipway.rollout import lock
+from slipway.rollout.engine import Deployment
+from slipway.rollout.engine import deploy as roll_out
+from slipway.rollout.interruption import Interruption
+from slipway.rollout.phases import Preparation
+from slipway.rollout.plan import NodePlan
+from slipway.rollout.plan import plan as make_plan
+from slipway.rollout.run import Run
+from slipway.ssh.connection import shown_key
+from slipway.ssh.keys import PKey, describe, fingerprint_of
+from slipway.ssh.pool import Pool, for_each
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Pin what the machines show without asking.")]
+FingerprintOption = Annotated[
+    str | None,
+    typer.Option(help="Pin one machine's key if it has this fingerprint, without asking.", metavar="SHA256:..."),
+]
+
+
+def plan(
+    selection: Selection = None, inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False
+) -> None:
+    """Show what a deploy would change on each node: packages, units, order. Systems are copied, none is activated.
+
+    Example: slipway plan w1
+    """
+    inventory = load(inventory_file)
+    hosts = select(inventory, selection or ())
+    with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+        events = Events(listener)
+        plans = make_plan(Preparation(inventory, hosts, pool, events))
+    if json_output:
+        print_json([one.to_json() for one in plans])
+    else:
+        _show_plans(plans)
+
+
+def _show_plans(plans: Sequence[NodePlan]) -> None:
+    for one in plans:
+        print(f"{one.node}  {_system(one.current)} -> {_system(one.new)}" if one.changed else f"{one.node}  unchanged")
+        for line in (*one.packages, *one.activation):
+            print(f"    {line}")
+    changed = [one.node for one in plans if one.changed]
+    say(f"{len(changed)} of {len(plans)} nodes would change" + (": slipway deploy" if changed else ""))
+
+
+def deploy(
+    selection: Selection = None, inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False
+) -> None:
+    """Build, copy, activate, confirm, join: make the nodes run what the inventory says. Again, it changes nothing.
+
+    Example: slipway deploy
+    """
+    inventory = load(inventory_file)
+    hosts = select(inventory, selection or ())
+    with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+        run = Run.begin(inventory.root, "deploy")
+        events = Events(listener, run.listener, run=run.id)
+        interruption = Interruption(pool.shut, say)
+        with interruption.heard():
+            result = _recorded(run, Preparation(inventory, hosts, pool, events), interruption)
+    _show(run, result, json_output)
+    failure = result.failure()
+    if failure is not None:
+        raise failure
+
+
+def _recorded(run: Run, preparation: Preparation, interruption: Interruption) -> Deployment:
+    try:
+        result = roll_out(preparation, interruption)
+    except SlipwayError as error:
+        run.finish((), error)
+        raise
+    run.finish(result.nodes, result.failure())
+    return result
+
+
+def _show(run: Run, result: Deployment, json_output: bool) -> None:
+    if json_output:
+        print_json({"run": run.id, "nodes": [node.to_json() for node in result.nodes]})
+        return
+    rows = [
+        (node.node, node.outcome.value, f"{node.duration:.1f} s", _system(node.new_system), _first_line(node.reason))
+        for node in result.nodes
+    ]
+    print_table(("node", "outcome", "time", "system", "why"), rows)
+    for node in result.nodes:
+        if node.log and not node.outcome.good:
+            say(f"\n{node.node}, the last it said:\n{node.log}")
+    say(f"run {run.id}: {run.folder}")
+
+
+def trust(
+    selection: Selection = None,
+    inventory_file: InventoryOption = INVENTORY,
+    yes: YesOption = False,
+    fingerprint: FingerprintOption = None,
+) -> None:
+    """Pin the host keys of machines in known_hosts, after you have compared their fingerprints.
+
+    Example: slipway trust w1 --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
+    """
+    inventory = load(inventory_file)
+    hosts = select(inventory, selection or ())
+    if fingerprint is not None and len(hosts) != 1:
+        raise UsageError(f"--fingerprint is of one machine; {len(hosts)} are chosen", hint="slipway trust NODE")
+    with Pool.of(inventory) as pool:
+        shown = for_each(lambda name: shown_key(pool.endpoints[name]), [host.name for host in hosts])
+        refused = [name for name, key in shown.items() if not _pin(pool, name, key, yes, fingerprint)]
+    if refused:
+        raise Unreachable(f"not pinned: {' '.join(refused)}", hint=f"slipway trust {' '.join(refused)}")
+
+
+def _pin(pool: Pool, name: str, key: PKey | SlipwayError, yes: bool, fingerprint: str | None) -> bool:
+    """Pin one machine's key unless somebody or something says no; say what was done."""
+    endpoint, known = pool.endpoints[name], pool.known_hosts
+    if isinstance(key, SlipwayError):
+        say(str(key))
+        return False
+    pinned = known.of(endpoint.address, endpoint.port)
+    say(f"{name} ({endpoint.address}) shows {describe(key)}")
+    if any(one.blob == key.get_base64() for one in pinned):
+        say("  pinned already")
+        return True
+    for one in pinned:
+        say(f"  pinned so far: {one.type} {one.fingerprint}")
+    if not _agreed(name, fingerprint_of(key.asbytes()), yes, fingerprint):
+        return False
+    known.pin(endpoint.address, endpoint.port, key)
+    say(f"  pinned in {known.path}")
+    return True
+
+
+def _agreed(name: str, shown: str, yes: bool, expected: str | None) -> bool:
+    if expected is not None:
+        if shown != expected:
+            say(f"  that is not {expected}: not pinned")
+        return shown == expected
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "nobody is there to compare the fingerprint", hint=f"slipway trust {name} --fingerprint {shown}"
+        )
+    say("  compare: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, at the machine itself")
+    return typer.confirm(f"  Is this the key of {name}?", err=True)
+
+
+def _system(path: str | None) -> str:
+    """A store path without what is the same in all: the first letters of its hash, and its name."""
+    if path is None:
+        return "none"
+    digest, _, name = path.rpartition("/")[2].partition("-")
+    return f"{digest[:8]} {name}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

@@ -1,0 +1,198 @@
+"""Deploying a fleet, phase by phase: each for all nodes before the next begins.
+
+preflight, build, copy; then wave by wave activate and confirm; then the cluster. Where a phase fails for a node, the
+nodes beside it finish, and what comes later waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from slipway.cluster import bringup, cilium, kubeconfig, members
+from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
+from slipway.node.activate import Limits, activate
+from slipway.node.facts import Facts
+from slipway.outcome import NodeResult, Outcome
+from slipway.rollout.interruption import Interruption
+from slipway.rollout.phases import Preparation, outcome_of
+from slipway.rollout.waves import waves
+from slipway.ssh.host import Host
+
+GOES_ON = (Outcome.OK, Outcome.UNCHANGED, Outcome.REBOOT_REQUIRED)
+"""Outcomes after which the next wave may begin: the node serves as well as it did before."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """How a run ended: every chosen node in inventory order, and what concerned the cluster as a whole."""
+
+    nodes: tuple[NodeResult, ...]
+    error: SlipwayError | None = None
+
+    def failure(self) -> SlipwayError | None:
+        """What the process should end with: the gravest there is."""
+        if self.error is not None:
+            return self.error
+        by_outcome = {outcome: self._named(outcome) for outcome in Outcome if self._named(outcome)}
+        for outcomes, kind in GRAVITY:
+            told = [f"{outcome}: {by_outcome[outcome]}" for outcome in outcomes if outcome in by_outcome]
+            if told:
+                return kind("; ".join(told), hint=f"slipway deploy {self._not_good()}")
+        return None
+
+    def _named(self, outcome: Outcome) -> str:
+        return " ".join(node.node for node in self.nodes if node.outcome is outcome)
+
+    def _not_good(self) -> str:
+        return " ".join(node.node for node in self.nodes if not node.outcome.good)
+
+
+GRAVITY: tuple[tuple[tuple[Outcome, ...], type[SlipwayError]], ...] = (
+    ((Outcome.ACTIVATION_FAILED, Outcome.ROLLED_BACK, Outcome.BLOCKED), DeployFailed),
+    ((Outcome.UNREACHABLE,), Unreachable),
+    ((Outcome.DEGRADED, Outcome.REBOOT_REQUIRED), Degraded),
+    ((Outcome.SKIPPED,), DeployFailed),
+)
+
+
+def deploy(preparation: Preparation, interruption: Interruption) -> Deployment:
+    """Make every chosen host run its system and be a Ready node; what becomes of a node is in its result.
+
+    Raises what keeps a run from reaching any node: stale or invalid files, a failed evaluation or build.
+    """
+    rollout = _Rollout(preparation, interruption)
+    try:
+        rollout.run()
+    except KeyboardInterrupt:
+        rollout.interrupted()
+    return Deployment(tuple(rollout.results[name] for name in preparation.names), rollout.error)
+
+
+@dataclass
+class _Rollout:
+    preparation: Preparation
+    interruption: Interruption
+    results: dict[str, NodeResult] = field(default_factory=dict)
+    error: SlipwayError | None = None
+
+    def run(self) -> None:
+        self.preparation.require_generated()
+        facts = self._preflight()
+        if facts is None:
+            return
+        systems = self.preparation.build()
+        changed = {name: system for name, system in systems.items() if not facts[name].runs(system)}
+        for name in systems.keys() - changed.keys():
+            self._unchanged(name, systems[name])
+        if not self._copy(changed):
+            return
+        self._activate(changed)
+        if all(result.outcome.good for result in self.results.values()):
+            self._bring_up()
+
+    # --- phases ---
+
+    def _preflight(self) -> dict[str, Facts] | None:
+        answers = self.preparation.preflight()
+        refused = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
+        if refused:
+            self._stop_before(refused, "nothing was touched")
+            return None
+        return {name: answer for name, answer in answers.items() if isinstance(answer, Facts)}
+
+    def _copy(self, systems: Mapping[str, str]) -> bool:
+        failed = self.preparation.copy(systems)
+        if failed:
+            self._stop_before(failed, "its system was copied and not activated")
+        return not failed
+
+    def _activate(self, systems: Mapping[str, str]) -> None:
+        """Wave by wave. An interruption lets the wave that has begun end, and no other begin."""
+        with self.interruption.sheltered():
+            for wave in waves(self.preparation.hosts):
+                names = [name for name in wave.nodes if name in systems]
+                held_up = self._held_up()
+                if held_up:
+                    self._skip(names, f"waits for {held_up}")
+                elif not self.interruption.asked:
+                    self._activate_wave(names, systems)
+
+    def _activate_wave(self, names: list[str], systems: Mapping[str, str]) -> None:
+        timeouts = self.preparation.inventory.deploy.timeouts
+        limits = Limits(timeouts.activate, timeouts.confirm)
+
+        def one(host: Host) -> NodeResult:
+            given_up = lambda: self.interruption.insisted  # noqa: E731
+            return activate(host, systems[host.name], self.preparation.events, limits=limits, given_up=given_up)
+
+        done = self.preparation.pool.map(one, names, limit=self.preparation.inventory.deploy.parallel)
+        for name, result in done.items():
+            self.results[name] = result if isinstance(result, NodeResult) else _failed(name, result)
+
+    def _bring_up(self) -> None:
+        """The cluster is one: membership is looked at for all of it, and reported for the chosen nodes."""
+        inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
+        joined = bringup.bring_up(inventory, pool, events)
+        for name in self.preparation.names:
+            self.results[name] = _both(self.results[name], joined[name])
+        if not all(result.outcome.good for result in self.results.values()):
+            return
+        try:
+            secret = kubeconfig.of(inventory, pool)
+            cilium.ensure(inventory, secret, events)
+            self._wait_ready(members.Nodes(secret))
+        except SlipwayError as error:
+            self.error = error
+
+    def _wait_ready(self, nodes: members.Nodes) -> None:
+        names = tuple(host.name for host in self.preparation.hosts if host.runs_workloads)
+        deadline = self.preparation.inventory.deploy.timeouts.ready
+        try:
+            members.wait_ready(nodes, names, self.preparation.events, deadline=deadline)
+        except Degraded:
+            for name, why in nodes.not_ready(names).items():
+                self.results[name] = replace(self.results[name], outcome=Outcome.DEGRADED, reason=f"not Ready: {why}")
+            raise
+
+    # --- what is written down ---
+
+    def _unchanged(self, name: str, system: str) -> None:
+        self.preparation.events.emit("activate", Outcome.UNCHANGED.value, name)
+        self.results[name] = NodeResult(name, Outcome.UNCHANGED, old_system=system, new_system=system)
+
+    def _stop_before(self, failed: Mapping[str, SlipwayError], where: str) -> None:
+        for name, error in failed.items():
+            self.results[name] = _failed(name, error)
+        others = [name for name in self.preparation.names if name not in self.results]
+        self._skip(others, f"{where}, because of {', '.join(failed)}")
+
+    def _skip(self, names: Iterable[str], reason: str) -> None:
+        for name in names:
+            self.preparation.events.emit("activate", Outcome.SKIPPED.value, name, reason=reason)
+            self.results[name] = NodeResult(name, Outcome.SKIPPED, reason)
+
+    def _held_up(self) -> str:
+        """The nodes for whose sake the next wave has to wait, and what they are."""
+        held_up = [result for result in self.results.values() if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
+        return ", ".join(f"{result.node} ({result.outcome})" for result in held_up)
+
+    def interrupted(self) -> None:
+        done = [name for name, result in self.results.items() if result.outcome is not Outcome.SKIPPED]
+        left = [name for name in self.preparation.names if name not in self.results]
+        self._skip(left, "interrupted before it was activated: it runs what it ran")
+        what = f"finished: {' '.join(done) or 'none'}; as before: {' '.join(left) or 'none'}"
+        self.error = Interrupted(f"interrupted; {what}", hint="slipway deploy goes on from here")
+
+
+def _failed(name: str, error: SlipwayError) -> NodeResult:
+    return NodeResult(name, outcome_of(error), str(error))
+
+
+def _both(activated: NodeResult, joined: NodeResult) -> NodeResult:
+    """One result for what became of the machine and of the node: the worse one, or the one that changed something."""
+    duration = activated.duration + joined.duration
+    if joined.outcome is Outcome.UNCHANGED:
+        return replace(activated, duration=duration)
+    reason = joined.reason or ("joined the cluster" if joined.outcome.good else "")
+    return replace(activated, outcome=joined.outcome, reason=reason, log=joined.log or activated.log, duration=duration)

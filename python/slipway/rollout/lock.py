@@ -1,0 +1,50 @@
+"""One run at a time per repository. The lock is the kernel's, so a run that died holds nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from slipway.errors import LockedByAnother
+from slipway.paths import state_dir
+
+
+@contextmanager
+def hold(root: Path) -> Iterator[None]:
+    """Hold the lock of the repository at `root`. Raises LockedByAnother, naming who holds it and since when."""
+    path = state_dir(root) / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedByAnother(
+                f"{path}: held by {_holder(stream)}", hint="wait for it; the lock goes with the process"
+            ) from None
+        _sign(stream)
+        yield
+        stream.truncate(0)
+
+
+def _sign(stream: IO[str]) -> None:
+    stream.truncate(0)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    json.dump({"pid": os.getpid(), "host": socket.gethostname(), "user": getpass.getuser(), "since": since}, stream)
+    stream.flush()
+
+
+def _holder(stream: IO[str]) -> str:
+    stream.seek(0)
+    try:
+        holder = json.load(stream)
+        return f"process {holder['pid']} of {holder['user']} on {holder['host']} since {holder['since']}"
+    except (ValueError, KeyError):
+        return "another run that is just starting"

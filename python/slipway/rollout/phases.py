@@ -1,0 +1,136 @@
+"""The phases before anything changes: everybody answers, everything is generated, built and copied.
+
+Each goes over all nodes before the next begins, so that what can fail early fails while all nodes are as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from slipway.errors import DeployFailed, InvalidInput, SlipwayError, Unreachable
+from slipway.events import Events
+from slipway.generate import tree, writer
+from slipway.inventory import Host as InventoryHost
+from slipway.inventory import Inventory
+from slipway.node import facts
+from slipway.node.facts import Facts
+from slipway.node.places import NIXOS
+from slipway.outcome import Outcome
+from slipway.paths import state_dir
+from slipway.ssh import openssh
+from slipway.ssh.host import Host
+from slipway.ssh.pool import Pool
+from slipway.tools import nix
+
+ROOT = """mkdir -p "${1%/*}" && ln -sfn "$2" "$1" """
+
+
+class Obstructed(DeployFailed):
+    """The node answers, but no system can be activated there."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What the first phases work on: some hosts of an inventory, and the ways to them."""
+
+    inventory: Inventory
+    hosts: Sequence[InventoryHost]
+    pool: Pool
+    events: Events
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(host.name for host in self.hosts)
+
+    def require_generated(self) -> None:
+        """Raises InvalidInput if `slipway generate` would write anything: we would deploy what nobody wrote down."""
+        root = self.inventory.root
+        stale = writer.changes(root, tree.render(self.inventory))
+        if stale:
+            shown = ", ".join(change.path for change in stale[:3]) + (", ..." if len(stale) > 3 else "")
+            raise InvalidInput(
+                f"{len(stale)} generated files in {root} do not follow from the inventory any more: {shown}",
+                hint="slipway generate",
+            )
+
+    def preflight(self) -> dict[str, Facts | SlipwayError]:
+        """Ask every node what it is; an error stands for one where nothing can be activated."""
+        self.events.emit("preflight", "started", text=f"{len(self.hosts)} nodes")
+        answers = self.pool.map(_examine, self.names)
+        refused = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
+        for name, error in refused.items():
+            self.events.emit("preflight", outcome_of(error), name, reason=str(error))
+        text = f"{len(answers) - len(refused)} of {len(answers)} nodes answer and are fit for it"
+        self.events.emit("preflight", "failed" if refused else "done", text=text)
+        return answers
+
+    def build(self) -> dict[str, str]:
+        """The system of every host: a store path. Kept from the local garbage collector."""
+        deploy = self.inventory.deploy
+        self.events.emit("build", "started", text=f"{len(self.hosts)} systems")
+        systems = nix.build(
+            self.inventory.root.resolve(),
+            self.names,
+            options=deploy.nix_options,
+            timeout=deploy.timeouts.build,
+            on_line=lambda line: self.events.emit("build", "progress", text=line),
+        )
+        nix.keep(systems, state_dir(self.inventory.root) / "gcroots", options=deploy.nix_options)
+        self.events.emit("build", "done", text=f"{len(systems)} systems")
+        return systems
+
+    def copy(self, systems: Mapping[str, str]) -> dict[str, SlipwayError]:
+        """Bring each node its system and keep it there; return what went wrong, by node."""
+        if not systems:
+            return {}
+        work = _Copy(self, systems)
+        done = self.pool.map(work.one, systems, limit=self.inventory.deploy.parallel)
+        return {name: error for name, error in done.items() if isinstance(error, SlipwayError)}
+
+
+@dataclass(frozen=True)
+class _Copy:
+    preparation: Preparation
+    systems: Mapping[str, str]
+
+    def one(self, host: Host) -> None:
+        system = self.systems[host.name]
+        events = self.preparation.events
+        events.emit("copy", "started", host.name)
+        try:
+            if not host.run(["nix-store", "--check-validity", system], check=False).ok:
+                self._copy(host, system)
+            host.run(["sh", "-c", ROOT, "root", NIXOS.root, system])
+        except SlipwayError as error:
+            events.emit("copy", outcome_of(error), host.name, reason=str(error))
+            raise
+        events.emit("copy", "done", host.name)
+
+    def _copy(self, host: Host, system: str) -> None:
+        pool, deploy = self.preparation.pool, self.preparation.inventory.deploy
+        endpoint = pool.endpoints[host.name]
+        nix.copy(
+            [system],
+            openssh.store(endpoint),
+            ssh=openssh.options(endpoint, pool.known_hosts.path.resolve(), deploy.timeouts.connect),
+            options=deploy.nix_options,
+            timeout=deploy.timeouts.copy_,
+            on_line=self._progress(host.name),
+        )
+
+    def _progress(self, name: str) -> Callable[[str], None]:
+        return lambda line: self.preparation.events.emit("copy", "progress", name, text=line)
+
+
+def _examine(host: Host) -> Facts:
+    found = facts.read(host)
+    obstacles = found.obstacles(host.name)
+    if obstacles:
+        raise Obstructed("; ".join(obstacles))
+    return found
+
+
+def outcome_of(error: SlipwayError) -> Outcome:
+    """What an error before the activation says about its node."""
+    return Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.BLOCKED
