@@ -1,6 +1,12 @@
 """Options that all tests share."""
 
+import json
 import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,3 +30,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("lab"):
             item.add_marker(pytest.mark.skip(reason="the lab needs root"))
+
+
+NIX_SETTINGS = "experimental-features = nix-command flakes\nsubstituters =\nsandbox = false\nbuild-users-group =\n"
+"""Nix without a network, a sandbox or users of its own, as in the lab."""
+
+
+@pytest.fixture(scope="session")
+def nix(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """`nix(words...)` runs a program of Nix and returns what it prints; evaluation needs no store."""
+    if shutil.which("nix") is None:
+        pytest.fail("Nix is not installed: apt-get install nix-bin (`make test` does it)")
+    home = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "NIX_CONFIG": NIX_SETTINGS, "HOME": str(home)}
+
+    def run(*words: str | Path, cwd: Path | None = None) -> str:
+        argv = [str(word) for word in words]
+        done = subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
+        assert done.returncode == 0, f"{argv}\n{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def nix_value(nix: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """`nix_value(expression)` is the value of a Nix expression, as plain data."""
+    file = tmp_path_factory.mktemp("nix") / "expression.nix"
+
+    def value(expression: str) -> Any:
+        file.write_text(expression)
+        return json.loads(nix("nix-instantiate", "--store", "dummy://", "--eval", "--strict", "--json", file))
+
+    return value

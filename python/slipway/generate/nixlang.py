@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TypeAlias, Union
 
-Value: TypeAlias = Union[str, int, float, bool, "Raw", Mapping[str, "Value"], Iterable["Value"], None]
+Value: TypeAlias = Union[str, int, bool, "Raw", Mapping[str, "Value"], Iterable["Value"], None]
 
 _IDENTIFIER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_'-]*")
 _KEYWORDS = frozenset({"assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"})
@@ -40,7 +40,7 @@ def to_nix(value: Value, depth: int = 0) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return str(value) if value >= 0 else f"({value})"
     if isinstance(value, Mapping):
         return _block("{", (f"{_name(key)} = {to_nix(item, depth + 1)};" for key, item in value.items()), "}", depth)

@@ -1,0 +1,132 @@
+"""k0s.yaml: what is a controller's own, and what must be the same on all of them."""
+
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slipway.generate import k0s
+from slipway.inventory import Inventory
+
+MARK = b"# From here on the same on every controller"
+
+
+def files(inventory: Inventory) -> dict[str, bytes]:
+    return {path.split("/")[2]: content for path, content in k0s.render(inventory).items()}
+
+
+def specs(inventory: Inventory) -> dict[str, Any]:
+    return {name: yaml.safe_load(content)["spec"] for name, content in files(inventory).items()}
+
+
+def cluster_part(content: bytes) -> bytes:
+    _, mark, rest = content.partition(MARK)
+    assert mark
+    return rest
+
+
+def node_part(spec: dict[str, Any]) -> dict[str, Any]:
+    """What k0s takes from each controller's own file (facts of ClusterConfig.GetClusterWideConfig)."""
+    spec["network"].pop("controlPlaneLoadBalancing", None)
+    return {"api": spec.pop("api"), "storage": spec.pop("storage")}
+
+
+def test_workers_have_none(make):
+    assert list(files(make())) == ["cp1"]
+
+
+def test_each_controller_has_its_own_address(high_availability):
+    for host in high_availability.controllers:
+        spec = specs(high_availability)[host.name]
+        assert spec["api"]["address"] == host.address
+        assert spec["storage"] == {"type": "etcd", "etcd": {"peerAddress": host.address}}
+
+
+def test_the_certificate_is_for_every_controller(high_availability):
+    wanted = ["10.0.0.11", "10.0.0.12", "10.0.0.13", "cp1", "cp2", "cp3", "10.0.0.10"]
+    assert all(spec["api"]["sans"] == wanted for spec in specs(high_availability).values())
+
+
+def test_the_virtual_address_is_on_the_link_of_each_controller(high_availability):
+    found = {
+        name: spec["network"]["controlPlaneLoadBalancing"]["keepalived"]["vrrpInstances"][0]
+        for name, spec in specs(high_availability).items()
+    }
+    assert {name: instance["interface"] for name, instance in found.items()} == {
+        "cp1": "eno1", "cp2": "eno2", "cp3": "eno3",
+    }  # fmt: skip
+    assert all(instance["virtualIPs"] == ["10.0.0.10/24"] for instance in found.values())
+    assert all(1 <= len(instance["authPass"]) <= 8 for instance in found.values())
+
+
+NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,12}[a-z0-9])?", fullmatch=True)
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "sans": st.lists(NAMES.map(lambda name: f"{name}.example.org"), max_size=3, unique=True),
+        "featureGates": st.dictionaries(NAMES, st.booleans(), max_size=3),
+        "workerProfiles": st.dictionaries(NAMES, st.just({"maxPods": 200, "evictionHard": {"a": "1%"}}), max_size=2),
+        "telemetry": st.booleans(),
+        "ports": st.just({"api": 16443, "konnectivityAgent": 9132}),
+    },
+)
+NETWORKS = st.fixed_dictionaries(
+    {"provider": st.sampled_from(["cilium", "kuberouter", "calico"])},
+    optional={
+        "vip": st.just({"address": "10.0.0.10/24"}),
+        "nodeLocalLoadBalancing": st.just(True),
+        "dualStack": st.just({"podCIDR": "fd00:1::/108", "serviceCIDR": "fd00:2::/108"}),
+    },
+)
+
+
+def controller(n: int) -> dict[str, Any]:
+    network = {"interface": f"eno{n}", "ipv6": {"address": f"fd00::1{n}"}}
+    return {"address": f"10.0.0.1{n}", "role": "controller", "network": network}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES, network=NETWORKS, controllers=st.integers(1, 5))
+def test_what_is_cluster_wide_is_byte_equal_on_all_controllers(make, changes, network, controllers):
+    hosts = {f"cp{n}": controller(n) for n in range(1, controllers + 1)}
+    hosts["w1"] = {"network": {"ipv6": {"address": "fd00::21"}}}
+    inventory = make({"cluster": {"k0s": changes, "network": network}, "hosts": hosts})
+    contents = files(inventory)
+    assert len(contents) == controllers
+    assert len({cluster_part(content) for content in contents.values()}) == 1
+    # The mark stands where it should: nothing cluster-wide lies above it.
+    parsed = specs(inventory)
+    for spec in parsed.values():
+        node_part(spec)
+    assert len({yaml.safe_dump(spec) for spec in parsed.values()}) == 1
+
+
+def test_cilium_brings_its_own_network_and_proxy(make):
+    network = specs(make())["cp1"]["network"]
+    assert (network["provider"], network["kubeProxy"]) == ("custom", {"disabled": True})
+
+
+def test_other_networks_are_k0s_own(make):
+    network = specs(make({"cluster": {"network": {"provider": "kuberouter"}}}))["cp1"]["network"]
+    assert (network["provider"], network["kubeProxy"]) == ("kuberouter", {"disabled": False})
+
+
+def test_several_controllers_get_a_proxy_on_every_node(high_availability, make):
+    assert specs(high_availability)["cp1"]["network"]["nodeLocalLoadBalancing"]["enabled"] is True
+    assert "nodeLocalLoadBalancing" not in specs(make())["cp1"]["network"]
+
+
+def test_dual_stack(make):
+    dual = {"podCIDR": "fd00:1::/108", "serviceCIDR": "fd00:2::/108"}
+    hosts = {"cp1": controller(1), "w1": {"network": {"ipv6": {"address": "fd00::21"}}}}
+    network = specs(make({"cluster": {"network": {"dualStack": dual}}, "hosts": hosts}))["cp1"]["network"]
+    assert network["dualStack"] == {
+        "enabled": True, "IPv6podCIDR": "fd00:1::/108", "IPv6serviceCIDR": "fd00:2::/108",
+    }  # fmt: skip
+
+
+def test_an_external_address_is_told_and_certified(make):
+    spec = specs(make({"cluster": {"network": {"externalAddress": "k8s.example.org"}}}))["cp1"]
+    assert spec["api"]["externalAddress"] == "k8s.example.org"
+    assert "k8s.example.org" in spec["api"]["sans"]

@@ -1,0 +1,74 @@
+"""What a repository begins with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from slipway.generate import skeleton
+from slipway.generate.skeleton import Flake
+from slipway.inventory import InvalidInventory, load
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJBF5Ci2hsdUcOIYQVjmoPaRKAe5XBmJnYwZk7TeDx3f admin@example"
+
+
+def begin(root: Path, keys: Sequence[str] = (KEY,), flake: Flake = Flake()) -> tuple[Path, ...]:  # noqa: B008 (frozen)
+    return skeleton.write(root, skeleton.files("homelab", flake, keys), flake)
+
+
+def test_the_first_inventory_is_valid(tmp_path):
+    begin(tmp_path)
+    inventory = load(tmp_path)
+    assert inventory.cluster.name == "homelab"
+    assert inventory.hosts[0].ssh.authorized_keys == (KEY,)
+
+
+def test_without_a_key_the_inventory_says_what_to_do(tmp_path):
+    begin(tmp_path, keys=())
+    with pytest.raises(InvalidInventory, match="authorizedKeys"):
+        load(tmp_path)
+
+
+def test_it_names_the_newest_packaged_k0s():
+    import json
+
+    from slipway.paths import resource
+
+    versions = json.loads((resource("nixos") / "pkgs/k0s/versions.json").read_text())
+    assert list(versions)[-1] == skeleton.K0S_VERSION
+
+
+def test_what_is_there_stays(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    begin(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert begin(tmp_path) == ()
+
+
+def test_the_flake_of_a_lab_follows_the_tool(tmp_path):
+    begin(tmp_path, flake=Flake("path:/old", lab=True))
+    written = begin(tmp_path, flake=Flake("path:/new", lab=True))
+    assert written == (tmp_path / "flake.nix",)
+    assert "path:/new" in (tmp_path / "flake.nix").read_text()
+
+
+@pytest.mark.parametrize("flake", [Flake(), Flake("path:/x", lab=True)], ids=["machines", "lab"])
+def test_the_flake_is_nix(tmp_path, nix_value, flake):
+    begin(tmp_path, flake=flake)
+    inputs = nix_value(f"(import {tmp_path / 'flake.nix'}).inputs")
+    assert inputs["slipway"]["url"] == flake.url
+    assert ("nixpkgs" in inputs) != flake.lab
+
+
+def test_a_staged_flake_is_whole_and_named_after_its_contents(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    staged = skeleton.stage_flake()
+    assert staged == skeleton.stage_flake()
+    for name in (
+        "flake.nix",
+        "flake.lock",
+        "nixos/outputs.nix",
+        "nixos/modules/k0s.nix",
+        "nixos/pkgs/k0s/versions.json",
+    ):
+        assert (staged / name).is_file(), name
