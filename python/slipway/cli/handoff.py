@@ -5,26 +5,43 @@ from __future__ import annotations
 from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
+from slipway.errors import SlipwayError
 from slipway.events import Events
-from slipway.inventory import load
+from slipway.inventory import Inventory, load
+from slipway.rollout import lock
+from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 from slipway.stages import handoff as stages
 from slipway.stages.handoff import HandoffResult
 from slipway.verify import gate
 
 
-def handoff(inventory: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
+def handoff(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
     """Hand the cluster to its stage bootstrap (Flux, its key, Gitea), if every node is verified as it runs now.
 
     Example: slipway handoff
     """
-    loaded = load(inventory)
-    with Pool.of(loaded) as pool, progress(quiet=json_output) as listener:
-        events = Events(listener)
-        verdict = gate.look(loaded, pool.host)
-        verdict.require()
-        result = stages.handoff(loaded, verdict, kubeconfig.of(loaded, pool), pool.host, events)
+    inventory = load(inventory_file)
+    with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+        run = Run.begin(inventory.root, "handoff")
+        result = _recorded(run, inventory, pool, Events(listener, run.listener, run=run.id))
     _show(result, json_output)
+
+
+def _recorded(run: Run, inventory: Inventory, pool: Pool, events: Events) -> HandoffResult:
+    try:
+        result = _hand_over(inventory, pool, events)
+    except SlipwayError as error:
+        run.finish((), error)
+        raise
+    run.finish((), None)
+    return result
+
+
+def _hand_over(inventory: Inventory, pool: Pool, events: Events) -> HandoffResult:
+    found = gate.look(inventory, pool.host)
+    found.require()
+    return stages.handoff(inventory, found, kubeconfig.of(inventory, pool), pool.host, events)
 
 
 def _show(result: HandoffResult, json_output: bool) -> None:
@@ -32,6 +49,6 @@ def _show(result: HandoffResult, json_output: bool) -> None:
         print_json(result.to_json())
         return
     rows = [(step.name, step.outcome.value, f"{step.duration:.1f} s", step.text) for step in result.steps]
-    print_table(("step", "outcome", "time", "what"), rows, title=f"stage {result.stage}")
+    print_table(("step", "state", "time", "what"), rows, title=f"stage {result.stage}")
     for line in result.next:
         say(line)

@@ -47,7 +47,7 @@ class StepResult:
     def to_json(self) -> dict[str, Any]:
         return {
             "step": self.name,
-            "outcome": self.outcome.value,
+            "state": self.outcome.value,
             "text": self.text,
             "duration": round(self.duration, 3),
         }
