@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from slipway.events import Events
@@ -19,15 +18,22 @@ def ensure(events: Events) -> None:
     Raises PrerequisiteMissing, with the last words of a build that failed.
     """
     binaries.ensure([build.name for build in BUILDS], events)
-    binaries.link_host_tools(events)
-    images.ensure(events)
-    charts.ensure(events)
+    _make_from_programs(events)
 
 
 def beside(work: Callable[[], Made], events: Events) -> Made:
-    """Do `work` while the supplies are made; return what it returned once both are done."""
-    with ThreadPoolExecutor(max_workers=1) as builder:
-        supplies = builder.submit(ensure, events)
+    """Do `work` while the programs are built; return what it returned once all supplies are there.
+
+    An error of `work`, or an interruption, does not wait for a build.
+    """
+    with binaries.Background(events, BUILDS) as background:
         made = work()
-        supplies.result()
+        background.wait(*(build.name for build in BUILDS))
+    _make_from_programs(events)
     return made
+
+
+def _make_from_programs(events: Events) -> None:
+    binaries.link_host_tools(events)
+    images.ensure(events)
+    charts.ensure(events)

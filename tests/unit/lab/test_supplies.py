@@ -1,0 +1,76 @@
+"""What `lab up` does beside its machines; what is made of the programs is tested elsewhere and left out here."""
+
+import threading
+
+import pytest
+
+from slipway.events import Events
+from slipway.lab import binaries, charts, images, supplies
+from slipway.lab.builds import Build, Program
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """The only build there is, which nothing makes for real."""
+    build = Build("tool", tmp_path, (Program("tool", "."),), seconds=1, megabytes=1)
+    monkeypatch.setattr(supplies, "BUILDS", (build,))
+    return build
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What was made of the programs, in order."""
+    names: list[str] = []
+    monkeypatch.setattr(binaries, "link_host_tools", lambda _events: names.append("tools"))
+    monkeypatch.setattr(images, "ensure", lambda _events: names.append("images"))
+    monkeypatch.setattr(charts, "ensure", lambda _events: names.append("charts"))
+    return names
+
+
+def test_work_and_builds_go_on_at_the_same_time(build, done, monkeypatch):
+    started, worked = threading.Event(), threading.Event()
+
+    def make(_build, _events):
+        started.set()
+        assert worked.wait(DEADLINE)
+        done.append("tool")
+
+    def work():
+        assert started.wait(DEADLINE)
+        worked.set()
+        return "machines"
+
+    monkeypatch.setattr(binaries, "make", make)
+    assert supplies.beside(work, Events()) == "machines"
+    assert done == ["tool", "tools", "images", "charts"]
+
+
+def test_failed_work_does_not_wait_for_a_build(build, done, monkeypatch):
+    release, built = threading.Event(), threading.Event()
+
+    def make(_build, _events):
+        release.wait(DEADLINE)
+        built.set()
+
+    monkeypatch.setattr(binaries, "make", make)
+
+    def work():
+        raise RuntimeError("no bridge")
+
+    with pytest.raises(RuntimeError, match="no bridge"):
+        supplies.beside(work, Events())
+    assert not built.is_set()
+    assert done == []
+    release.set()
+
+
+def test_a_failed_build_ends_the_whole(build, done, monkeypatch):
+    def make(_build, _events):
+        raise binaries.BuildFailed("tool: go could not build it")
+
+    monkeypatch.setattr(binaries, "make", make)
+    with pytest.raises(binaries.BuildFailed):
+        supplies.beside(lambda: "machines", Events())
+    assert done == []
