@@ -1,0 +1,103 @@
+"""`slipway init` and `slipway generate`, as a user types them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway.cli.main import main
+
+INVENTORY = Path(__file__).parents[3] / "examples" / "homelab" / "inventory.yaml"
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    (tmp_path / "inventory.yaml").write_bytes(INVENTORY.read_bytes())
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def slipway(monkeypatch, capfd):
+    """`slipway(words...)` -> exit code, standard output, standard error."""
+
+    def typed(*words: str):
+        monkeypatch.setattr(sys, "argv", ["slipway", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capfd.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return typed
+
+
+def known_to_git(root: Path) -> set[str]:
+    listed = subprocess.run(["git", "-C", str(root), "ls-files"], check=True, capture_output=True, text=True)
+    return set(listed.stdout.split())
+
+
+def test_generate_writes_once_and_lets_git_know(repository, slipway):
+    code, out, err = slipway("generate")
+    assert (code, out) == (0, "")
+    assert "new      generated/hosts/cp1/k0s.yaml" in err
+    assert "git add --intent-to-add" in err
+    assert {"generated/hosts.nix", "generated/hosts/w3/default.nix", "generated/manifest"} <= known_to_git(repository)
+    assert "inventory.yaml" in known_to_git(repository)
+
+    code, out, err = slipway("generate")
+    assert (code, out, err) == (0, "", "nothing changed\n")
+
+
+def test_check_shows_drift_and_writes_nothing(repository, slipway):
+    slipway("generate")
+    file = repository / "generated" / "hosts.nix"
+    file.write_text(file.read_text() + "drift\n")
+    code, out, err = slipway("generate", "--check")
+    assert code == 4
+    assert "-drift" in out
+    assert "slipway generate" in err
+    assert file.read_text().endswith("drift\n")
+
+
+def test_check_is_content_when_nothing_drifted(repository, slipway):
+    slipway("generate")
+    assert slipway("generate", "--check") == (0, "", "")
+
+
+def test_a_host_that_left_takes_its_files_with_it(repository, slipway):
+    slipway("generate")
+    inventory = repository / "inventory.yaml"
+    lines = [line for line in inventory.read_text().splitlines() if not line.startswith("  w3:")]
+    inventory.write_text("\n".join(lines) + "\n")
+    code, _out, err = slipway("generate")
+    assert code == 0
+    assert "removed  generated/hosts/w3/default.nix" in err
+    assert not (repository / "generated" / "hosts" / "w3").exists()
+
+
+def test_outside_of_git_it_says_what_flakes_need(tmp_path, monkeypatch, slipway):
+    (tmp_path / "inventory.yaml").write_bytes(INVENTORY.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    code, _out, err = slipway("generate")
+    assert code == 0
+    assert "git init" in err
+
+
+def test_init_begins_a_repository_and_keeps_what_is_there(tmp_path, monkeypatch, slipway):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SOPS_AGE_KEY_FILE", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519.pub").write_text("ssh-ed25519 AAAAkey me@here\n")
+    root = tmp_path / "My Lab"
+    code, _out, err = slipway("init", str(root))
+    assert code == 0, err
+    assert 'name: "my-lab"' in (root / "inventory.yaml").read_text()
+    assert "- ssh-ed25519 AAAAkey me@here" in (root / "inventory.yaml").read_text()
+    assert {"flake.nix", "inventory.yaml", ".sops.yaml"} <= known_to_git(root)
+
+    (root / "inventory.yaml").write_text("mine\n")
+    slipway("init", str(root))
+    assert (root / "inventory.yaml").read_text() == "mine\n"
