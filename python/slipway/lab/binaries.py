@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -208,23 +209,23 @@ def _compile(build: Build, folder: Path, events: Events) -> None:
     alone = len(build.programs) == 1
     output = str(folder / build.programs[0].name) if alone else f"{folder}/"
     packages = [program.package for program in build.programs]
-    # The build must not outlive us, whatever ends us; go answers INT by cleaning up. Machines start beside it: be nice.
-    bounds = ["setpriv", "--pdeathsig", "INT", "nice", "-n", "5"]
-    words: list[str | Path] = [*bounds, toolchain.go(), "build", "-v", *build.flags, "-o", output, *packages]
     try:
-        run(
-            words,
-            cwd=build.module,
-            env=toolchain.environment(cgo=build.cgo),
-            timeout=BUILD_TIMEOUT,
-            on_line=_counting(build, events),
-        )
+        # Work of go that an interruption leaves is in the draft, which the next try clears.
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            _go(build, ["build", "-v", *build.flags, "-o", output, *packages], work, _counting(build, events))
         _copy_assets(build, folder)
     except CommandFailed as error:
         raise BuildFailed(
             f"{build.name}: go could not build it: {error.result.excerpt(5)}",
             hint="if modules could not be downloaded: `go env GOPROXY` must name a proxy that this machine reaches",
         ) from error
+
+
+def _go(build: Build, words: Sequence[str], work: str, on_line: OnLine) -> None:
+    # A build must not outlive us, whatever ends us; go answers INT by ending. Machines start beside it: be nice.
+    bounds = ["setpriv", "--pdeathsig", "INT", "nice", "-n", "5"]
+    environment = {**toolchain.environment(cgo=build.cgo), "GOTMPDIR": work}
+    run([*bounds, toolchain.go(), *words], cwd=build.module, env=environment, timeout=BUILD_TIMEOUT, on_line=on_line)
 
 
 def _counting(build: Build, events: Events) -> OnLine:
