@@ -17,6 +17,7 @@ PACKAGES: Mapping[str, str] = {
     "nix": "nix-bin",
     "ip": "iproute2",
     "setsid": "util-linux",
+    "setpriv": "util-linux",
     "ssh": "openssh-client",
     "git": "git",
     "age": "age",

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
-from slipway.lab.settings import lab_cache
+from slipway.lab import locks
+from slipway.lab.settings import WITH_US, lab_cache
 from slipway.result import CommandFailed
-from slipway.tools.run import run
+from slipway.tools.run import OnLine, run
 
 FALLBACK_MIRROR = "http://deb.debian.org/debian"
 DEBOOTSTRAP_TIMEOUT = 1800.0
@@ -58,32 +59,41 @@ def ensure(recipe: Recipe, events: Events) -> Path:
     Raises PrerequisiteMissing where Debian's mirror cannot be had.
     """
     target = recipe.path
-    if target.exists():
-        return target
+    if not target.exists():
+        turn = "the turn to make the machines' root file system"
+        lock = target.with_name(f"{target.name}.lock")
+        with locks.held(lock, deadline=DEBOOTSTRAP_TIMEOUT, describe=turn, on_wait=_progress(events)):
+            if not target.exists():
+                _make(recipe, target, events)
+    return target
+
+
+def _make(recipe: Recipe, target: Path, events: Events) -> None:
+    """Under another name first, so that what has the right name is whole."""
+    events.emit("rootfs", "started", text=f"Debian {recipe.suite} for the machines, once")
     making = target.with_name(f".making-{target.name}")
     shutil.rmtree(making, ignore_errors=True)
-    making.parent.mkdir(parents=True, exist_ok=True)
-    events.emit("rootfs", "started", text=f"Debian {recipe.suite} for the machines, once")
     _fill(recipe, making, events)
     _trim(recipe, making)
     making.rename(target)
     events.emit("rootfs", "done", text=str(target))
-    return target
+
+
+def _progress(events: Events) -> OnLine:
+    return lambda line: events.emit("rootfs", "progress", text=line.removeprefix("I: "))
 
 
 def _fill(recipe: Recipe, making: Path, events: Events) -> None:
-    def progress(line: str) -> None:
-        events.emit("rootfs", "progress", text=line.removeprefix("I: "))
-
     mirror = debian_mirror()
     include = f"--include={','.join(recipe.packages)}"
     debootstrap = ["debootstrap", "--variant=minbase", include, recipe.suite, str(making), mirror]
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *recipe.afterwards]
     try:
         # What debootstrap has to tell comes on standard output; lines are followed on the other one.
-        run(["sh", "-c", 'exec "$@" >&2', "sh", *debootstrap], timeout=DEBOOTSTRAP_TIMEOUT, on_line=progress)
+        shown = [*WITH_US, "sh", "-c", 'exec "$@" >&2', "sh", *debootstrap]
+        run(shown, timeout=DEBOOTSTRAP_TIMEOUT, on_line=_progress(events))
         events.emit("rootfs", "progress", text=f"installing {' '.join(recipe.afterwards)}")
-        run(["chroot", making, *install], env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=APT_TIMEOUT)
+        run([*WITH_US, "chroot", making, *install], env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=APT_TIMEOUT)
     except CommandFailed as error:
         said = error.result.excerpt(3)
         raise PrerequisiteMissing(

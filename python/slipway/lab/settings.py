@@ -13,6 +13,9 @@ from slipway.paths import cache_dir
 LABS = 10
 """Labs that fit on one machine: their subnets stop short of the default Service network 10.96.0.0/12."""
 
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Before a command that must not outlive this process, even if it is killed."""
+
 _FIRST_CONTROLLER = 11
 _FIRST_WORKER = 21
 _MOST_WORKERS = 200

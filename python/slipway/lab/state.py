@@ -11,6 +11,10 @@ from typing import Any
 
 from slipway.errors import LockedByAnother, UsageError
 from slipway.lab.settings import Lab, LabRole, Machine
+from slipway.wait import WaitedTooLong, wait_until
+
+LOCK_TIMEOUT = 2.0
+"""Seconds. A command that was killed frees its lock when its last child has let go."""
 
 
 def record(machine: Machine, rootfs: Path) -> None:
@@ -59,11 +63,19 @@ def find(lab: Lab, name: str) -> Machine:
 
 @contextmanager
 def locked(lab: Lab) -> Iterator[None]:
-    """The only command that changes the lab now. Raises LockedByAnother."""
+    """The only command that changes the lab now. Raises LockedByAnother, after a moment for one that just ended."""
     with lab.lock.open("w") as stream:
+
+        def taken() -> tuple[bool | None, str]:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None, "locked"
+            return True, ""
+
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            wait_until(taken, deadline=LOCK_TIMEOUT, describe="the lab's lock", interval=0.1)
+        except WaitedTooLong:
             busy = f"another command is at work on {lab.name}"
             raise LockedByAnother(busy, hint="slipway lab status") from None
         yield
