@@ -1,0 +1,63 @@
+"""The real programs and images of the lab, as built: what they say they are, and that they run anywhere."""
+
+import json
+import tarfile
+
+import pytest
+
+from slipway.events import Event, Events
+from slipway.lab import binaries, elf, images
+from slipway.lab.binaries import bin_dir
+from slipway.lab.builds import BUILDS, KUBERNETES, build_of
+from slipway.lab.images import references
+from slipway.tools.run import run
+
+pytestmark = pytest.mark.lab
+
+ASKED = {
+    **{name: ("--version",) for name in KUBERNETES[:-1]},
+    "kubectl": ("version", "--client"),
+    "etcd": ("--version",),
+    "helm": ("version", "--short"),
+    "coredns": ("-version",),
+    "gitea": ("--version",),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made():
+    binaries.ensure([build.name for build in BUILDS], Events())
+    images.ensure(Events())
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_program_says_the_pinned_version(name):
+    said = run([bin_dir() / name, *ASKED[name]]).stdout
+    assert build_of(name).version.removeprefix("v") in said
+
+
+@pytest.mark.parametrize("name", [name for build in BUILDS for name in build.names])
+def test_a_program_runs_in_any_root_file_system(name):
+    assert elf.is_static(bin_dir() / name)
+
+
+def test_nothing_is_made_twice():
+    heard: list[Event] = []
+    binaries.ensure([build.name for build in BUILDS], Events(heard.append))
+    images.ensure(Events(heard.append))
+    assert heard == []
+
+
+def test_every_image_lies_in_an_archive_under_its_name():
+    names = []
+    for path in images.images_dir().glob("*.tar"):
+        with tarfile.open(path) as archive:
+            manifest = archive.extractfile("manifest.json")
+            assert manifest is not None
+            names += [name for entry in json.load(manifest) for name in entry["RepoTags"]]
+    assert sorted(names) == sorted(references().values())
+
+
+def test_flux_has_the_kinds_that_its_controllers_serve():
+    found = {path.name.partition(".yaml")[0].rpartition("_")[2] for path in images.flux_crds(Events()).iterdir()}
+    assert {"gitrepositories", "ocirepositories", "kustomizations", "helmreleases", "receivers"} <= found
