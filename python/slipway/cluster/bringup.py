@@ -185,7 +185,7 @@ def may_found(inventory: Inventory, seen: Mapping[str, Membership]) -> None:
     signs = [
         *(f"{host.name} cannot be asked" for host in inventory.controllers if host.name not in seen),
         *(f"{host.name} has joined one" for host in inventory.workers if host.name in seen and seen[host.name].kubelet),
-        *(f"{host.address}:{port} answers" for host, port in _api_ports(inventory) if _answers(host.address, port)),
+        *(f"{host.address}:{port} answers" for host, port in _api_ports(inventory) if answers(host.address, port)),
     ]
     if signs:
         raise MayNotFound(
@@ -198,7 +198,8 @@ def _api_ports(inventory: Inventory) -> list[tuple[Host, int]]:
     return [(host, inventory.cluster.k0s.ports.api) for host in inventory.controllers]
 
 
-def _answers(address: str, port: int) -> bool:
+def answers(address: str, port: int) -> bool:
+    """Whether somebody accepts connections there."""
     try:
         socket.create_connection((address, port), PROBE_TIMEOUT).close()
     except OSError:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ type controller struct {
 	config   clusterConfig
 	hostname string
 	single   bool
+	disabled []string
 	running  components
 }
 
@@ -36,6 +38,7 @@ func runController(arguments []string) error {
 	enableWorker := set.Bool("enable-worker", false, "run workloads here, too")
 	noTaints := set.Bool("no-taints", false, "without the taint of a controller that runs workloads")
 	single := set.Bool("single", false, "the whole cluster is this one node")
+	disabled := set.String("disable-components", "", "components that shall not run")
 	kubelet := kubeletFlags(set)
 	if err := set.Parse(arguments); err != nil {
 		return err
@@ -48,7 +51,9 @@ func runController(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	c := &controller{data: dataDir(*data), config: config, hostname: hostname, single: *single}
+	c := &controller{
+		data: dataDir(*data), config: config, hostname: hostname, single: *single, disabled: splitList(*disabled),
+	}
 	if err := c.mayStart(*tokenFile, flagGiven(set, "token-file")); err != nil {
 		return err
 	}
@@ -308,8 +313,11 @@ func (c *controller) startScheduler() error {
 	}, c.config.Spec.Scheduler)
 }
 
-// startWith overlays k0s.yaml's extraArgs, and appends its rawArgs.
+// startWith overlays k0s.yaml's extraArgs, and appends its rawArgs. A component that is disabled does not start.
 func (c *controller) startWith(name string, own flags, extra extraArgs) error {
+	if slices.Contains(c.disabled, name) {
+		return nil
+	}
 	arguments := append(own.with(extra.ExtraArgs).arguments(), extra.RawArgs...)
 	return c.running.start(name, append([]string{name}, arguments...)...)
 }

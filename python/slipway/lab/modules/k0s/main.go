@@ -38,6 +38,7 @@ var commands = map[string]command{
 	"kubectl":          runKubectl,
 	"etcd member-list": printMembers,
 	"config validate":  validateConfig,
+	"sysinfo":          printSysinfo,
 	"reset":            reset,
 }
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
+	"strings"
 	"text/template"
 	"time"
 
@@ -48,7 +50,7 @@ func (c *controller) applyStacks(ctx context.Context) error {
 		return err
 	}
 	values := stackValues{c.config.Spec.Network.ClusterDomain, c.config.serviceAddress(10), c.single, names(configs)}
-	objects, err := renderStacks(values)
+	objects, err := renderStacks(values, c.disabled)
 	if err != nil {
 		return err
 	}
@@ -65,13 +67,16 @@ func (c *controller) applyStacks(ctx context.Context) error {
 	return nil
 }
 
-func renderStacks(values stackValues) ([]object, error) {
+func renderStacks(values stackValues, disabled []string) ([]object, error) {
 	all, err := template.ParseFS(manifests, "manifests/*.yaml")
 	if err != nil {
 		return nil, err
 	}
 	var found []object
 	for _, name := range []string{"coredns.yaml", "bootstrap-rbac.yaml"} {
+		if slices.Contains(disabled, strings.TrimSuffix(name, ".yaml")) {
+			continue
+		}
 		var rendered bytes.Buffer
 		if err := all.ExecuteTemplate(&rendered, name, values); err != nil {
 			return nil, err

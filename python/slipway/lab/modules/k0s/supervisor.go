@@ -118,7 +118,10 @@ func (all components) stop() {
 	}
 }
 
-func pidFile(name string) string { return filepath.Join(runDir, name+".pid") }
+// pidDir is a variable for the tests alone.
+var pidDir = runDir
+
+func pidFile(name string) string { return filepath.Join(pidDir, name+".pid") }
 
 // endStale ends the process that a killed k0s left behind, so that ports and locks are free for its successor. The
 // containers are no children of these and live on.

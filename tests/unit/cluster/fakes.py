@@ -1,0 +1,181 @@
+"""A cluster that exists in a test only: machines that behave as k0s does when its unit starts."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from slipway.cluster.join import SENTINEL
+from slipway.cluster.members import KUBELET_CONF, LOOK
+from slipway.cluster.token import TOKEN_FILE
+from slipway.errors import Unreachable
+from slipway.inventory import Inventory
+from slipway.result import CommandFailed, CommandResult
+from slipway.secret import Secret
+from slipway.ssh.pool import for_each
+
+TOKEN_SECRET = "0123456789abcdef"
+
+
+@dataclass
+class FakeCluster:
+    """What the machines share: valid tokens by id, members of etcd, registered nodes."""
+
+    tokens: dict[str, str] = field(default_factory=dict)
+    etcd: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, bool] = field(default_factory=dict)
+    made: int = 0
+
+    def token(self, kind: str) -> bytes:
+        self.made += 1
+        name = f"tok{self.made:03}"
+        self.tokens[name] = kind
+        return encoded(f"{name}.{TOKEN_SECRET}")
+
+    def accepts(self, content: bytes, kind: str) -> bool:
+        if not content:
+            return False
+        token = json.loads(gzip.decompress(base64.b64decode(content)))["users"][0]["user"]["token"]
+        return self.tokens.get(token.split(".")[0]) == kind
+
+
+def encoded(token: str) -> bytes:
+    """k0s's form; JSON is YAML."""
+    return base64.b64encode(gzip.compress(json.dumps({"users": [{"user": {"token": token}}]}).encode()))
+
+
+@dataclass
+class FakeMachine:
+    """One machine. `breaks` names a way in which k0s fails here."""
+
+    name: str
+    cluster: FakeCluster
+    controller: bool
+    data: bool = False
+    kubelet: bool = False
+    half_joined: bool = False
+    state: str = "inactive"
+    breaks: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | Secret | None = None,
+        timeout: float = 60.0,
+        check: bool = True,
+        expect: Sequence[int] = (0,),
+    ) -> CommandResult:
+        if self.breaks == "unreachable":
+            raise Unreachable(f"{self.name}: no route to host")
+        with self.lock:
+            self.calls.append(tuple(argv))
+            code, text = self.answer(list(argv))
+        result = CommandResult(tuple(argv), self.name, code, text, text if code else "", 0.0)
+        if check and code not in expect:
+            raise CommandFailed(result)
+        return result
+
+    def answer(self, argv: list[str]) -> tuple[int, str]:
+        match argv:
+            case ["sh", "-c", script] if script == LOOK:
+                return 0, self.look()
+            case ["systemctl", "reset-failed", _]:
+                return 0, ""
+            case ["systemctl", "restart", _]:
+                self.start()
+                return 0, ""
+            case ["systemctl", "stop", _]:
+                self.state = "inactive"
+                return 0, ""
+            case ["systemctl", "is-active", _]:
+                return (0 if self.state == "active" else 3), self.state
+            case ["journalctl", *_]:
+                return 0, f"what k0s said on {self.name}"
+            case ["rm", "-f", path]:
+                self.files.pop(path, None)
+                self.half_joined = self.half_joined and path != KUBELET_CONF
+                return 0, ""
+            case ["k0s", *words]:
+                return self.k0s(words) if self.state == "active" else (1, "Error: is k0s running?")
+        raise AssertionError(f"nobody has taught the fake this: {argv}")
+
+    def k0s(self, words: list[str]) -> tuple[int, str]:
+        match words:
+            case ["kubectl", "get", "--raw=/readyz", _]:
+                return (1, "[-]etcd failed: reason withheld") if self.breaks == "api" else (0, "ok")
+            case ["kubeconfig", "admin"]:
+                return 0, "a kubeconfig"
+            case ["token", "create", role, expiry]:
+                assert re.fullmatch(r"--expiry=[0-9]+m", expiry)
+                return 0, self.cluster.token(role.removeprefix("--role=")).decode() + "\n"
+            case ["token", "invalidate", name]:
+                del self.cluster.tokens[name]
+                return 0, ""
+            case ["etcd", "member-list"]:
+                return 0, json.dumps({"members": self.cluster.etcd})
+        raise AssertionError(f"nobody has taught the fake this: k0s {words}")
+
+    def look(self) -> str:
+        seen = {
+            "control-plane": self.data,
+            "kubelet": self.kubelet,
+            "half-joined": self.half_joined,
+            "active": self.state == "active",
+            "token": bool(self.files.get(TOKEN_FILE)),
+        }
+        return "\n".join(word for word, so in seen.items() if so)
+
+    def start(self) -> None:
+        """k0s's own rules of who founds, joins or goes on."""
+        token = self.files.get(TOKEN_FILE, b"")
+        if self.breaks == "dies" or not self.may_start(token):
+            self.state = "failed"
+            return
+        self.state = "active"
+        if self.controller:
+            self.data = True
+            self.cluster.etcd[self.name] = f"https://{self.name}:2380"
+        else:
+            self.kubelet = True
+            self.cluster.nodes[self.name] = False
+
+    def may_start(self, token: bytes) -> bool:
+        if self.controller:
+            return self.data or SENTINEL in self.files or self.cluster.accepts(token, "controller")
+        return self.kubelet or (not self.half_joined and self.cluster.accepts(token, "worker"))
+
+    def put(self, path: str, content: bytes | Secret, *, mode: int = 0o600) -> None:
+        assert mode == 0o600
+        if self.breaks == "unreachable":
+            raise Unreachable(f"{self.name}: no route to host")
+        self.files[path] = content.reveal() if isinstance(content, Secret) else content
+
+    @contextmanager
+    def fresh(self) -> Iterator[FakeMachine]:
+        yield self
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class FakePool:
+    """The machines of an inventory, as slipway.ssh.pool.Pool has them."""
+
+    def __init__(self, inventory: Inventory, cluster: FakeCluster) -> None:
+        self.machines = {host.name: FakeMachine(host.name, cluster, host.is_controller) for host in inventory.hosts}
+
+    def host(self, name: str) -> FakeMachine:
+        return self.machines[name]
+
+    def map(self, function, names=None, *, limit=50):
+        return for_each(lambda name: function(self.machines[name]), names or self.machines, limit=limit)

@@ -1,0 +1,69 @@
+"""Cilium's values, from an inventory."""
+
+import pytest
+
+from slipway.generate.cilium import api_endpoint, values
+from slipway.inventory import load
+
+INVENTORY = """
+apiVersion: slipway/v1
+cluster:
+  name: test
+  k0s: {{version: 1.36.3+k0s.2}}
+  network: {network}
+defaults:
+  ssh: {{authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm test]}}
+  network: {{interface: eth0, prefixLength: 24}}
+hosts:
+{hosts}"""
+ONE = {"cp1": "controller", "w1": "worker", "w2": "worker", "w3": "worker"}
+THREE = {"cp1": "controller", "cp2": "controller", "cp3": "controller", "w1": "worker"}
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    def make(network="{}", roles=ONE):
+        hosts = "".join(
+            f"  {name}: {{address: 10.0.0.{10 + place}, role: {role}}}\n"
+            for place, (name, role) in enumerate(roles.items())
+        )
+        path = tmp_path / "inventory.yaml"
+        path.write_text(INVENTORY.format(network=network, hosts=hosts))
+        return load(path)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("network", "roles", "endpoint"),
+    [
+        ("{}", ONE, ("10.0.0.10", 6443)),
+        ("{}", THREE, ("127.0.0.1", 7443)),
+        ("{vip: {address: 10.0.0.5/24}}", ONE, ("10.0.0.5", 6443)),
+        ("{externalAddress: k8s.example.org}", THREE, ("k8s.example.org", 6443)),
+    ],
+    ids=["one controller", "node-local balancing", "virtual address", "external address"],
+)
+def test_agents_reach_the_api_without_services(inventory, network, roles, endpoint):
+    assert api_endpoint(inventory(network, roles)) == endpoint
+
+
+def test_values_that_k0s_needs(inventory):
+    found = values(inventory())
+    assert found["kubeProxyReplacement"] is True
+    assert found["ipam"] == {"mode": "kubernetes"}
+    assert found["cgroup"] == {"autoMount": {"enabled": False}, "hostRoot": "/sys/fs/cgroup"}
+    assert (found["routingMode"], found["tunnelProtocol"]) == ("tunnel", "vxlan")
+    assert "encryption" not in found
+
+
+@pytest.mark.parametrize(("roles", "replicas"), [(ONE, 2), ({"cp1": "controller", "w1": "worker"}, 1)], ids=["3", "1"])
+def test_the_operator_has_a_node_for_every_replica(inventory, roles, replicas):
+    assert values(inventory(roles=roles))["operator"]["replicas"] == replicas
+
+
+def test_native_routing_names_the_pods(inventory):
+    found = values(inventory("{cilium: {routing: native, encryption: wireguard}, podCIDR: 10.200.0.0/16}"))
+    assert (found["routingMode"], found["autoDirectNodeRoutes"]) == ("native", True)
+    assert found["ipv4NativeRoutingCIDR"] == "10.200.0.0/16"
+    assert found["encryption"] == {"enabled": True, "type": "wireguard"}
