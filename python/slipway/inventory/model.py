@@ -122,7 +122,7 @@ class Vip(Section):
     """The address with its prefix length, such as 10.0.0.10/24."""
     interface: v.LinkName | None = None
     """Link that carries it; default: the link of the host's own address."""
-    virtual_router_id: Annotated[v.Whole, Field(ge=1, le=255)] = 51
+    virtual_router_id: Annotated[int, Field(ge=1, le=255), v.DIGITS] = 51
     """VRRP router number, unique in the layer-2 network."""
     auth_pass: v.AuthPass | None = None
     """VRRP password, at most 8 characters; it travels in clear text and keeps nobody out."""
@@ -132,14 +132,18 @@ class Cilium(Section):
     """How Cilium carries traffic; read by its Helm values and by the firewall."""
 
     routing: Literal["vxlan", "geneve", "native"] = "vxlan"
+    """Tunnels between nodes, or none: native needs nodes in one layer-2 network."""
     encryption: Literal["none", "wireguard"] = "none"
+    """Encryption of pod traffic between nodes."""
     hubble: v.Truth = True
+    """Whether flows can be observed."""
 
 
 class ClusterNetwork(Section):
     """The networks of the cluster. Ranges are fixed at its first start."""
 
     provider: Provider = Provider.CILIUM
+    """The pod network; fixed at the first start of the cluster."""
     pod_cidr: v.Cidr = "10.244.0.0/16"
     """Range of pods; every node takes a /24 of it."""
     service_cidr: v.Cidr = "10.96.0.0/12"
@@ -203,7 +207,7 @@ class Ipv6(Section):
     """A second address of the host's link, for dual stack."""
 
     address: v.IpAddress
-    prefix_length: Annotated[v.Whole, Field(ge=1, le=128)] = 64
+    prefix_length: Annotated[int, Field(ge=1, le=128), v.DIGITS] = 64
     gateway: v.IpAddress | None = None
 
 
@@ -229,7 +233,7 @@ class Link(Section):
 class Vlan(Section):
     """A tagged VLAN on a link (networking.vlans)."""
 
-    id: Annotated[v.Whole, Field(ge=1, le=4094)]
+    id: Annotated[int, Field(ge=1, le=4094), v.DIGITS]
     interface: v.LinkName
     """Link that carries it."""
 
@@ -257,7 +261,7 @@ class HostNetwork(Section):
     """Match the card of `interface` by its MAC address in place of its name."""
     dhcp: v.Truth = False
     """Addresses come by DHCP, by a lease that always gives `address`."""
-    prefix_length: Annotated[v.Whole, Field(ge=1, le=128)] | None = None
+    prefix_length: Annotated[int, Field(ge=1, le=128), v.DIGITS] | None = None
     """Prefix length of `address`; needed unless `dhcp`."""
     gateway: v.IpAddress | None = None
     nameservers: tuple[v.IpAddress, ...] = ()
@@ -297,7 +301,7 @@ class Hardware(Section):
 
     cpu: Literal["intel", "amd", "arm"] | None = None
     """Maker of the processor; chooses the microcode."""
-    cores: Annotated[v.Whole, Field(ge=1, le=4096)] | None = None
+    cores: Annotated[int, Field(ge=1, le=4096), v.DIGITS] | None = None
     """At least so many."""
     memory: v.Bytes | None = None
     """At least so much, such as 32Gi."""
@@ -332,8 +336,8 @@ class BuildMachine(Section):
     ssh_user: v.UserName = "root"
     ssh_key: v.MountPoint | None = None
     """Private key file on the machine that asks."""
-    max_jobs: Annotated[v.Whole, Field(ge=1, le=1024)] = 1
-    speed_factor: Annotated[v.Whole, Field(ge=1, le=1024)] = 1
+    max_jobs: Annotated[int, Field(ge=1, le=1024), v.DIGITS] = 1
+    speed_factor: Annotated[int, Field(ge=1, le=1024), v.DIGITS] = 1
     supported_features: tuple[v.Tag, ...] = ()
 
 
@@ -470,7 +474,7 @@ class Timeouts(Section):
 class Deploy(Section):
     """How deployments run."""
 
-    parallel: Annotated[v.Whole, Field(ge=1, le=1000)] = 10
+    parallel: Annotated[int, Field(ge=1, le=1000), v.DIGITS] = 10
     """Machines worked on at the same time."""
     timeouts: Timeouts = Timeouts()
     nix_options: dict[str, v.Text] = Field(default_factory=dict)

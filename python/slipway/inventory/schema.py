@@ -22,12 +22,14 @@ def schema() -> Schema:
     """The schema (draft 2020-12) of one whole file."""
     made = File.model_json_schema(by_alias=True, mode="validation")
     definitions: dict[str, Schema] = made.get("$defs", {})
+    merged = _merged_anywhere()
     for name, definition in [("File", made), *definitions.items()]:
         shape = getattr(model, name, None)
         if isinstance(shape, type) and issubclass(shape, BaseModel):
             _describe(definition, shape)
-    for name in _inheriting():
-        _allow_empty(definitions[name])
+            if shape in merged:
+                definition.pop("required", None)
+            _allow_empty(definition)
     definitions["K0s"]["properties"]["version"]["examples"] = list(reversed(known_releases()))
     made["title"] = "slipway inventory"
     made["patternProperties"] = {"^x-": {"description": "Place for YAML anchors; read by nothing else."}}
@@ -44,14 +46,14 @@ def _describe(definition: Schema, shape: type[BaseModel]) -> None:
             described["description"] = text
 
 
-def _inheriting() -> set[str]:
-    """Names of the sections that are merged: any key may come from elsewhere, and an empty value takes it back."""
-    found: set[str] = {"HostEntry", "Settings"}
+def _merged_anywhere() -> set[type[BaseModel]]:
+    """The sections inside defaults, groups and hosts: what is required there may be inherited."""
+    found: set[type[BaseModel]] = set()
     left: list[type[BaseModel]] = [Settings]
     while left:
         for inner in _merged_sections(left.pop()):
-            if inner.__name__ not in found:
-                found.add(inner.__name__)
+            if inner not in found:
+                found.add(inner)
                 left.append(inner)
     return found
 
@@ -70,13 +72,9 @@ def _parts(annotation: Any) -> list[Any]:  # noqa: ANN401 (annotations have no t
 
 
 def _allow_empty(definition: Schema) -> None:
-    required = [
-        key for key in definition.pop("required", []) if key == "address" and "groups" in definition["properties"]
-    ]
-    if required:
-        definition["required"] = required
+    """Any key that may be left out may also be empty."""
     for key, value in definition["properties"].items():
-        if key in required or {"type": "null"} in value.get("anyOf", []):
+        if key in definition.get("required", []) or {"type": "null"} in value.get("anyOf", []):
             continue
         kept = {word: value.pop(word) for word in ("description", "default") if word in value}
         definition["properties"][key] = {"anyOf": [value, {"type": "null"}], **kept}

@@ -86,7 +86,7 @@ def _is_meant(host: Host, word: str) -> bool:
 
 
 def _known_words(inventory: Inventory) -> Iterator[str]:
-    yield from Role
+    yield from (role.value for role in Role)
     for host in inventory.hosts:
         yield host.name
         yield from (f"@{mark}" for mark in (*host.tags, *host.groups))

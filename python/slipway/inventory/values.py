@@ -308,8 +308,8 @@ DnsName = Annotated[str, AfterValidator(dns_name), _format("DNS name")]
 Mac = Annotated[str, AfterValidator(_mac), _format("MAC address")]
 LinkName = Annotated[str, AfterValidator(_link), _format("link name")]
 PublicKey = Annotated[str, AfterValidator(_public_key), _format("SSH public key")]
-Whole = Annotated[int, BeforeValidator(_digits)]
-Port = Annotated[Whole, Field(ge=1, le=65535)]
+DIGITS = BeforeValidator(_digits)
+Port = Annotated[int, Field(ge=1, le=65535), DIGITS]
 Bytes = Annotated[
     int,
     BeforeValidator(_bytes),
@@ -339,7 +339,7 @@ Calendar = Annotated[str, AfterValidator(_calendar), _format("systemd calendar e
 GitBranch = Annotated[str, AfterValidator(_git_branch), _format("Git branch")]
 Registry = Annotated[str, AfterValidator(_registry), _format("registry")]
 HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
-Mtu = Annotated[Whole, Field(ge=1280, le=9216)]
+Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
 NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]
 Text = Annotated[str, AfterValidator(_text)]
 FreeForm = dict[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from slipway.errors import InvalidInput
-from slipway.inventory.importers.draft import Draft, Imported, items, mapping, parse_yaml, read_bytes
+from slipway.inventory.importers.draft import Draft, Imported, items, mapping, parse_yaml, read_bytes, text
 from slipway.inventory.importers.ini import Groups, expand, parse_ini
 from slipway.inventory.kubernetes import slug
 from slipway.inventory.model import Role
@@ -180,9 +180,16 @@ def _host(draft: Draft, groups: Groups, host: str, role: Role | None, variables:
         draft.note(f"{host}: no group tells its role; add `role`")
     entry = {"address": address, "ssh": {_SSH[key]: usable[key] for key in _SSH if usable.get(key)}}
     entry["tags"] = _tags(groups, host)
-    entry["labels"] = {str(key): str(value) for key, value in mapping(usable.get("node_labels")).items()}
-    entry["taints"] = [str(taint) for taint in items(usable.get("node_taints"))]
+    entry["labels"] = {key: text(value) for key, value in mapping(_literal(usable.get("node_labels"))).items()}
+    entry["taints"] = [text(taint) for taint in items(_literal(usable.get("node_taints")))]
     draft.add_host(host, role, entry)
+
+
+def _literal(value: object) -> object:
+    """The mapping or list that an INI inventory writes as a literal."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        return parse_yaml(value.encode(), "literal", Draft())
+    return value
 
 
 def _is_template(draft: Draft, key: str, value: object) -> bool:
@@ -194,13 +201,12 @@ def _is_template(draft: Draft, key: str, value: object) -> bool:
 
 
 def _tags(groups: Groups, host: str) -> list[str]:
-    """Groups become tags, except those that tell the role or hold every host."""
-    everything = len(groups.variables)
+    """Groups become tags, except those that tell the role, and those around the whole cluster."""
+    controllers = {name for name in groups.groups if _plain(name) in _CONTROLLERS}
     found = []
     for name in groups.groups:
         told = name in ("all", "ungrouped", "etcd") or _plain(name) in _CONTROLLERS | _WORKERS
-        members = groups.members(name) if not told else []
-        if host in members and len(members) < everything:
+        if not told and not groups.below(name) & controllers and host in groups.members(name):
             found.append(slug(name))
     return found
 
@@ -222,13 +228,15 @@ def _cluster(draft: Draft, roles: dict[str, Role], settings: dict[str, dict[str,
         into = draft.cluster
         for section in sections:
             into = into.setdefault(section, {})
-        into[last] = _PROVIDERS.get(value, value) if key == "kube_network_plugin" else _text(value)
+        into[last] = _carried(key, value)
 
 
-def _text(value: Any) -> Any:  # noqa: ANN401 (plain data)
+def _carried(key: str, value: Any) -> Any:  # noqa: ANN401 (plain data)
     if isinstance(value, list):
-        return [str(item) for item in value]
-    return str(value).removeprefix("v") if re.match(r"v1\.\d+\.", str(value)) else str(value)
+        return [text(item) for item in value]
+    if key == "kube_network_plugin":
+        return _PROVIDERS[value]
+    return text(value).removeprefix("v") if key == "k0s_version" else text(value)
 
 
 def _left_out(draft: Draft, groups: Groups, settings: dict[str, dict[str, Any]]) -> None:

@@ -49,6 +49,9 @@ class Draft:
     def add_host(self, wanted: str, role: Role | None, entry: dict[str, Any]) -> None:
         """Add a host under the nearest free name; an address or nothing as `wanted` makes a name of the role."""
         settings = {"address": entry.pop("address", None), "role": role.value if role else None, **entry}
+        port = str(settings.get("ssh", {}).get("port", ""))
+        if port.isdecimal():
+            settings["ssh"]["port"] = int(port)
         self.hosts[self._free_name(wanted, role)] = {key: value for key, value in settings.items() if value}
 
     def _free_name(self, wanted: str, role: Role | None) -> str:
@@ -138,7 +141,7 @@ def parse_yaml(raw: bytes, name: str, draft: Draft) -> Any:  # noqa: ANN401 (pla
     builder = Builder(typed=True)
     data = builder.plain(node)
     for problem in builder.problems:
-        draft.note(f"{problem.file}:{problem.line}: {problem.message}")
+        draft.note(f"{problem.file}:{problem.line}: {problem.message.removesuffix('; remove it')}")
     return data
 
 
@@ -153,6 +156,11 @@ def documents(raw: bytes) -> Iterable[bytes]:
 def mapping(value: object) -> dict[str, Any]:
     """The value where it is a mapping, else an empty one: files of others hold anything."""
     return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    """A value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def items(value: object) -> list[Any]:

@@ -26,6 +26,7 @@ class Groups:
 
     groups: dict[str, Group] = field(default_factory=dict)
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _members: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def group(self, name: str) -> Group:
         return self.groups.setdefault(name, Group())
@@ -38,15 +39,13 @@ class Groups:
         if len(self.variables) > MOST_HOSTS:
             raise InvalidInput(f"more than {MOST_HOSTS} hosts")
 
-    def members(self, name: str, seen: frozenset[str] = frozenset()) -> list[str]:
-        """Hosts of a group and of the groups below it, once each."""
-        if name in seen or name not in self.groups:
-            return []
-        group = self.groups[name]
-        found = dict.fromkeys(group.hosts)
-        for child in group.children:
-            found.update(dict.fromkeys(self.members(child, seen | {name})))
-        return list(found)
+    def members(self, name: str) -> dict[str, None]:
+        """Hosts of a group and of the groups below it, in order, as keys; to be asked when all is read."""
+        if name not in self._members:
+            groups = [name, *sorted(self.below(name) - {name})]
+            hosts = (self.groups[group].hosts for group in groups if group in self.groups)
+            self._members[name] = dict.fromkeys(host for group in hosts for host in group)
+        return self._members[name]
 
     def below(self, name: str, seen: frozenset[str] = frozenset()) -> set[str]:
         """Names of all groups below a group."""
