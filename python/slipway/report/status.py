@@ -15,8 +15,6 @@ from slipway.paths import state_dir
 from slipway.verify.gate import GateResult
 from slipway.verify.record import Record
 
-OUTCOMES = frozenset(Outcome)
-
 
 @dataclass(frozen=True)
 class LastDeploy:
@@ -133,11 +131,11 @@ def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:
 
 
 def last_deploys(root: Path) -> dict[str, LastDeploy]:
-    """Node name to how it came out of the newest run in which it has an outcome."""
+    """Node name to how it came out of the newest run that came to a result for it (rollout/run.py)."""
     found: dict[str, LastDeploy] = {}
     for path in sorted((state_dir(root) / "runs").glob("*/events.jsonl")):
         for event in _events(path.read_text(encoding="utf-8").splitlines()):
-            if event["node"] and event["state"] in OUTCOMES:
+            if event["phase"] == "result" and event["node"]:
                 reason = str(event["data"].get("reason", ""))
                 found[event["node"]] = LastDeploy(Outcome(event["state"]), event["time"], reason)
     return found

@@ -21,6 +21,8 @@ from slipway.verify.roles import MARKS
 
 EXCERPT = 12
 """Lines of an error that go into the report."""
+SHOWN = 200
+"""Characters of a command that do."""
 
 
 @dataclass
@@ -133,9 +135,15 @@ def _finding(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, Red):
         found = error.finding
-        return Finding(found.found, found.expected, found.command or last, found.fix)
+        return Finding(found.found, found.expected, found.command or _shown(last), found.fix)
     text = f"{_kind(error)}{error}" if error else report.longreprtext
-    return Finding("\n".join(text.strip().splitlines()[:EXCERPT]), command=last)
+    return Finding("\n".join(text.strip().splitlines()[:EXCERPT]), command=_shown(last))
+
+
+def _shown(command: str) -> str:
+    """A command as one line: what a check runs may be a script of many, which nobody types."""
+    first, *more = command.strip().splitlines() or [""]
+    return f"{first[:SHOWN]} ..." if more or len(first) > SHOWN else first
 
 
 def _kind(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from slipway.errors import SlipwayError, Unreachable
 from slipway.events import Events
-from slipway.result import CommandResult
+from slipway.result import CommandResult, CommandTimedOut
 from slipway.ssh.host import Host as Connection
 from slipway.tools.run import run
 from slipway.verify.asked import Facts, Job, Question
@@ -138,7 +138,7 @@ class Session:
         try:
             node.facts = gather(self._connect(node.key))
         except SlipwayError as error:
-            node.error, node.unreachable = str(error), isinstance(error, Unreachable)
+            node.error, node.unreachable = _first_line(error), isinstance(error, Unreachable)
             self._tell_end(node)
 
     def _serve_node(self, line: Line, node: _Node) -> None:
@@ -154,7 +154,7 @@ class Session:
 
     def _take(self, line: Line, node: _Node, message: Message) -> None:
         if "run" in message:
-            node.asked = message["run"]
+            node.asked = _first_line(message["run"].strip())
             line.send(**self._answer(node, message["run"], message["timeout"]))
         elif "check" in message:
             self._take_check(node, _check(message["check"]))
@@ -168,10 +168,12 @@ class Session:
             connection = self._connect(node.key)
             result = connection.run(["sh", "-c", command], timeout=max(1.0, min(timeout, left)), check=False)
         except Unreachable as error:
-            node.error = f"the connection was lost: {error}"
+            node.error = f"the connection was lost: {_first_line(error)}"
             return {"lost": node.error}
+        except CommandTimedOut as error:
+            return {"failed": f"no end after {error.timeout:g} s"}
         except SlipwayError as error:
-            return {"failed": str(error)}
+            return {"failed": _first_line(error)}
         return {"exitCode": result.exit_code, "stdout": result.stdout, "stderr": result.stderr}
 
     def _take_check(self, node: _Node, check: Check) -> None:
@@ -190,12 +192,18 @@ class Session:
 def summary(result: NodeVerification) -> str:
     """One line on a node: `52 checks`, or which are red, or why checks are missing."""
     if result.error:
-        return result.error.splitlines()[0]
+        return result.error
     if result.red:
         names = ", ".join(check.id for check in result.red[:3])
         more = f" and {len(result.red) - 3} more" if len(result.red) > 3 else ""
         return f"{len(result.red)} of {len(result.checks)} checks red: {names}{more}"
     return f"{len(result.checks)} checks"
+
+
+def _first_line(text: object) -> str:
+    """What a person reads of an error or a command, which may hold a whole script."""
+    first, *more = str(text).splitlines() or [""]
+    return f"{first} ..." if more else first
 
 
 def _progress(node: _Node) -> dict[str, Any]:

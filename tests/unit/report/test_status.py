@@ -80,15 +80,15 @@ def test_the_cluster_goes_on_when_the_gate_is_open_and_every_node_is_done():
 
 
 def test_the_last_outcome_of_a_node_counts_and_half_a_line_does_not(tmp_path):
-    def run(name: str, *events: tuple[str | None, str]) -> None:
+    def run(name: str, *events: tuple[str, str, str]) -> None:
         folder = tmp_path / ".slipway/runs" / name
         folder.mkdir(parents=True)
-        lines = [json.dumps({"time": name, "node": node, "phase": "p", "state": state, "data": {"reason": "because"}})
-                 for node, state in events]  # fmt: skip
+        lines = [json.dumps({"time": name, "node": node, "phase": phase, "state": state, "data": {"reason": "because"}})
+                 for phase, node, state in events]  # fmt: skip
         (folder / "events.jsonl").write_text("\n".join(lines) + '\n{"time": "')
 
-    run("20261123-1", ("w1", "activation-failed"), ("w2", "ok"))
-    run("20261123-2", ("w1", "started"), ("w1", "rolled-back"), (None, "ok"))
+    run("20261123-1", ("result", "w1", "activation-failed"), ("result", "w2", "ok"))
+    run("20261123-2", ("activate", "w1", "started"), ("result", "w1", "rolled-back"), ("verify", "w2", "unreachable"))
     assert status.last_deploys(tmp_path) == {
         "w1": LastDeploy(Outcome.ROLLED_BACK, "20261123-2", "because"),
         "w2": LastDeploy(Outcome.OK, "20261123-1", "because"),

@@ -37,7 +37,7 @@ class Pods:
         self.system = [pod for pod in pods if pod["metadata"]["namespace"] == SYSTEM]
         self.unready = {pod["metadata"]["name"]: why for pod in self.system if (why := _why_unready(pod))}
         restarts = [each["restartCount"] for pod in self.system for each in pod["status"].get("containerStatuses", ())]
-        self.starting = bool(self.unready or not self.system) and not any(restarts)
+        self.starting = bool(self.unready) and not any(restarts)
 
 
 def _settled(api: KubeletApi, node: str) -> Pods:

@@ -6,6 +6,7 @@ k0s sysinfo -o json
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
@@ -26,6 +27,10 @@ def test_rejects_nothing(host: NodeHost, node: Host) -> None:
     expect(
         not bad,
         expected="nothing rejected",
-        found=listed(f"{probe['displayName']}: {probe.get('prop', '')} ({probe.get('message', '')})" for probe in bad),
+        found=listed(f"{probe['displayName']}: {probe.get('prop', '')} ({_why(probe)})" for probe in bad),
         fix="k0s sysinfo names the kernel option, the controller or the space that it needs",
     )
+
+
+def _why(probe: dict[str, Any]) -> str:
+    return str(probe.get("message") or probe.get("error") or probe["category"])

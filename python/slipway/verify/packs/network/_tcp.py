@@ -10,17 +10,21 @@ from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun
 
-WAIT = 3
-"""Seconds for a connection; a firewall that drops gives no answer at all."""
+WAIT = 3.0
+"""Seconds for a connection that should come about."""
+SHORT = 1.0
+"""Seconds for one that should not: a firewall that drops gives no answer, and each check has to wait for that."""
 NEIGHBOURS = 10
 """Nodes that one node tries, the next ones in the inventory's order: all are tried by somebody, in bounded time."""
 
-SCRIPT = f"""
-try() {{
-  error=$(timeout {WAIT} bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1)
+SCRIPT = """
+try() {
+  error=$(timeout "$WAIT" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1)
   case "$?:$error" in 0:*) state=open ;; *refused*) state=refused ;; *) state=silent ;; esac
   echo "$1 $2 $state"
-}}
+}
+WAIT=$1
+shift
 while [ $# -gt 0 ]; do try "$1" "$2" & shift 2; done
 wait
 """
@@ -46,14 +50,14 @@ class Target:
         return f"{self.name} {self.address}:{self.port}"
 
 
-def tried(host: NodeHost, targets: Sequence[Target]) -> dict[Target, State]:
-    """How each of `targets` answers a TCP connection from the node.
+def tried(host: NodeHost, targets: Sequence[Target], *, wait: float = WAIT) -> dict[Target, State]:
+    """How each of `targets` answers a TCP connection from the node within `wait` seconds.
 
     >>> tried(host, targets(inventory.controllers, [6443]))
     {Target(name='cp1', address='10.0.0.11', port=6443): State.OPEN}
     """
     words = [word for target in targets for word in (target.address, str(target.port))]
-    said = host.check_output(f"bash -c %s tcp {' '.join(['%s'] * len(words))}", SCRIPT, *words).split()
+    said = host.check_output(f"bash -c %s tcp {wait:g} {' '.join(['%s'] * len(words))}", SCRIPT, *words).split()
     fields = zip(said[::3], said[1::3], said[2::3], strict=True)
     answers = {(address, int(port)): State(state) for address, port, state in fields}
     if set(answers) != {(target.address, target.port) for target in targets}:
