@@ -157,7 +157,8 @@ def packages() -> None:
 
 
 def _row(machine: MachineStatus) -> tuple[str, ...]:
-    system = machine.system.rpartition("/")[2] if machine.system else "none yet"
+    # Enough of the store path to tell two systems apart; --json has the whole.
+    system = machine.system.rpartition("/")[2][:8] if machine.system else "none"
     return (
         machine.machine.name,
         machine.machine.address,
