@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="tests on the lab's machines: skip them where the lab cannot run (auto), or fail then (required)",
     )
+    parser.addoption("--nixos-options", metavar="FULL.tsv", help="a list of all NixOS options, to take ours from")
     parser.addoption("--update-golden", action="store_true", help="write the golden trees anew")
 
 
@@ -38,11 +39,12 @@ NIX_SETTINGS = "experimental-features = nix-command flakes\nsubstituters =\nsand
 
 @pytest.fixture(scope="session")
 def nix(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """`nix(words...)` runs a program of Nix and returns what it prints; evaluation needs no store."""
+    """`nix(words...)` runs a program of Nix, with a store of its own, and returns what it prints."""
     if shutil.which("nix") is None:
         pytest.fail("Nix is not installed: apt-get install nix-bin (`make test` does it)")
-    home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, "NIX_CONFIG": NIX_SETTINGS, "HOME": str(home)}
+    base = tmp_path_factory.mktemp("nix")
+    folders = {f"NIX_{name}_DIR": str(base / name.lower()) for name in ("STORE", "STATE", "LOG")}
+    environment = {**os.environ, **folders, "NIX_CONFIG": NIX_SETTINGS, "HOME": str(base)}
 
     def run(*words: str | Path, cwd: Path | None = None) -> str:
         argv = [str(word) for word in words]
@@ -56,7 +58,7 @@ def nix(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def nix_value(nix: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     """`nix_value(expression)` is the value of a Nix expression, as plain data."""
-    file = tmp_path_factory.mktemp("nix") / "expression.nix"
+    file = tmp_path_factory.mktemp("expression") / "expression.nix"
 
     def value(expression: str) -> Any:
         file.write_text(expression)

@@ -100,7 +100,7 @@ let
       inherit loc;
       inherit (merged) isDefined;
       value = if option ? apply then option.apply value else value;
-      files = map (d: d.file) merged.used;
+      definitionsWithLocations = merged.used;
     };
 
   # { options, values, unmatched } below `loc`, of [ { file, options } ] and [ { file, config } ].

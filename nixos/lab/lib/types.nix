@@ -103,7 +103,6 @@ let
             mergeEqual loc definitions
           else
             elemType.merge loc definitions;
-        emptyValue = null;
       };
     either = a: b: {
       description = "${a.description} or ${b.description}";
@@ -126,8 +125,9 @@ let
       merge =
         loc: definitions:
         let
-          element = d: n: value: lib.mergeDefinitions (loc ++ [ "[definition ${toString n}]" ]) elemType [ { inherit (d) file; inherit value; } ];
-          elements = builtins.concatMap (d: lib.imap1 (element d) d.value) definitions;
+          place = n: m: loc ++ [ "[definition ${toString n}-entry ${toString m}]" ];
+          element = n: d: m: value: lib.mergeDefinitions (place n m) elemType [ { inherit (d) file; inherit value; } ];
+          elements = builtins.concatLists (lib.imap1 (n: d: lib.imap1 (element n d) d.value) definitions);
         in
         map (e: e.value) (builtins.filter (e: e.isDefined) elements);
     };

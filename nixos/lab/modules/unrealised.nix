@@ -16,7 +16,6 @@ in
     nix.buildMachines = mkOption { type = types.listOf types.anything; default = [ ]; };
     nix.distributedBuilds = mkOption { type = types.bool; default = false; };
     nix.gc = anything;
-    services.comin = anything;
     swapDevices = mkOption { type = types.listOf types.anything; default = [ ]; };
     system.autoUpgrade = anything;
     systemd.watchdog = anything;

@@ -1,0 +1,68 @@
+# A machine that uses every option of slipway's, so that every NixOS option that slipway may set is set.
+{ lib, ... }:
+{
+  slipway = {
+    ssh.user = "admin";
+    boot.initrdModules = [ "nvme" ];
+    disks.root = {
+      device = "/dev/disk/by-id/a";
+      swap = 1048576;
+    };
+    firewall = {
+      allowedTCPPorts = [ 80 ];
+      allowedUDPPorts = [ 53 ];
+    };
+    hardware.cpu = "intel";
+    images.registries."docker.io" = [ "https://mirror.example.org" ];
+    nix = {
+      substituters = [ "https://cache.example.org" ];
+      trustedPublicKeys = [ "cache.example.org-1:AAAA" ];
+      buildMachines = [
+        {
+          hostName = "builder";
+          systems = [ "x86_64-linux" ];
+        }
+      ];
+    };
+    network = {
+      interface = lib.mkForce "vlan7";
+      gateway = "10.0.0.1";
+      nameservers = [ "10.0.0.1" ];
+      searchDomains = [ "example.org" ];
+      mtu = 9000;
+      ipv6 = {
+        address = "fd00::11";
+        gateway = "fd00::1";
+      };
+      bonds.bond0.interfaces = [ "eno2" "eno3" ];
+      bridges.br0.interfaces = [ "bond0" ];
+      vlans.vlan7 = {
+        id = 7;
+        interface = "br0";
+      };
+      links.eno9 = {
+        addresses = [ "10.9.0.1/24" ];
+        routes = [
+          {
+            to = "10.8.0.0/16";
+            via = "10.9.0.9";
+          }
+        ];
+      };
+    };
+    pull = {
+      engine = "autoUpgrade";
+      url = "git+https://git.example.org/cluster.git";
+    };
+    time.servers = [ "ntp.example.org" ];
+    users.jo = {
+      authorizedKeys = [ "ssh-ed25519 AAAA" ];
+      extraGroups = [ "wheel" ];
+    };
+    watchdog = {
+      enable = true;
+      device = "/dev/watchdog1";
+    };
+    cluster.dualStack = true;
+  };
+}

@@ -1,0 +1,308 @@
+"""What slipway's modules make of their options: units, files, firewall, refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Evaluate = Callable[..., Any]
+
+ROLES = ("controller", "controller+worker", "worker", "single")
+UNIT = "config.systemd.services.k0s"
+DATABASES = ("/var/lib/k0s/etcd/member/snap/db", "/var/lib/k0s/db/state.db")
+
+
+def assertions(more: str = "") -> str:
+    return "map (a: a.message) (builtins.filter (a: !a.assertion) config.assertions)" + more
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_evaluates_without_complaint(evaluate, role):
+    assert evaluate(assertions(), role) == []
+    assert evaluate("config.system.build.toplevel.name", role) == "slipway-lab-system-n1"
+
+
+# --- k0s -------------------------------------------------------------------------------------------------------------
+
+
+def start_script(evaluate: Evaluate, role: str, more: str = "") -> str:
+    return str(evaluate(f"{UNIT}.serviceConfig.ExecStart.script", role, more))
+
+
+@pytest.mark.parametrize("role", ["controller", "controller+worker"])
+def test_a_controller_founds_a_cluster_only_where_the_sentinel_lies(evaluate, role):
+    script = start_script(evaluate, role)
+    assert "if [ ! -e /var/lib/slipway/allow-bootstrap ]; then" in script
+    assert "--token-file=/etc/k0s/k0stoken" in script
+
+
+def test_a_worker_always_has_its_token(evaluate):
+    script = start_script(evaluate, "worker")
+    assert "if true; then" in script
+    assert "allow-bootstrap" not in script
+
+
+def test_a_single_node_has_no_token(evaluate):
+    assert "--token-file" not in start_script(evaluate, "single")
+
+
+@pytest.mark.parametrize(
+    ("role", "paths"),
+    [
+        ("worker", ["|/var/lib/k0s/kubelet.conf"]),
+        ("single", [f"|{path}" for path in (*DATABASES, "/var/lib/slipway/allow-bootstrap")]),
+        ("controller", [f"|{path}" for path in (*DATABASES, "/var/lib/slipway/allow-bootstrap")]),
+    ],
+)
+def test_k0s_waits_until_it_may_start(evaluate, role, paths):
+    """Each condition begins with `|`: one of them is enough."""
+    conditions = evaluate(f"{UNIT}.unitConfig", role)
+    assert conditions["ConditionPathExists"] == paths
+    assert ("ConditionFileNotEmpty" in conditions) == (role != "single")
+
+
+def test_activation_never_restarts_a_controller(evaluate):
+    assert evaluate(f"{UNIT}.restartIfChanged", "controller") is False
+    assert evaluate(f"{UNIT}.restartIfChanged", "controller+worker") is False
+    assert evaluate(f"{UNIT}.restartIfChanged", "worker") is True
+
+
+def test_pods_outlive_a_restart(evaluate):
+    service = evaluate(f'removeAttrs {UNIT}.serviceConfig [ "ExecStart" ]', "worker")
+    assert service["KillMode"] == "process"
+    assert (service["Restart"], service["RestartSec"], service["Delegate"]) == ("always", 10, "yes")
+
+
+def test_flags_of_a_worker(evaluate):
+    more = """slipway.k0s = { labels."a/b" = "c"; labels.d = "it's"; taints = [ "x=y:NoSchedule" ]; profile = "big";
+                            kubeletExtraArgs.max-pods = "200"; };"""
+    script = start_script(evaluate, "worker", more)
+    for word in (
+        "--kubelet-extra-args=--max-pods=200 --node-ip=10.0.0.11", "--labels=a/b=c,d=it", "--taints=x=y:NoSchedule",
+        "--profile=big",
+    ):  # fmt: skip
+        assert word in script
+
+
+def test_flags_of_the_roles(evaluate):
+    assert "--enable-worker --no-taints" in start_script(evaluate, "controller+worker").replace("'", "")
+    assert "--single" in start_script(evaluate, "single")
+    assert "--kubelet-extra-args" not in start_script(evaluate, "controller")
+
+
+def test_a_controller_without_its_file_is_refused(evaluate):
+    found = evaluate(assertions(), "controller", "slipway.k0s.configFile = lib.mkForce null;")
+    assert found == ["slipway: a controller needs slipway.k0s.configFile"]
+
+
+# --- firewall --------------------------------------------------------------------------------------------------------
+
+RULES = "config.networking.firewall.extraInputRules"
+PEERS = "ip saddr { 10.0.0.0/24, 10.244.0.0/16 }"
+NODES = "ip saddr { 10.0.0.0/24 }"
+
+
+def rules(evaluate: Evaluate, role: str, more: str = "") -> list[str]:
+    return str(evaluate(RULES, role, more)).strip().splitlines()
+
+
+def test_a_controller_opens_its_ports_to_those_who_need_them(evaluate):
+    assert rules(evaluate, "controller") == [
+        "tcp dport { 22 } accept",
+        "tcp dport { 6443 } accept",
+        f"{PEERS} tcp dport {{ 8132 }} accept",
+        "ip6 saddr { fd00::/64 } tcp dport { 8132 } accept",
+        "ip saddr { 10.0.0.11, 10.0.0.12 } tcp dport { 9443, 2380 } accept",
+    ]
+
+
+def test_a_worker_opens_kubelet_and_cilium(evaluate):
+    assert rules(evaluate, "worker") == [
+        "tcp dport { 22 } accept",
+        f"{PEERS} tcp dport {{ 10250 }} accept",
+        "ip6 saddr { fd00::/64 } tcp dport { 10250 } accept",
+        f"{NODES} tcp dport {{ 4240, 4244 }} accept",
+        "ip6 saddr { fd00::/64 } tcp dport { 4240, 4244 } accept",
+        f"{NODES} udp dport {{ 8472 }} accept",
+        "ip6 saddr { fd00::/64 } udp dport { 8472 } accept",
+        'iifname "cilium_*" accept',
+        'iifname "lxc*" accept',
+    ]
+
+
+def test_cilium_opens_what_it_uses(evaluate):
+    more = 'slipway.cluster.cilium = { routing = "native"; encryption = "wireguard"; hubble = false; };'
+    found = "\n".join(rules(evaluate, "worker", more))
+    assert f"{NODES} udp dport {{ 51871 }} accept" in found
+    assert f"{NODES} tcp dport {{ 4240 }} accept" in found
+    assert "8472" not in found
+
+
+@pytest.mark.parametrize(
+    ("provider", "rule"),
+    [("kuberouter", f"{NODES} tcp dport {{ 179 }} accept"), ("calico", f"{NODES} udp dport {{ 4789 }} accept")],
+)
+def test_other_networks_have_other_ports(evaluate, provider, rule):
+    found = rules(evaluate, "worker", f'slipway.cluster.provider = "{provider}";')
+    assert rule in found
+    assert "4240" not in "\n".join(found)
+
+
+def test_a_virtual_address_lets_controllers_speak_vrrp(evaluate):
+    found = rules(evaluate, "controller", 'slipway.cluster.vip = "10.0.0.10";')
+    assert "ip saddr { 10.0.0.11, 10.0.0.12 } meta l4proto vrrp accept" in found
+    assert "tcp dport { 6443, 6444 } accept" in found
+
+
+def test_sources_can_be_limited(evaluate):
+    more = 'slipway.firewall = { sshFrom = [ "192.0.2.0/24" ]; apiFrom = [ "192.0.2.7/32" ]; };'
+    found = rules(evaluate, "controller", more)
+    assert found[0] == "ip saddr { 192.0.2.0/24 } tcp dport { 22 } accept"
+    assert "ip saddr { 192.0.2.7/32, 10.0.0.0/24, 10.244.0.0/16 } tcp dport { 6443 } accept" in found
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+NETWORKS = """builtins.mapAttrs
+    (_: n: { inherit (n) address matchConfig linkConfig networkConfig bond bridge vlan; })
+    config.systemd.network.networks"""
+
+
+def test_a_static_address(evaluate):
+    link = evaluate(NETWORKS, more='slipway.network.gateway = "10.0.0.1";')["10-eno1"]
+    assert link["address"] == ["10.0.0.11/24"]
+    assert link["matchConfig"] == {"Name": "eno1"}
+    assert link["linkConfig"] == {"RequiredForOnline": "routable"}
+
+
+def test_a_vlan_on_a_bond(evaluate):
+    more = """slipway.network = { interface = lib.mkForce "bond0.7"; mtu = 9000;
+        bonds.bond0.interfaces = [ "eno1" "eno2" ]; vlans."bond0.7" = { id = 7; interface = "bond0"; }; };"""
+    links = evaluate(NETWORKS, more=more)
+    assert links["10-bond0.7"]["address"] == ["10.0.0.11/24"]
+    assert links["10-bond0"]["vlan"] == ["bond0.7"]
+    assert links["10-bond0"]["address"] == []
+    assert links["10-eno1"]["bond"] == links["10-eno2"]["bond"] == ["bond0"]
+    assert all(links[f"10-{name}"]["linkConfig"]["MTUBytes"] == "9000" for name in ("eno1", "eno2", "bond0", "bond0.7"))
+    netdevs = evaluate("config.systemd.network.netdevs", more=more)
+    assert netdevs["10-bond0"]["bondConfig"]["Mode"] == "802.3ad"
+    assert netdevs["10-bond0.7"]["vlanConfig"] == {"Id": 7}
+
+
+def test_a_card_known_by_its_mac(evaluate):
+    more = 'slipway.network = { interface = lib.mkForce null; mac = "02:00:00:00:00:01"; };'
+    link = evaluate(NETWORKS, more=more)["10-primary"]
+    assert link["matchConfig"] == {"PermanentMACAddress": "02:00:00:00:00:01"}
+
+
+def test_a_second_link_does_not_keep_the_node_from_starting(evaluate):
+    more = """slipway.network.links.eno9 = {
+        addresses = [ "10.9.0.1/24" ]; routes = [ { to = "10.8.0.0/16"; via = "10.9.0.9"; } ]; };"""
+    assert evaluate(NETWORKS, more=more)["10-eno9"]["linkConfig"] == {"RequiredForOnline": False}
+    routes = evaluate('config.systemd.network.networks."10-eno9".routes', more=more)
+    assert routes == [{"Destination": "10.8.0.0/16", "Gateway": "10.9.0.9"}]
+
+
+def test_dual_stack_addresses(evaluate):
+    more = 'slipway.network.ipv6 = { address = "fd00::11"; gateway = "fd00::1"; };'
+    link = evaluate(NETWORKS, more=more)["10-eno1"]
+    assert link["address"] == ["10.0.0.11/24", "fd00::11/64"]
+    assert link["networkConfig"] == {"DHCP": "no", "IPv6AcceptRA": False}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("slipway.network.prefixLength = lib.mkForce null;", "needs network.prefixLength, or DHCP"),
+        ("slipway.network.interface = lib.mkForce null;", "network.interface or network.mac"),
+        ("slipway.ssh.authorizedKeys = lib.mkForce [ ];", "nobody could log in as root"),
+        ('slipway.pull.engine = "comin";', "slipway: pull.engine is comin, but comin's module is not there"),
+        ('slipway.pull.engine = "autoUpgrade";', "pull.url says where"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(evaluate, more, message):
+    found = [line for line in evaluate(assertions(), "worker", more) if message in line]
+    assert len(found) == 1
+    assert found[0].startswith("slipway: ")
+
+
+def test_a_refusal_stops_the_build(evaluate):
+    with pytest.raises(AssertionError, match=r"Failed assertions:\s+- slipway: nobody could log in"):
+        evaluate("config.system.build.toplevel.drvPath", more="slipway.ssh.authorizedKeys = lib.mkForce [ ];")
+
+
+def test_another_release_than_the_inventory_names_is_a_warning(evaluate):
+    more = 'slipway.cluster.channel = "25.11"; system.nixos.release = lib.mkForce "26.05";'
+    assert len(evaluate("config.warnings", more=more)) == 1
+    assert evaluate("config.warnings", more='slipway.cluster.channel = "25.11";') == []
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_disks_for_uefi_and_bios(evaluate):
+    more = """slipway.disks = { root = { device = "/dev/disk/by-id/a"; swap = 2147483648; };
+                               data = { device = "/dev/disk/by-id/b"; mountPoint = "/data"; filesystem = "xfs"; }; };"""
+    disks = evaluate("config.disko.devices.disk", more=more)
+    partitions = disks["root"]["content"]["partitions"]
+    assert (partitions["boot"]["type"], partitions["boot"]["content"]["mountpoint"]) == ("EF00", "/boot")
+    assert partitions["swap"]["size"] == "2048M"
+    assert partitions["data"]["content"]["mountpoint"] == "/"
+    assert list(disks["data"]["content"]["partitions"]) == ["data"]
+    bios = evaluate("config.disko.devices.disk.root.content.partitions.boot", more=more + 'slipway.boot.mode = "bios";')
+    assert bios == {"priority": 1, "size": "1M", "type": "EF02"}
+
+
+def test_the_boot_loader_follows_the_firmware(evaluate):
+    assert evaluate("config.boot.loader.systemd-boot.enable") is True
+    loader = evaluate("config.boot.loader", more='slipway.boot.mode = "bios";')
+    assert loader["grub"]["enable"] is True
+    assert "systemd-boot" not in loader
+
+
+def test_another_user_than_root_gets_sudo_without_a_password(evaluate):
+    more = 'slipway.ssh.user = "admin";'
+    assert evaluate("config.services.openssh.settings.PermitRootLogin", more=more) == "no"
+    rule = evaluate("builtins.head config.security.sudo.extraRules", more=more)
+    assert rule["users"] == ["admin"]
+    assert rule["commands"] == [{"command": "ALL", "options": ["NOPASSWD"]}]
+    assert "admin" in evaluate("config.nix.settings.trusted-users", more=more)
+
+
+def test_passwords_are_no_way_in(evaluate):
+    settings = evaluate("config.services.openssh.settings")
+    assert settings["PasswordAuthentication"] is settings["KbdInteractiveAuthentication"] is False
+    assert settings["PermitRootLogin"] == "prohibit-password"
+
+
+def test_mirrors_are_asked_on_nodes_that_run_pods(evaluate):
+    more = 'slipway.images.registries."docker.io" = [ "https://mirror.example.org" ];'
+    path = 'config.environment.etc."k0s/certs.d/docker.io/hosts.toml".text'
+    assert '[host."https://mirror.example.org"]' in evaluate(path, "worker", more)
+    assert evaluate('config.environment.etc ? "k0s/certs.d/docker.io/hosts.toml"', "controller", more) is False
+
+
+def test_a_machine_that_pulls_does_not_reboot_by_itself(evaluate):
+    more = (
+        'slipway.pull = { engine = "autoUpgrade"; url = "git+https://git.example.org/c.git?dir=x"; branch = "prod"; };'
+    )
+    upgrade = evaluate("config.system.autoUpgrade", more=more)
+    assert upgrade["flake"] == "git+https://git.example.org/c.git?dir=x&ref=prod"
+    assert upgrade["allowReboot"] is False
+
+
+def test_the_guard_knows_the_name(evaluate):
+    assert "wanted=n1" in evaluate("config.system.preSwitchChecks.slipwayHostname").replace("'", "")
+
+
+def test_the_watchdog(evaluate):
+    assert evaluate("config.systemd.watchdog") == {}
+    found = evaluate("config.systemd.watchdog", more="slipway.watchdog = { enable = true; runtime = 20; };")
+    assert found == {"runtimeTime": "20s", "rebootTime": "600s"}
+
+
+def test_settings_of_users_win_over_defaults(evaluate):
+    """What slipway sets for taste is mkDefault: a plain definition of the user's is enough."""
+    more = 'services.openssh.settings.X11Forwarding = true; boot.kernel.sysctl."fs.inotify.max_user_instances" = 9;'
+    assert evaluate("config.services.openssh.settings.X11Forwarding", more=more) is True
+    assert evaluate('config.boot.kernel.sysctl."fs.inotify.max_user_instances"', more=more) == 9
