@@ -7,10 +7,9 @@ import pytest
 
 from slipway.events import Events
 from slipway.lab import machines, state
-from slipway.lab.settings import Lab, Machine
+from slipway.lab.settings import FOR_TESTS, Lab, Machine
 
-OWN = 9
-"""Number of the lab for faults; its network is 10.86.0.0/24."""
+ALONE, OWN = FOR_TESTS
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +35,7 @@ def own_lab() -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     """One machine, up and alone, for faults; the tests of a module share it and mend what they break."""
-    chosen = Lab(OWN - 1)
+    chosen = Lab(ALONE)
     machines.down(chosen, Events())
     (alone,) = machines.up(chosen, Events(), controllers=1, workers=0)
     yield alone
