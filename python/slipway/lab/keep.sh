@@ -5,6 +5,7 @@
 set -eu
 echo "$$ $(cut -d' ' -f22 "/proc/$$/stat")" >"$1"
 exec </dev/null >>"$2" 2>&1
+cd /
 shift 2
 while :; do
 	code=0
