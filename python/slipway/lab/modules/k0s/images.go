@@ -28,14 +28,24 @@ type imageArchive struct {
 	tags   []string
 }
 
-// importImages gives containerd every archive of <data>/images that it does not have yet, the most urgent and then the
-// smallest first. It goes on after a failure: one bad archive must not keep the others out.
-func importImages(ctx context.Context, data dataDir) {
+// imageArchives lists the archives of <data>/images: those that the node needs to become Ready, the most urgent first,
+// and the rest, the smallest first.
+func imageArchives(data dataDir) (first, rest []imageArchive) {
 	paths, _ := filepath.Glob(filepath.Join(data.images(), "*.tar"))
-	archives := readArchives(paths)
-	slices.SortStableFunc(archives, func(a, b imageArchive) int {
+	all := readArchives(paths)
+	slices.SortStableFunc(all, func(a, b imageArchive) int {
 		return cmp.Or(cmp.Compare(a.urgency(), b.urgency()), cmp.Compare(a.size, b.size))
 	})
+	split := slices.IndexFunc(all, func(each imageArchive) bool { return each.urgency() == len(firstImages) })
+	if split < 0 {
+		return all, nil
+	}
+	return all[:split], all[split:]
+}
+
+// importAll gives containerd what it does not have yet. It goes on after a failure: one bad archive must not keep the
+// others out.
+func importAll(ctx context.Context, data dataDir, archives []imageArchive) {
 	for _, archive := range archives {
 		if ctx.Err() != nil {
 			return

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,13 +141,26 @@ func TestAnArchiveIsKnownByItsContent(t *testing.T) {
 }
 
 func TestWhatANodeNeedsFirstComesFirst(t *testing.T) {
-	tags := []string{"ghcr.io/fluxcd/x:1", "registry.k8s.io/coredns/coredns:v1", "quay.io/cilium/cilium:v1", "registry.k8s.io/pause:3.10"}
-	var order []int
-	for _, tag := range tags {
-		order = append(order, imageArchive{tags: []string{tag}}.urgency())
+	data := dataDir(t.TempDir())
+	for name, tag := range map[string]string{
+		"a.tar": "ghcr.io/fluxcd/x:1", "b.tar": "registry.k8s.io/coredns/coredns:v1",
+		"c.tar": "quay.io/cilium/cilium:v1", "d.tar": "registry.k8s.io/pause:3.10",
+	} {
+		content, err := os.ReadFile(archiveFile(t, tag, "layer"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := writeFile(filepath.Join(data.images(), name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if !slices.IsSortedFunc(order, func(a, b int) int { return b - a }) || order[0] == order[1] {
-		t.Errorf("%v", order)
+	first, rest := imageArchives(data)
+	var order []string
+	for _, each := range first {
+		order = append(order, filepath.Base(each.path))
+	}
+	if strings.Join(order, " ") != "d.tar c.tar b.tar" || len(rest) != 1 {
+		t.Errorf("%v, then %d", order, len(rest))
 	}
 }
 

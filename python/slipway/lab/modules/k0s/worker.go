@@ -116,7 +116,7 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	if err := w.startContainerd(ctx); err != nil {
 		return err
 	}
-	go importImages(ctx, w.data)
+	go w.settle(ctx)
 	credentials, err := w.credentials(token)
 	if err != nil {
 		return err
@@ -124,21 +124,24 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	if err := w.configureKubelet(ctx, credentials); err != nil {
 		return err
 	}
-	if err := w.startKubelet(); err != nil {
-		return err
-	}
-	go w.forgetToken(ctx)
-	return nil
+	return w.startKubelet()
 }
 
-// forgetToken removes the token once the kubelet has a certificate of its own in its place.
-func (w *worker) forgetToken(ctx context.Context) {
+// settle goes on beside the kubelet: first it imports what the node needs to become Ready, and the rest once the kubelet
+// has its certificate. On a small machine the two would only slow each other down.
+func (w *worker) settle(ctx context.Context) {
+	first, rest := imageArchives(w.data)
+	importAll(ctx, w.data, first)
 	certificate := w.data.path("kubelet", "pki", "kubelet-client-current.pem")
-	_ = until(ctx, "the kubelet's certificate", 500*time.Millisecond, func() error {
+	err := until(ctx, "the kubelet's certificate", 500*time.Millisecond, func() error {
 		_, err := os.Stat(certificate)
 		return err
 	})
-	_ = os.Remove(bootstrapKubeconfig)
+	if err != nil {
+		return // k0s ends
+	}
+	_ = os.Remove(bootstrapKubeconfig) // has served
+	importAll(ctx, w.data, rest)
 }
 
 // credentials returns the token on the way into the cluster, and the kubelet's own kubeconfig from then on.
