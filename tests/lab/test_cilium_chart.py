@@ -47,7 +47,7 @@ def given(tmp_path):
 
 
 def render(chart: str, given: dict[str, Any]) -> dict[tuple[str, str], Any]:
-    argv = [bin_dir() / "helm", "template", "cilium", chart, "--namespace=kube-system", "--values=-"]
+    argv = [str(bin_dir() / "helm"), "template", "cilium", chart, "--namespace=kube-system", "--values=-"]
     found = yaml.safe_load_all(run(argv, input=json.dumps(given).encode()).stdout)
     return {(each["kind"], each["metadata"]["name"]): each for each in found if each}
 
