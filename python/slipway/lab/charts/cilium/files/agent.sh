@@ -20,6 +20,15 @@ wait_for_pod_network() {
   say "$NODE_NAME has the pod network $network"
 }
 
+# The network can have been another node's before; this node's own must not be sent there.
+forget_former_owner() {
+  ip route show "$network" | grep ' via ' | while read -r route; do
+    say "$network is no longer $route"
+    # shellcheck disable=SC2086 # a route is several words
+    ip route del $route
+  done
+}
+
 # No address translation by the plugin: it would hide the sender of pod traffic between nodes as well. The bridge has
 # the name of Cilium's own link, which firewalls trust and networkd leaves alone.
 write_cni_configuration() {
@@ -76,6 +85,7 @@ follow_nodes() {
 }
 
 wait_for_pod_network
+forget_former_owner
 masquerade
 write_cni_configuration
 follow_nodes &
