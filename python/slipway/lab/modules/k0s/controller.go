@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -145,6 +146,12 @@ func (c *controller) startWorkloads(ctx context.Context, kubelet *kubeletOptions
 	token, err := newToken(api, c.config, ca, "worker", 10*time.Minute)
 	if err != nil {
 		return err
+	}
+	id, _, _ := strings.Cut(token.token(), ".")
+	w.joined = func() {
+		if err := api.delete(ctx, tokenSecrets+"/bootstrap-token-"+id); err != nil {
+			say("the token of this node itself stays until it runs out: %v", err)
+		}
 	}
 	return w.start(ctx, &token)
 }

@@ -52,6 +52,8 @@ type worker struct {
 	hostname string
 	kubelet  *kubeletOptions
 	running  *components
+	// joined, where it is set, is called once the token has served.
+	joined func()
 }
 
 func runWorker(arguments []string) error {
@@ -140,7 +142,10 @@ func (w *worker) settle(ctx context.Context) {
 	if err != nil {
 		return // k0s ends
 	}
-	_ = os.Remove(bootstrapKubeconfig) // has served
+	_ = os.Remove(bootstrapKubeconfig)
+	if w.joined != nil {
+		w.joined()
+	}
 	importAll(ctx, w.data, rest)
 }
 
