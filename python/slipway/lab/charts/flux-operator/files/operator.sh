@@ -6,7 +6,17 @@ work=/tmp/flux
 
 # No --request-timeout: with any flag about the connection kubectl no longer takes the one of its pod.
 k() { timeout 60 kubectl --namespace "$RUNTIME_NAMESPACE" "$@"; }
-field() { k get fluxinstance flux --ignore-not-found --output "jsonpath=$1"; }
+
+# read_instance: what the instance wants, in one request; empty `generation` while there is none
+read_instance() {
+  path='{.metadata.generation}{"\n"}{.status.conditions[?(@.status=="True")].observedGeneration}{"\n"}'
+  path=$path'{.spec.distribution.version}{"\n"}{.spec.distribution.registry}{"\n"}{.spec.cluster.domain}{"\n"}'
+  path=$path'{.spec.components[*]}{"\n"}{.spec.kustomize.patches}{"\n"}'
+  k get fluxinstance flux --ignore-not-found --output "jsonpath=$path" > /tmp/instance
+  for name in generation handled version registry domain components patches; do
+    read -r "$name" || eval "$name="
+  done < /tmp/instance
+}
 
 # report STATUS REASON MESSAGE: the condition Ready, as upstream writes it; the revision once it is applied
 report() {
@@ -32,9 +42,6 @@ carried() {
 
 # One kustomization out of the manifests of the wanted components, with registry, domain and patches of the instance.
 build() {
-  components=$(field '{.spec.components[*]}') || return 1
-  registry=$(field '{.spec.distribution.registry}')
-  domain=$(field '{.spec.cluster.domain}')
   rm -rf "$work" && mkdir -p "$work" || return 1
   {
     echo 'apiVersion: kustomize.config.k8s.io/v1beta1'
@@ -46,7 +53,7 @@ build() {
     for name in $components; do
       echo "  - {name: $name, newName: $registry/$name, newTag: $(eval "echo \$$(echo "$name" | tr - _)")}"
     done
-    echo "patches: $(field '{.spec.kustomize.patches}' | grep . || echo '[]')"
+    echo "patches: ${patches:-[]}"
   } > "$work/kustomization.yaml"
   for name in common $components; do
     sed "s/\.cluster\.local/.$domain/g" "/flux/$name.yaml" > "$work/$name.yaml" || return 1
@@ -59,20 +66,18 @@ apply() {
 }
 
 crds() {
-  set -- /flux/crds-*.yaml
-  for file in "$@"; do apply --filename "$file" || return 1; done
-  for file in "$@"; do k wait --for=condition=Established --timeout=50s --filename "$file" > /dev/null || return 1; done
+  files=$(printf -- '--filename=%s ' /flux/crds-*.yaml)
+  # shellcheck disable=SC2086 (one word a file)
+  apply $files && k wait --for=condition=Established --timeout=50s $files > /dev/null
 }
 
 rollout() {
-  for name in $components; do k rollout status "deployment/$name" --timeout=55s > /dev/null || return 1; done
+  k rollout status deployment --selector app.kubernetes.io/part-of=flux --timeout=55s > /dev/null
 }
 
 reconcile() {
-  generation=$(field '{.metadata.generation}')
-  [ -n "$generation" ] || return 0
-  [ "$generation" != "$(field '{.status.conditions[?(@.status=="True")].observedGeneration}')" ] || return 0
-  version=$(field '{.spec.distribution.version}')
+  read_instance
+  [ -n "$generation" ] && [ "$generation" != "$handled" ] || return 0
   echo 15 > /tmp/pause
   if ! carried "$version"; then
     report False BuildFailed "no Flux $version here: this stand-in carries $FLUX_VERSION"
