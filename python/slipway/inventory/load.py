@@ -37,7 +37,7 @@ from slipway.inventory.source import Data, Keys, Source, dotted, in_file_order
 FILE_NAME = "inventory.yaml"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inventory:
     """A valid inventory. `hosts` in the order of the file, each with everything that it inherits."""
 
@@ -50,6 +50,9 @@ class Inventory:
     secrets: Secrets
     mirrors: Mirrors
     warnings: tuple[Problem, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Inventory {self.path}: {len(self.hosts)} hosts>"
 
     @property
     def root(self) -> Path:

@@ -27,7 +27,8 @@ _WHOLE_ROLE: Final = "controller+worker"
 def select(inventory: Inventory, patterns: Sequence[str] = (), exclude: Sequence[str] = ()) -> tuple[Host, ...]:
     """The hosts that the patterns name, all without any, minus those of `exclude`; in inventory order.
 
-    Raises UsageError for a word that names nothing, with the nearest that does, and where nothing is left.
+    Raises UsageError for a word that names nothing, with the nearest that does, and where nothing is left. A role that
+    no host has is no slip.
     """
     chosen = _union(inventory, patterns) if patterns else {host.name for host in inventory.hosts}
     without = _union(inventory, exclude)
@@ -66,7 +67,7 @@ def _matching(inventory: Inventory, word: str) -> set[str]:
     if not word:
         raise UsageError("an empty word in the selection; expected a name, a glob, a role or @tag")
     found = {host.name for host in inventory.hosts if _is_meant(host, word)}
-    if not found:
+    if not found and word not in tuple(Role):
         known = list(_known_words(inventory))
         near = nearest(word, known) or nearest(f"@{word}", known)
         raise UsageError(

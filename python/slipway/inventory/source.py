@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def dotted(path: Keys) -> str:
         if isinstance(part, int):
             shown += f"[{part}]"
         else:
-            key = part if re.fullmatch(r"[\w+/-]+", part) else f'"{part}"'
+            key = part if re.fullmatch(r"[\w+/-]+", part) else json.dumps(part, ensure_ascii=False)
             shown += f".{key}" if shown else key
     return shown
 

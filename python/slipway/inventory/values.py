@@ -109,9 +109,19 @@ def with_unit(number: int, units: Mapping[str, int]) -> str:
     return f"{number // size}{unit}"
 
 
-@lru_cache(maxsize=1024)
 def _bytes(value: object) -> int:
-    text = str(value)
+    """The number of a size; a number is what an earlier validation made of it."""
+    return value if type(value) is int else _size(_one_text(value, "a size like 512Mi or 32Gi"))
+
+
+def _one_text(value: object, wanted: str) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{'a mapping' if isinstance(value, dict) else 'a list'} is not {wanted}")
+
+
+@lru_cache(maxsize=1024)
+def _size(text: str) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,8})(Mi|Gi|Ti)", text)
     if match:
         return int(match[1]) * SIZE_UNITS[match[2]]
@@ -120,11 +130,13 @@ def _bytes(value: object) -> int:
     raise ValueError(f"{text!r} is not a size like 512Mi or 32Gi{fix}")
 
 
-@lru_cache(maxsize=1024)
 def _seconds(value: object) -> float:
-    if isinstance(value, float):
-        return value
-    text = str(value)
+    """The seconds of a duration; a number is what an earlier validation made of it."""
+    return value if type(value) is float else _duration(_one_text(value, "a duration like 30s, 10m or 24h"))
+
+
+@lru_cache(maxsize=1024)
+def _duration(text: str) -> float:
     match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
     if match:
         return float(int(match[1]) * TIME_UNITS[match[2]])

@@ -53,6 +53,7 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
         (["w*+@rack-*", "@new"], [], "w1 w2 spare"),
         ([], ["worker"], "cp1 cp2 cp3"),
         (["worker"], ["spare", "@rack-a"], "w2"),
+        (["worker"], ["single"], "w1 w2 spare"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -72,6 +73,7 @@ def test_selection(inventory: Inventory, patterns: list[str], exclude: list[str]
         (["w1,"], "an empty word in the selection"),
         (["+w1"], "an empty word in the selection"),
         (["w1+w2"], "no host is left of w1+w2"),
+        (["single"], "no host is left of single"),
     ],
 )
 def test_words_that_mean_nothing_are_refused(inventory: Inventory, patterns: list[str], message: str):

@@ -139,8 +139,9 @@ def _variable_files(folder: Path, name: str, draft: Draft) -> Iterator[dict[str,
 
 def _roles(groups: Groups) -> dict[str, Role]:
     """The role of each host by the names of its groups; a group around the controllers' group says nothing."""
-    controllers = {name for name in groups.groups if _plain(name) in _CONTROLLERS}
-    workers = {name for name in groups.groups if _plain(name) in _WORKERS and not groups.below(name) & controllers}
+    controllers = [name for name in groups.groups if _plain(name) in _CONTROLLERS]
+    around = {name for name in groups.groups if groups.below(name) & set(controllers)}
+    workers = [name for name in groups.groups if _plain(name) in _WORKERS and name not in around]
     found: dict[str, Role] = {}
     for name in controllers:
         found.update(dict.fromkeys(groups.members(name), Role.CONTROLLER))

@@ -89,7 +89,7 @@ def _ssh(draft: Draft, ssh: dict[str, Any], where: str) -> dict[str, Any]:
     for ours, theirs in (("user", "user"), ("port", "port"), ("identity", "keyPath")):
         if ssh.get(theirs) not in (None, "default"):
             found[ours] = ssh[theirs]
-    for key in ssh.keys() - {"address", "user", "port", "keyPath"}:
+    for key in sorted(ssh.keys() - {"address", "user", "port", "keyPath"}):
         hint = " (`slipway trust` pins host keys)" if key == "hostKey" else ""
         draft.note(f"{where}: ssh.{key} is not carried over{hint}")
     return found
@@ -97,7 +97,7 @@ def _ssh(draft: Draft, ssh: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _left_out(draft: Draft, host: dict[str, Any], where: str) -> None:
     carried = {"openSSH", "privateAddress", "privateInterface", "hostname", "noTaints", "installFlags"}
-    for key in host.keys() - _NOT_NEEDED - carried:
+    for key in sorted(host.keys() - _NOT_NEEDED - carried):
         if key == "reset" and host[key]:
             draft.note(f"{where}: reset: true, the host is about to leave the cluster; it is imported all the same")
         elif key in ("files", "hooks", "environment"):
@@ -191,7 +191,7 @@ def _config(draft: Draft, spec: dict[str, Any]) -> None:
     if mapping(mapping(spec.get("extensions")).get("helm")).get("charts"):
         draft.note("spec.extensions.helm: put the charts into a GitOps stage; k0s uninstalls what leaves its file")
     carried = {"api", "network", "telemetry", "konnectivity", "workerProfiles", "featureGates", "storage", "extensions"}
-    for key in spec.keys() - carried - {"installConfig"}:
+    for key in sorted(spec.keys() - carried - {"installConfig"}):
         draft.note(f"spec.{key} of the k0s configuration is not carried over")
 
 
@@ -204,7 +204,7 @@ def _api(draft: Draft, api: dict[str, Any]) -> None:
         k0s["sans"] = sans
     if api.get("externalAddress"):
         draft.cluster.setdefault("network", {})["externalAddress"] = str(api["externalAddress"])
-    for key in api.keys() - {"address", "port", "k0sApiPort", "sans", "externalAddress"}:
+    for key in sorted(api.keys() - {"address", "port", "k0sApiPort", "sans", "externalAddress"}):
         draft.note(f"spec.api.{key} is not carried over")
 
 
@@ -236,7 +236,7 @@ def _network(draft: Draft, network: dict[str, Any]) -> None:
         ours["nodeLocalLoadBalancing"] = local["enabled"] is True
     _vip(draft, mapping(network.get("controlPlaneLoadBalancing")))
     carried = {"provider", "podCIDR", "serviceCIDR", "clusterDomain", "dualStack", "nodeLocalLoadBalancing"}
-    for key in network.keys() - carried - {"controlPlaneLoadBalancing", "kubeProxy"}:
+    for key in sorted(network.keys() - carried - {"controlPlaneLoadBalancing", "kubeProxy"}):
         if network[key]:
             draft.note(f"spec.network.{key} is not carried over")
     if mapping(network.get("kubeProxy")).get("mode", "iptables") != "iptables":

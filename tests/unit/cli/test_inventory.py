@@ -1,0 +1,152 @@
+"""The commands around the inventory: what they print, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+HOMELAB = ROOT / "examples" / "homelab"
+UNKNOWN_KEY = ROOT / "tests" / "inventories" / "invalid" / "unknown-key.yaml"
+
+
+def slipway(*words: str | Path, cwd: Path = HOMELAB) -> subprocess.CompletedProcess[str]:
+    """The program itself, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "slipway.cli", *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_check():
+    done = slipway("check")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "inventory.yaml: 6 hosts, 3 controllers, 3 workers, 0 warnings, no problems\n",
+        "",
+    )
+
+
+def test_check_tells_mistakes_with_exit_code_3():
+    done = slipway("check", "-i", UNKNOWN_KEY.name, cwd=UNKNOWN_KEY.parent)
+    assert done.returncode == 3
+    assert "unknown-key.yaml:4:3: cluster.nmae: unknown key 'nmae'; did you mean 'name'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_as_json():
+    done = slipway("check", "--json", "-i", UNKNOWN_KEY.name, cwd=UNKNOWN_KEY.parent)
+    assert done.returncode == 3
+    assert json.loads(done.stdout) == {
+        "valid": False,
+        "problems": [
+            {
+                "file": "unknown-key.yaml",
+                "line": 4,
+                "column": 3,
+                "path": "cluster.nmae",
+                "message": "unknown key 'nmae'; did you mean 'name'?",
+            }
+        ],
+        "warnings": [],
+    }
+
+
+def test_check_tells_warnings_apart():
+    done = slipway("check", "-i", "warnings.yaml", cwd=ROOT / "tests/inventories/valid")
+    assert done.returncode == 0
+    assert done.stderr.count("warning: warnings.yaml:") == 7
+
+
+def test_check_without_an_inventory_says_what_next(tmp_path: Path):
+    done = slipway("check", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "inventory.yaml:1:1: yaml: no such file" in done.stderr
+    assert "slipway init" in done.stderr
+
+
+def test_schema():
+    assert json.loads(slipway("schema").stdout)["title"] == "slipway inventory"
+    assert slipway("schema", "--markdown").stdout.startswith("# inventory.yaml\n")
+
+
+def test_list():
+    done = slipway("inventory", "list", "worker+@rack-a", "--exclude", "w2", "--json")
+    assert [host["name"] for host in json.loads(done.stdout)] == ["w1"]
+
+
+def test_list_refuses_unknown_words_with_exit_code_2():
+    done = slipway("inventory", "list", "w9")
+    assert done.returncode == 2
+    assert "'w9' names no host" in done.stderr
+
+
+def test_show_with_origins():
+    done = slipway("inventory", "show", "w2", "--origins")
+    lines = done.stdout.splitlines()
+    assert "network.gateway: 10.0.0.1   (defaults at inventory.yaml:27)" in lines
+    assert 'labels."example.org/storage": true   (groups.storage at inventory.yaml:32)' in lines
+    assert "ssh.port: 22   (default of slipway)" in lines
+
+
+def test_show_as_json_has_the_keys_of_the_file():
+    shown = json.loads(slipway("inventory", "show", "w2", "--json").stdout)
+    assert shown["network"]["prefixLength"] == 24
+    assert shown["name"] == "w2"
+
+
+def test_fmt(tmp_path: Path):
+    file = tmp_path / "inventory.yaml"
+    text = (HOMELAB / "inventory.yaml").read_text()
+    file.write_text(text.replace("  name: homelab", "  name:    homelab"))
+    assert slipway("inventory", "fmt", "--check", cwd=tmp_path).returncode == 4
+    assert file.read_text() != text
+    assert slipway("inventory", "fmt", cwd=tmp_path).returncode == 0
+    assert file.read_text() == text
+    assert slipway("inventory", "fmt", "--check", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("tool", ["ansible", "ssh-config", "hosts"])
+def test_export(tool: str):
+    done = slipway("export", tool)
+    assert done.returncode == 0
+    assert "10.0.0.23" in done.stdout
+
+
+def test_import_writes_a_new_file_only(tmp_path: Path):
+    source = ROOT / "tests/inventories/imports/k0sctl/plain.yaml"
+    words = ("import", "k0sctl", source, "-o", "inventory.yaml", "--interface", "eno1", "--prefix-length", "24")
+    done = slipway(*words, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "note: spec.network.kuberouter is not carried over" in done.stderr
+    assert slipway("check", cwd=tmp_path).returncode == 0
+    again = slipway(*words, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "inventory.yaml exists; it is not overwritten" in again.stderr
+
+
+def test_import_ansible_to_standard_output():
+    done = slipway("import", "ansible", ROOT / "tests/inventories/imports/ansible/folder")
+    assert "address: 10.9.0.21" in done.stdout
+
+
+def test_check_stays_light(tmp_path: Path):
+    """What `check` imports is what a thousand hosts are checked with in a second: nothing of the other rooms."""
+    shutil.copy(HOMELAB / "inventory.yaml", tmp_path)
+    code = """
+import sys
+from slipway.cli.main import main
+sys.argv = ["slipway", "check"]
+try:
+    main()
+finally:
+    print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    loaded = set(done.stdout.split())
+    assert "slipway.inventory.load" in loaded
+    assert not loaded & {"paramiko", "plumbum", "jinja2", "ruamel.yaml", "pytest", "hypothesis"}
