@@ -118,7 +118,9 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	if err := w.startContainerd(ctx); err != nil {
 		return err
 	}
-	go w.settle(ctx)
+	joined := make(chan struct{})
+	go w.importImages(ctx, joined)
+	go w.awaitJoin(ctx, joined)
 	credentials, err := w.credentials(token)
 	if err != nil {
 		return err
@@ -129,11 +131,20 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	return w.startKubelet()
 }
 
-// settle goes on beside the kubelet: first it imports what the node needs to become Ready, and the rest once the kubelet
-// has its certificate. On a small machine the two would only slow each other down.
-func (w *worker) settle(ctx context.Context) {
+// importImages imports first what the node needs to become Ready, and the rest once it has joined: on a small machine the
+// two would only slow each other down.
+func (w *worker) importImages(ctx context.Context, joined <-chan struct{}) {
 	first, rest := imageArchives(w.data)
 	importAll(ctx, w.data, first)
+	select {
+	case <-joined:
+		importAll(ctx, w.data, rest)
+	case <-ctx.Done():
+	}
+}
+
+// awaitJoin waits for the kubelet's own certificate, removes the token that has served, and closes the channel.
+func (w *worker) awaitJoin(ctx context.Context, joined chan<- struct{}) {
 	certificate := w.data.path("kubelet", "pki", "kubelet-client-current.pem")
 	err := until(ctx, "the kubelet's certificate", 500*time.Millisecond, func() error {
 		_, err := os.Stat(certificate)
@@ -146,7 +157,7 @@ func (w *worker) settle(ctx context.Context) {
 	if w.joined != nil {
 		w.joined()
 	}
-	importAll(ctx, w.data, rest)
+	close(joined)
 }
 
 // credentials returns the token on the way into the cluster, and the kubelet's own kubeconfig from then on.
