@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import pytest
+
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed, workloads
@@ -16,6 +18,8 @@ from slipway.verify.packs.k0s._status import COMMAND, K0sStatus
 from slipway.wait import WaitedTooLong, wait_until
 
 pytestmark = workloads
+
+Object = dict[str, Any] | None
 
 HEALTH = "curl -sS --max-time 10 http://127.0.0.1:10248/healthz"
 STARTING = 60.0
@@ -68,6 +72,12 @@ def _state(container: dict[str, Any]) -> str:
     return str(detail.get("reason") or ("not ready" if kind == "running" else kind))
 
 
+@pytest.fixture(scope="session")
+def found(api: KubeletApi, node: Host) -> Object:
+    """The node as the API has it, None if it does not know it."""
+    return api.get(f"/api/v1/nodes/{node.name}")
+
+
 def test_is_healthy(host: NodeHost) -> None:
     """kubelet says that it is well."""
     # 7: nobody listens, 28: no answer in time.
@@ -91,9 +101,8 @@ def test_reaches_the_api(status: K0sStatus) -> None:
     )
 
 
-def test_node_is_ready(api: KubeletApi, node: Host) -> None:
+def test_node_is_ready(found: Object, node: Host) -> None:
     """The node is Ready, as the API says."""
-    found = api.get(f"/api/v1/nodes/{node.name}")
     conditions = {each["type"]: each for each in found["status"]["conditions"]} if found else {}
     ready = conditions.get("Ready", {})
     why = f"{ready.get('status')}: {ready.get('reason')}: {ready.get('message')}" if ready else "no condition Ready"
@@ -106,9 +115,8 @@ def test_node_is_ready(api: KubeletApi, node: Host) -> None:
     )
 
 
-def test_node_is_schedulable(api: KubeletApi, node: Host) -> None:
+def test_node_is_schedulable(found: Object, node: Host) -> None:
     """The node takes pods."""
-    found = api.get(f"/api/v1/nodes/{node.name}")
     cordoned = bool(found and found["spec"].get("unschedulable"))
     expect(
         found is not None and not cordoned,
@@ -119,9 +127,8 @@ def test_node_is_schedulable(api: KubeletApi, node: Host) -> None:
     )
 
 
-def test_node_has_its_address(api: KubeletApi, node: Host) -> None:
+def test_node_has_its_address(found: Object, node: Host) -> None:
     """The node is known to the API by its address in the inventory."""
-    found = api.get(f"/api/v1/nodes/{node.name}")
     addresses = (
         [each["address"] for each in found["status"]["addresses"] if each["type"] == "InternalIP"] if found else []
     )

@@ -5,11 +5,14 @@ stat -c '%a %U %s' /etc/k0s/k0stoken
 
 from __future__ import annotations
 
+import pytest
+
 from slipway.inventory import Host, Role
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import controllers, expect
 
 TOKEN = "/etc/k0s/k0stoken"  # noqa: S105 (a path)
+STAT = f"stat -c '%a %U %s' {TOKEN}"
 SENTINEL = "/var/lib/slipway/allow-bootstrap"
 
 
@@ -22,19 +25,23 @@ class TokenFile:
 
     def __init__(self, host: NodeHost) -> None:
         # 1: no such file.
-        answer = host.run_expect([0, 1], "stat -c '%a %U %s' " + TOKEN)
+        answer = host.run_expect([0, 1], STAT)
         self.there = answer.rc == 0
         mode, owner, size = answer.stdout.split() if self.there else ("", "", "0")
         self.mode, self.owner, self.size = mode, owner, int(size)
+
+
+@pytest.fixture(scope="session")
+def file(host: NodeHost) -> TokenFile:
+    return TokenFile(host)
 
 
 def _joins(node: Host) -> bool:
     return node.role is not Role.SINGLE
 
 
-def test_is_roots_alone(host: NodeHost, node: Host) -> None:
+def test_is_roots_alone(file: TokenFile, node: Host) -> None:
     """The token's file is there and only root can read it."""
-    file = TokenFile(host)
     alone = (file.mode, file.owner) == ("600", "root")
     # Without the file a controller that lost its data would found a second cluster.
     expect(
@@ -42,17 +49,18 @@ def test_is_roots_alone(host: NodeHost, node: Host) -> None:
         expected="600 root",
         found=f"{file.mode} {file.owner}" if file.there else "no such file",
         fix=f"install -m 0600 /dev/null {TOKEN}",
+        command=STAT,
     )
 
 
-def test_is_emptied(host: NodeHost) -> None:
+def test_is_emptied(file: TokenFile) -> None:
     """The token is gone from the node."""
-    size = TokenFile(host).size
     expect(
-        size == 0,
+        file.size == 0,
         expected="an empty file",
-        found=f"{size} bytes",
+        found=f"{file.size} bytes",
         fix=f"truncate -s 0 {TOKEN}; on a controller: k0s token list, k0s token invalidate ID",
+        command=STAT,
     )
 
 

@@ -9,9 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect
+
+SHOW = "ip address show"
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,27 @@ def _link(entry: dict[str, Any]) -> Link:
     )
 
 
-def test_is_on_its_link(host: NodeHost, node: Host) -> None:
+@pytest.fixture(scope="session")
+def links(host: NodeHost) -> Links:
+    return Links(host)
+
+
+def test_is_on_its_link(links: Links, node: Host) -> None:
     """The address is on the link that the inventory names, and the link is up."""
-    link = Links(host).carrying(node.address)
+    link = links.carrying(node.address)
     wanted = node.network.interface
     expect(
         link is not None and link.up and (wanted is None or wanted in link.names),
         expected=f"{node.address} on {wanted or 'a link'}, up",
         found=f"on {link.name}, {'up' if link.up else 'down'}" if link else "on no link",
         fix="ip address; networkctl status; is network.interface in the inventory the right one?",
+        command=SHOW,
     )
 
 
-def test_has_its_prefix(host: NodeHost, node: Host) -> None:
+def test_has_its_prefix(links: Links, node: Host) -> None:
     """The address has the prefix length of the inventory."""
-    link = Links(host).carrying(node.address)
+    link = links.carrying(node.address)
     found = link.addresses[node.address] if link else None
     wanted = node.network.prefix_length
     expect(
@@ -72,12 +82,13 @@ def test_has_its_prefix(host: NodeHost, node: Host) -> None:
         expected=f"{node.address}/{wanted or '...'}",
         found="no such address" if found is None else f"{node.address}/{found}",
         fix="network.prefixLength in the inventory, then deploy",
+        command=SHOW,
     )
 
 
-def test_has_its_mtu(host: NodeHost, node: Host) -> None:
+def test_has_its_mtu(links: Links, node: Host) -> None:
     """The link has the MTU of the inventory, or else at least the Internet's smallest."""
-    link = Links(host).carrying(node.address)
+    link = links.carrying(node.address)
     wanted = node.network.mtu
     found = link.mtu if link else 0
     expect(
@@ -85,4 +96,5 @@ def test_has_its_mtu(host: NodeHost, node: Host) -> None:
         expected=str(wanted or "1280 or more"),
         found=str(found or "no link carries the address"),
         fix="network.mtu in the inventory, the same on the switch; then deploy",
+        command=SHOW,
     )

@@ -5,6 +5,8 @@ ss -Htln
 
 from __future__ import annotations
 
+import pytest
+
 from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import controllers, expect, listed, workers, workloads
@@ -19,7 +21,7 @@ READ_ONLY = 10255
 class Listening:
     """The machine's listening TCP sockets.
 
-    >>> Listening(host).on(6443)
+    >>> listening.on(6443)
     {'*'}
     """
 
@@ -38,10 +40,15 @@ class Listening:
         return {address for address in self.on(port) if not address.startswith(("127.", "::1", "::ffff:127."))}
 
 
-def _must_listen(host: NodeHost, port: int, what: str) -> None:
+@pytest.fixture(scope="session")
+def listening(host: NodeHost) -> Listening:
+    return Listening(host)
+
+
+def _must_listen(listening: Listening, port: int, what: str) -> None:
     __tracebackhide__ = True
     expect(
-        bool(Listening(host).outside(port)),
+        bool(listening.outside(port)),
         expected=f"{what} on port {port}",
         found="nobody listens there",
         fix="journalctl -u k0s.service",
@@ -49,26 +56,25 @@ def _must_listen(host: NodeHost, port: int, what: str) -> None:
     )
 
 
-def test_sshd(host: NodeHost, node: Host) -> None:
+def test_sshd(listening: Listening, node: Host) -> None:
     """sshd listens on the port of the inventory."""
-    _must_listen(host, node.ssh.port, "sshd")
+    _must_listen(listening, node.ssh.port, "sshd")
 
 
 @controllers
-def test_api_server(host: NodeHost, inventory: Inventory) -> None:
+def test_api_server(listening: Listening, inventory: Inventory) -> None:
     """The API server listens."""
-    _must_listen(host, inventory.cluster.k0s.ports.api, "kube-apiserver")
+    _must_listen(listening, inventory.cluster.k0s.ports.api, "kube-apiserver")
 
 
 @workloads
-def test_kubelet(host: NodeHost) -> None:
+def test_kubelet(listening: Listening) -> None:
     """kubelet listens."""
-    _must_listen(host, KUBELET, "kubelet")
+    _must_listen(listening, KUBELET, "kubelet")
 
 
-def test_local_ports_are_local(host: NodeHost) -> None:
+def test_local_ports_are_local(listening: Listening) -> None:
     """What is meant for this machine alone listens on loopback alone."""
-    listening = Listening(host)
     outside = [
         f"{name} on {listed(sorted(listening.outside(port)))}:{port}"
         for port, name in LOCAL_ONLY.items()
@@ -84,21 +90,20 @@ def test_local_ports_are_local(host: NodeHost) -> None:
 
 
 @workloads
-def test_kubelet_has_no_open_port(host: NodeHost) -> None:
+def test_kubelet_has_no_open_port(listening: Listening) -> None:
     """kubelet's port without authentication is off."""
     expect(
-        not Listening(host).on(READ_ONLY),
+        not listening.on(READ_ONLY),
         expected=f"nobody on port {READ_ONLY}",
-        found=listed(sorted(Listening(host).on(READ_ONLY))),
+        found=listed(sorted(listening.on(READ_ONLY))),
         fix="readOnlyPort: 0 in the worker profile",
         command="ss -Htlnp",
     )
 
 
 @workers
-def test_worker_is_no_controller(host: NodeHost, inventory: Inventory) -> None:
+def test_worker_is_no_controller(listening: Listening, inventory: Inventory) -> None:
     """A worker runs nothing of the control plane."""
-    listening = Listening(host)
     ports = {
         inventory.cluster.k0s.ports.api: "kube-apiserver",
         inventory.cluster.k0s.ports.k0s_api: "k0s's join port",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
+
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed, workloads
@@ -33,7 +35,15 @@ class Space:
     percent: int
 
 
-def space(host: NodeHost) -> dict[str, Space]:
+Spaces = dict[str, Space]
+
+
+@pytest.fixture(scope="session")
+def found(host: NodeHost) -> Spaces:
+    return space(host)
+
+
+def space(host: NodeHost) -> Spaces:
     """Path to its space; the data directory is there once k0s ran, and else its disk is that of /var/lib."""
     found = host.check_output(
         "for path in /var/lib/k0s /nix/store; do"
@@ -44,10 +54,9 @@ def space(host: NodeHost) -> dict[str, Space]:
     return {path: Space(int(free), 100 * int(free) // max(1, int(size))) for path, free, size in lines}
 
 
-def test_has_room(host: NodeHost, node: Host) -> None:
+def test_has_room(found: Spaces, node: Host) -> None:
     """The disks of k0s and of the Nix store have room."""
     needed = {DATA: CONTROLLER * node.is_controller + WORKER * node.runs_workloads, "/nix/store": STORE}
-    found = space(host)
     short = [path for path, least in needed.items() if found[path].free < least]
     expect(
         not short,
@@ -59,9 +68,9 @@ def test_has_room(host: NodeHost, node: Host) -> None:
 
 
 @workloads
-def test_is_not_near_full(host: NodeHost) -> None:
+def test_is_not_near_full(found: Spaces) -> None:
     """The disk of the containers is not so full that kubelet evicts pods."""
-    percent = space(host)[DATA].percent
+    percent = found[DATA].percent
     expect(
         percent >= WORKER_PERCENT,
         expected=f"{DATA}: {WORKER_PERCENT} % free",

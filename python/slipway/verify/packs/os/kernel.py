@@ -62,12 +62,14 @@ class Sysctls:
     Left out is what this machine may not set itself, as in a container most of what lies outside net.
     """
 
+    READ = '[ ! -w "$file" ] || { read -r value <"$file"; printf "%s=%s\\n" "$file" "$value"; }'
+
     def __init__(self, host: NodeHost) -> None:
         self.wanted = _settings(host.check_output("cat /etc/sysctl.d/*.conf"))
         if not self.wanted:
             raise CannotRun("/etc/sysctl.d asks for no setting at all, yet every node needs some")
         paths = " ".join(_pattern(key) for key in self.wanted)
-        script = f'for file in {paths}; do [ ! -w "$file" ] || printf "%s=%s\\n" "$file" "$(cat "$file")"; done'
+        script = f"for file in {paths}; do {self.READ}; done"
         lines = [line.split("=", 1) for line in host.check_output(script).splitlines() if "=" in line]
         self.actual = {path: " ".join(value.split()) for path, value in lines}
         if not self.actual:
