@@ -26,7 +26,6 @@ from slipway.inventory.model import (
     Host,
     Layers,
     Mirrors,
-    Secrets,
     Stages,
     Verify,
 )
@@ -47,7 +46,6 @@ class Inventory:
     deploy: Deploy
     verify: Verify
     stages: Stages
-    secrets: Secrets
     mirrors: Mirrors
     warnings: tuple[Problem, ...] = ()
 
@@ -167,7 +165,6 @@ def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
         deploy=document.deploy,
         verify=document.verify,
         stages=document.stages,
-        secrets=document.secrets,
         mirrors=document.mirrors,
         warnings=tuple(in_file_order(warnings, source.main)),
     )

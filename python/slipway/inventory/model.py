@@ -496,19 +496,6 @@ class Stages(Section):
     """How long a stage may take to become Ready."""
 
 
-class Age(Section):
-    """Keys for SOPS."""
-
-    recipients: tuple[v.AgeRecipient, ...] = ()
-    """Who can decrypt the repository's secrets (.sops.yaml), the cluster's own key included."""
-
-
-class Secrets(Section):
-    """Secrets in Git, encrypted by SOPS."""
-
-    age: Age = Age()
-
-
 class AirgapBundle(Section):
     """k0s's own bundle of images, put on every worker."""
 
@@ -551,7 +538,6 @@ class Sections(Section):
     deploy: Deploy = Deploy()
     verify: Verify = Verify()
     stages: Stages = Stages()
-    secrets: Secrets = Secrets()
     mirrors: Mirrors = Mirrors()
 
 

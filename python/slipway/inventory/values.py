@@ -219,15 +219,6 @@ def _cache_key(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=1024)
-def _age_recipient(text: str) -> str:
-    if text.upper().startswith("AGE-SECRET-KEY-"):
-        raise ValueError("this is an age identity, a secret; put its recipient (age1...) here and make a new one")
-    if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}", text) and not text.startswith(("ssh-ed25519 ", "ssh-rsa ")):
-        raise ValueError(f"{text!r} is not an age recipient (age1 and 58 letters or digits)")
-    return text
-
-
 @lru_cache(maxsize=64)
 def _nix_hash(text: str) -> str:
     if not re.fullmatch(r"sha256-[A-Za-z0-9+/]{43}=", text):
@@ -339,7 +330,6 @@ Tag = Annotated[str, AfterValidator(_tag), _format("word")]
 Url = Annotated[str, AfterValidator(_url), _format("URL")]
 FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
 CacheKey = Annotated[str, AfterValidator(_cache_key), _format("public key of a Nix cache")]
-AgeRecipient = Annotated[str, AfterValidator(_age_recipient), _format("age recipient")]
 LabelKey = Annotated[str, AfterValidator(label_key), _format("label key")]
 LabelValue = Annotated[str, AfterValidator(label_value), _format("label value")]
 Taint = Annotated[str, AfterValidator(taint), _format("key=value:Effect")]
