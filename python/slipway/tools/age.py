@@ -9,7 +9,7 @@ from slipway.errors import SlipwayError
 from slipway.secret import Secret
 from slipway.tools.run import run
 
-_PRIVATE = re.compile(r"^AGE-SECRET-KEY-1[0-9A-Z]+$", re.MULTILINE)
+_PRIVATE = re.compile(r"^(AGE-SECRET-KEY-1[0-9A-Z]+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""helm: what it is called with, and what its answers mean. A fake program stands in for it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import PrerequisiteMissing
+from slipway.result import CommandFailed
+from slipway.secret import Secret
+from slipway.tools import helm
+from slipway.tools.helm import Release
+
+KUBECONFIG = Secret("kind: Config # very secret")
+UPSTREAM = "oci://charts.example.org/charts"
+
+FAKE_HELM = """\
+#!/bin/sh
+here=$(dirname "$0")
+echo "$*" >> "$here/argv"
+cat "$KUBECONFIG" > "$here/kubeconfig"
+cat > "$here/stdin"
+case "$1 $2" in
+  "get metadata") cat "$here/metadata" 2> /dev/null || { echo "Error: release: not found" >&2; exit 1; } ;;
+  "get values") cat "$here/values" ;;
+  "upgrade "*) [ ! -e "$here/broken" ] || { echo "Error: broken" >&2; exit 1; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the fake helm; it writes down argv, kubeconfig and standard input beside itself."""
+    program = tmp_path / "helm"
+    program.write_text(FAKE_HELM)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return tmp_path
+
+
+def test_a_release_is_read_with_its_values(fake):
+    (fake / "metadata").write_text('{"chart": "web", "version": "1.2.3", "revision": 4, "status": "deployed"}')
+    (fake / "values").write_text('{"a": 1}')
+    assert helm.get(KUBECONFIG, "front", "web") == Release("web", "web", "1.2.3", 4, "deployed", {"a": 1})
+
+
+def test_a_release_without_values_has_none(fake):
+    (fake / "metadata").write_text('{"chart": "web", "version": "1", "revision": "1", "status": "pending-install"}')
+    (fake / "values").write_text("null")
+    found = helm.get(KUBECONFIG, "front", "web")
+    assert found is not None
+    assert found.values == {}
+    assert found.interrupted
+
+
+def test_no_release_is_none(fake):
+    assert helm.get(KUBECONFIG, "front", "web") is None
+
+
+def test_values_go_in_by_standard_input_and_the_kubeconfig_by_a_file_of_memory(fake):
+    helm.upgrade(KUBECONFIG, "front", "web", "oci://c/web", "1.2.3", {"password": "hidden"})
+    argv = (fake / "argv").read_text()
+    assert argv == "upgrade web oci://c/web --install --namespace=front --version=1.2.3 --values=-\n"
+    assert json.loads((fake / "stdin").read_text()) == {"password": "hidden"}
+    assert (fake / "kubeconfig").read_bytes() == KUBECONFIG.reveal()
+
+
+def test_other_failures_are_failures(fake):
+    (fake / "broken").touch()
+    with pytest.raises(CommandFailed, match="broken"):
+        helm.upgrade(KUBECONFIG, "front", "web", "oci://c/web", "1", {})
+
+
+@pytest.mark.parametrize(("revision", "verb"), [(1, "uninstall"), (3, "rollback")])
+def test_what_an_interrupted_helm_left_is_taken_back(fake, revision, verb):
+    helm.put_right(KUBECONFIG, "front", Release("web", "web", "1", revision, "pending-upgrade", {}))
+    assert (fake / "argv").read_text() == f"{verb} web --namespace=front\n"
+
+
+def test_a_chart_is_taken_from_its_makers_unless_a_mirror_stands_in():
+    assert helm.located({}, UPSTREAM, "web", "1") == f"{UPSTREAM}/web"
+    assert helm.located({UPSTREAM: "oci://mirror/x/"}, UPSTREAM, "web", "1") == "oci://mirror/x/web"
+
+
+def test_a_mirror_may_be_a_folder_with_archives(tmp_path):
+    (tmp_path / "web-1.tgz").touch()
+    assert helm.located({UPSTREAM: str(tmp_path)}, UPSTREAM, "web", "1") == str(tmp_path / "web-1.tgz")
+    with pytest.raises(PrerequisiteMissing, match=r"web-2\.tgz: missing; mirrors\.charts") as caught:
+        helm.located({UPSTREAM: str(tmp_path)}, UPSTREAM, "web", "2")
+    assert caught.value.hint == f"helm pull {UPSTREAM}/web --version 2 --destination {tmp_path}"
