@@ -23,6 +23,8 @@ QUOTED: Final = "quoted"
 
 NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 DEEPEST: Final = 60
+LARGE: Final = 64
+"""Keys of a mapping from which on an index pays."""
 TOO_DEEP: Final = f"nested deeper than {DEEPEST} levels, or an alias that contains itself"
 
 
@@ -60,13 +62,14 @@ class Source:
     def __init__(self, root: yaml.MappingNode, main: str) -> None:
         self.root = root
         self.main = main
+        self._indexes: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}
 
     def place(self, path: Keys, *, key: bool = False) -> Place:
         """Where the value (or its key) at `path` stands; where it is absent, the nearest thing around it."""
         node: yaml.Node = self.root
         place = Place(self.main, 1, 1)
         for part in path:
-            pair = child(node, part)
+            pair = self._child(node, part)
             if pair is None:
                 break
             node = pair[1]
@@ -76,11 +79,21 @@ class Source:
     def find(self, path: Keys) -> yaml.Node | None:
         node: yaml.Node = self.root
         for part in path:
-            pair = child(node, part)
+            pair = self._child(node, part)
             if pair is None:
                 return None
             node = pair[1]
         return node
+
+    def _child(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+        """As `child`; a large mapping is indexed at first, for thousands of mistakes in thousands of hosts."""
+        if len(node.value) < LARGE or not isinstance(node, yaml.MappingNode):
+            return child(node, part)
+        index = self._indexes.get(id(node))
+        if index is None:
+            index = {pair[0].value: pair for pair in reversed(node.value) if isinstance(pair[0], yaml.ScalarNode)}
+            self._indexes[id(node)] = index
+        return index.get(str(part)) or child(yaml.MappingNode(node.tag, _merges(node)), part)
 
 
 def child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
@@ -111,6 +124,10 @@ def _stands_alone(node: yaml.Node) -> bool:
 
 def is_merge_key(node: yaml.Node) -> bool:
     return bool(node.value == "<<" and node.tag == PLAIN)
+
+
+def _merges(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    return [pair for pair in node.value if is_merge_key(pair[0])]
 
 
 def _merged_into(node: yaml.MappingNode) -> Iterator[yaml.MappingNode]:

@@ -237,7 +237,16 @@ def test_thousands_of_problems_are_counted_not_shown(tmp_path: Path):
     with pytest.raises(InvalidInventory) as refused:
         load_text(tmp_path, f"{HEAD}hosts:\n{hosts}")
     assert len(refused.value.problems) == 500
+    assert [problem.line for problem in refused.value.problems] == list(range(7, 507))
     assert str(refused.value).splitlines()[-1] == "... and 400 more"
+
+
+def test_places_behind_a_merge_key_of_a_large_mapping(tmp_path: Path):
+    hosts = "".join(f"  w{number}: {{address: 10.0.0.{number + 1}, role: worker}}\n" for number in range(100))
+    more = "x-more: &more\n  odd: {address: 10.0.0.999, role: controller}\n"
+    with pytest.raises(InvalidInventory) as refused:
+        load_text(tmp_path, f"{HEAD}{more}hosts:\n  <<: *more\n{hosts}")
+    assert [(problem.path, problem.line) for problem in refused.value.problems] == [("hosts.odd.address", 7)]
 
 
 def test_inherited_mistake_is_told_once(tmp_path: Path):
