@@ -160,12 +160,16 @@ class _Activation:
                     self._confirm()
                 time.sleep(POLL)
             except (Unreachable, CommandTimedOut) as error:
-                self.trouble = str(error)
-                self._say("progress", "no answer yet")
+                self._missed(str(error))
                 time.sleep(RECONNECT)
             except Interrupted:
                 break
         return None
+
+    def _missed(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self._say("progress", f"no answer: {trouble}")
+        self.trouble = trouble
 
     def _look(self) -> Report:
         said = self.host.run(["sh", "-c", ASK, "ask", self.folder, str(len(self.log) + 1)], timeout=COMMAND).stdout

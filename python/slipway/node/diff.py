@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from slipway.result import CommandResult
 from slipway.ssh.host import Host
 
 TIMEOUT = 120.0
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""Nix 2.8 colours sizes whether or not a terminal reads them."""
 
 
 def closures(host: Host, old: str, new: str) -> tuple[str, ...]:
@@ -13,7 +17,8 @@ def closures(host: Host, old: str, new: str) -> tuple[str, ...]:
     said = host.run(
         ["nix", "--extra-experimental-features", "nix-command", "store", "diff-closures", old, new], timeout=TIMEOUT
     )
-    return tuple(line.strip() for line in said.stdout.splitlines() if line.strip())
+    plain = COLOUR.sub("", said.stdout)
+    return tuple(line.strip() for line in plain.splitlines() if line.strip())
 
 
 def dry_activate(host: Host, system: str) -> CommandResult:

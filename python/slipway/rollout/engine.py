@@ -182,7 +182,7 @@ class _Rollout:
         left = [name for name in self.preparation.names if name not in self.results]
         self._skip(left, "interrupted before it was activated: it runs what it ran")
         what = f"finished: {' '.join(done) or 'none'}; as before: {' '.join(left) or 'none'}"
-        self.error = Interrupted(f"interrupted; {what}", hint="slipway deploy goes on from here")
+        self.error = Interrupted(f"interrupted; {what}", hint="slipway deploy")
 
 
 def _failed(name: str, error: SlipwayError) -> NodeResult:

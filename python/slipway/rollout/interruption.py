@@ -16,8 +16,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """Hears of SIGINT and SIGTERM while `heard` lasts.
 
-    The first ends what is under way and raises KeyboardInterrupt in the main thread; within `sheltered` it only sets
-    `asked`, and what has begun may end. The second one, `insisted`, ends that too.
+    One ends what is under way and raises KeyboardInterrupt in the main thread. Within `sheltered` the first only sets
+    `asked`, and what has begun may end; the second sets `insisted` and ends that too. KeyboardInterrupt then comes at
+    the end of the block, when every node's result is known.
     """
 
     def __init__(self, cut: Callable[[], None], tell: Callable[[str], None]) -> None:
@@ -55,7 +56,9 @@ class Interruption:
             self.asked = True
             self._tell("interrupted: what is being activated is brought to its end; once more to leave it to itself")
             return
+        stubborn = self._is_sheltered and not self.insisted
         self.asked = self.insisted = True
         run.stop()
         self._cut()
-        raise KeyboardInterrupt
+        if not stubborn:
+            raise KeyboardInterrupt

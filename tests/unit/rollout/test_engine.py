@@ -1,0 +1,264 @@
+"""The order of things, and who waits for whom. Machines and phases are fakes; tests/lab has the real ones."""
+
+import threading
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from slipway.cluster import bringup, cilium, kubeconfig, members
+from slipway.errors import Degraded, SlipwayError, Unreachable
+from slipway.events import Events
+from slipway.inventory import Inventory
+from slipway.node.facts import Facts
+from slipway.outcome import NodeResult, Outcome
+from slipway.rollout import engine
+from slipway.rollout.engine import Deployment, deploy
+from slipway.rollout.interruption import Interruption
+from slipway.rollout.phases import Obstructed, Preparation
+from slipway.ssh.pool import for_each
+
+ALL = ("w1", "cp1", "cp2", "cp3", "w2")
+
+
+class FakePool:
+    """Calls the function with something that has a name."""
+
+    def map(self, function, names, *, limit=50):
+        return for_each(lambda name: function(SimpleNamespace(name=name)), names, limit=limit)
+
+
+def facts(system: str) -> Facts:
+    return Facts("x", "boot", system, system, system, False, True, True, 5000)
+
+
+@dataclass(frozen=True)
+class FakePreparation(Preparation):
+    """Every node runs /old; `to_build` says what it shall run, `refused` and `not_copied` what goes wrong."""
+
+    to_build: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, SlipwayError] = field(default_factory=dict)
+    not_copied: dict[str, SlipwayError] = field(default_factory=dict)
+    done: list[Any] = field(default_factory=list)
+
+    def require_generated(self):
+        self.done.append("generated")
+
+    def preflight(self):
+        self.done.append("preflight")
+        return {name: self.refused.get(name, facts("/old")) for name in self.names}
+
+    def build(self):
+        self.done.append("build")
+        return {name: self.to_build.get(name, "/old") for name in self.names}
+
+    def copy(self, systems):
+        self.done.append(("copy", sorted(systems)))
+        return {name: error for name, error in self.not_copied.items() if name in systems}
+
+
+class World:
+    """One deploy with scripted outcomes."""
+
+    def __init__(self, inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.inventory = inventory
+        self.outcomes: dict[str, Outcome] = {}
+        self.joined: dict[str, NodeResult] = {}
+        self.not_ready: dict[str, str] = {}
+        self.activated: list[str] = []
+        self.now: set[str] = set()
+        self.together: list[set[str]] = []
+        self.cluster: list[str] = []
+        self.hit_during: str | None = None
+        self.lock = threading.Lock()
+        self.interruption = Interruption(lambda: None, lambda _text: None)
+        monkeypatch.setattr(engine, "activate", self.activate)
+        monkeypatch.setattr(bringup, "bring_up", self.bring_up)
+        monkeypatch.setattr(kubeconfig, "of", lambda *_: "kubeconfig")
+        monkeypatch.setattr(cilium, "ensure", lambda *_: self.cluster.append("network"))
+        monkeypatch.setattr(members, "wait_ready", self.wait_ready)
+        monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda _n: self.not_ready))
+
+    def activate(self, host, system, _events, **_more):
+        with self.lock:
+            self.activated.append(host.name)
+            self.now.add(host.name)
+            self.together.append(set(self.now))
+        if self.hit_during == host.name:
+            self.interruption.asked = True
+        with self.lock:
+            self.now.remove(host.name)
+        outcome = self.outcomes.get(host.name, Outcome.OK)
+        return NodeResult(host.name, outcome, "" if outcome.good else "why", 1.0, "", "/old", system)
+
+    def bring_up(self, inventory, _pool, _events):
+        self.cluster.append("bring up")
+        same = {host.name: NodeResult(host.name, Outcome.UNCHANGED) for host in inventory.hosts}
+        return same | self.joined
+
+    def wait_ready(self, _nodes, names, _events, *, deadline):
+        self.cluster.append("ready " + " ".join(names))
+        if self.not_ready:
+            raise Degraded("not Ready after 1 s: w2", hint="slipway verify")
+
+    def deploy(self, changed=ALL, chosen=ALL, **more) -> Deployment:
+        self.preparation = FakePreparation(
+            self.inventory,
+            [self.inventory.host(name) for name in chosen],
+            FakePool(),  # type: ignore[arg-type]
+            Events(),
+            to_build=dict.fromkeys(changed, "/new"),
+            **more,
+        )
+        return deploy(self.preparation, self.interruption)
+
+
+@pytest.fixture
+def world(inventory, monkeypatch):
+    return World(inventory, monkeypatch)
+
+
+def outcomes(deployment: Deployment) -> dict[str, str]:
+    return {node.node: node.outcome.value for node in deployment.nodes}
+
+
+def test_controllers_go_one_by_one_and_workers_last(world):
+    deployment = world.deploy()
+    assert world.activated[:3] == ["cp1", "cp2", "cp3"]
+    assert sorted(world.activated[3:]) == ["w1", "w2"]
+    assert all(len(group & {"cp1", "cp2", "cp3"}) <= 1 for group in world.together)
+    assert outcomes(deployment) == dict.fromkeys(ALL, "ok")
+    assert deployment.failure() is None
+
+
+def test_phases_come_one_after_the_other_for_all_nodes(world):
+    world.deploy(changed=("w1", "cp1"))
+    assert world.preparation.done == ["generated", "preflight", "build", ("copy", ["cp1", "w1"])]
+    assert world.cluster == ["bring up", "network", "ready w1 cp3 w2"]
+
+
+def test_nothing_changed_says_so_for_every_node(world):
+    deployment = world.deploy(changed=())
+    assert world.activated == []
+    assert outcomes(deployment) == dict.fromkeys(ALL, "unchanged")
+    assert world.preparation.done[-1] == ("copy", [])
+    assert deployment.failure() is None
+
+
+def test_only_what_changed_is_activated(world):
+    deployment = world.deploy(changed=("cp2", "w2"))
+    assert world.activated == ["cp2", "w2"]
+    assert outcomes(deployment) == {"w1": "unchanged", "cp1": "unchanged", "cp2": "ok", "cp3": "unchanged", "w2": "ok"}
+
+
+def test_an_unreachable_node_keeps_all_others_untouched(world):
+    deployment = world.deploy(refused={"w2": Unreachable("w2: no answer")})
+    assert world.activated == []
+    assert world.preparation.done == ["generated", "preflight"]
+    assert outcomes(deployment) == {**dict.fromkeys(ALL, "skipped"), "w2": "unreachable"}
+    assert deployment.nodes[0].reason == "nothing was touched, because of w2"
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 5 and "unreachable: w2" in str(failure)
+
+
+def test_a_node_that_is_another_one_is_blocked(world):
+    deployment = world.deploy(refused={"w2": Obstructed("it is called w9")})
+    assert outcomes(deployment)["w2"] == "blocked"
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 6
+
+
+def test_a_failed_copy_keeps_all_nodes_from_activation(world):
+    deployment = world.deploy(not_copied={"w1": Obstructed("no room")})
+    assert world.activated == []
+    assert outcomes(deployment) == {**dict.fromkeys(ALL, "skipped"), "w1": "blocked"}
+    assert "copied and not activated, because of w1" in deployment.nodes[1].reason
+
+
+@pytest.mark.parametrize("outcome", ["rolled-back", "activation-failed", "blocked", "unreachable", "degraded"])
+def test_after_a_failed_controller_the_later_waves_wait(world, outcome):
+    world.outcomes = {"cp2": Outcome(outcome)}
+    deployment = world.deploy()
+    assert world.activated == ["cp1", "cp2"]
+    assert outcomes(deployment) == {"w1": "skipped", "cp1": "ok", "cp2": outcome, "cp3": "skipped", "w2": "skipped"}
+    assert deployment.nodes[0].reason == f"waits for cp2 ({outcome})"
+    assert world.cluster == []
+
+
+def test_a_node_that_needs_a_reboot_serves_on_and_holds_nobody_up(world):
+    world.outcomes = {"cp1": Outcome.REBOOT_REQUIRED}
+    deployment = world.deploy()
+    assert len(world.activated) == 5
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 7
+
+
+def test_siblings_of_a_failed_worker_finish(world):
+    world.outcomes = {"w1": Outcome.ROLLED_BACK}
+    deployment = world.deploy()
+    assert outcomes(deployment) == {**dict.fromkeys(ALL, "ok"), "w1": "rolled-back"}
+    assert world.cluster == []
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 6 and failure.hint == "slipway deploy w1"
+
+
+def test_a_part_of_the_fleet_is_reported_alone(world):
+    deployment = world.deploy(chosen=("w2",))
+    assert outcomes(deployment) == {"w2": "ok"}
+    assert world.cluster == ["bring up", "network", "ready w2"]
+
+
+def test_what_joining_changed_is_in_the_result(world):
+    world.joined = {"w2": NodeResult("w2", Outcome.OK, duration=2.0)}
+    deployment = world.deploy(changed=())
+    (joined,) = (node for node in deployment.nodes if node.node == "w2")
+    assert (joined.outcome, joined.reason, joined.new_system) == (Outcome.OK, "joined the cluster", "/old")
+
+
+def test_a_node_that_does_not_join_is_degraded_and_the_network_waits(world):
+    world.joined = {"w2": NodeResult("w2", Outcome.DEGRADED, "not registered", log="kubelet: no")}
+    deployment = world.deploy()
+    (missing,) = (node for node in deployment.nodes if node.node == "w2")
+    assert (missing.outcome, missing.reason, missing.log) == (Outcome.DEGRADED, "not registered", "kubelet: no")
+    assert missing.new_system == "/new"
+    assert world.cluster == ["bring up"]
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 7
+
+
+def test_a_node_that_does_not_become_ready_is_degraded(world):
+    world.not_ready = {"w2": "no CNI"}
+    deployment = world.deploy()
+    assert outcomes(deployment)["w2"] == "degraded"
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 7 and "not Ready after 1 s" in str(failure)
+
+
+def test_an_interruption_lets_the_wave_end_and_no_other_begin(world):
+    world.hit_during = "cp2"
+    deployment = world.deploy()
+    assert world.activated == ["cp1", "cp2"]
+    assert outcomes(deployment) == {"w1": "skipped", "cp1": "ok", "cp2": "ok", "cp3": "skipped", "w2": "skipped"}
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 130
+    assert str(failure) == "interrupted; finished: cp1 cp2; as before: w1 cp3 w2"
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (("ok", "unchanged"), None),
+        (("ok", "unreachable"), 5),
+        (("unreachable", "rolled-back"), 6),
+        (("degraded", "unreachable"), 5),
+        (("degraded", "ok"), 7),
+        (("reboot-required",), 7),
+        (("blocked", "degraded"), 6),
+        (("activation-failed", "skipped"), 6),
+        (("degraded", "skipped"), 7),
+    ],
+)
+def test_the_gravest_outcome_gives_the_exit_code(found, code):
+    failure = Deployment(tuple(NodeResult(str(n), Outcome(word)) for n, word in enumerate(found))).failure()
+    assert (failure.exit_code if failure else None) == code

@@ -1,0 +1,67 @@
+"""The first phases against a real sshd; the machines are this one under several names."""
+
+import socket
+from dataclasses import replace
+
+import pytest
+
+from slipway.errors import InvalidInput, Unreachable
+from slipway.events import Events
+from slipway.generate import tree, writer
+from slipway.rollout.phases import Obstructed, Preparation
+from slipway.ssh.pool import Pool
+
+
+@pytest.fixture
+def seen():
+    return []
+
+
+@pytest.fixture
+def preparation(inventory, sshd, seen):
+    ports = {"w1": sshd.port, "cp1": sshd.port, "w2": 1}
+    endpoints = [replace(sshd.endpoint, name=name, port=port) for name, port in ports.items()]
+    hosts = [inventory.host(name) for name in ports]
+    with Pool(endpoints, sshd.known_hosts) as pool:
+        yield Preparation(inventory, hosts, pool, Events(seen.append))
+
+
+def test_files_that_do_not_follow_from_the_inventory_stop_a_deploy(preparation, inventory):
+    with pytest.raises(InvalidInput, match=r"generated files in .* do not follow from the inventory") as caught:
+        preparation.require_generated()
+    assert caught.value.hint == "slipway generate"
+    writer.write(inventory.root, writer.changes(inventory.root, tree.render(inventory)))
+    preparation.require_generated()
+    (inventory.root / "generated" / "hosts.nix").write_text("{ }")
+    with pytest.raises(InvalidInput):
+        preparation.require_generated()
+
+
+def test_preflight_asks_all_and_tells_who_does_not_answer(preparation, seen):
+    answers = preparation.preflight()
+    assert isinstance(answers["w2"], Unreachable)
+    assert isinstance(answers["w1"], Obstructed)
+    assert f"this machine is called {socket.gethostname()}, the inventory calls it w1" in str(answers["w1"])
+    states = {(event.node, event.state) for event in seen if event.node}
+    assert states == {("w2", "unreachable"), ("w1", "blocked"), ("cp1", "blocked")}
+    assert seen[-1].data["text"] == "0 of 3 nodes answer and are fit for it"
+
+
+def test_a_machine_with_the_right_name_passes(preparation, monkeypatch):
+    from slipway.node.facts import Facts
+
+    monkeypatch.setattr(Facts, "obstacles", lambda _self, _name: [])
+    assert isinstance(preparation.preflight()["w1"], Facts)
+
+
+def test_a_failed_copy_names_its_node(preparation, seen):
+    """There is no such path in any store."""
+    failed = preparation.copy({"w1": "/nix/store/none", "w2": "/nix/store/none"})
+    assert set(failed) == {"w1", "w2"}
+    assert isinstance(failed["w2"], Unreachable)
+    assert {event.node for event in seen if event.state in ("blocked", "unreachable")} == {"w1", "w2"}
+
+
+def test_nothing_to_copy_asks_nobody(preparation, seen):
+    assert preparation.copy({}) == {}
+    assert seen == []
