@@ -98,9 +98,9 @@ def load(path: Path) -> Inventory:
 
 def read(path: Path) -> tuple[Source, dict[str, Data]]:
     """The inventory's files as nodes with places and as plain data, not yet merged or validated."""
-    file = path / FILE_NAME if path.is_dir() else path
-    reader = Reader()
+    file, reader = path, Reader()
     try:
+        file = path / FILE_NAME if path.is_dir() else path
         source = reader.read(file)
     except FileNotFoundError:
         raise InvalidInventory(

@@ -17,7 +17,7 @@ from yaml._yaml import CParser
 from slipway.inventory.problem import Problem
 from slipway.inventory.source import DEEPEST, NULLS, PLAIN, QUOTED, TOO_DEEP, Place, Source, child, place_of
 
-MOST_BYTES: Final = 32 << 20
+MOST_BYTES: Final = 16 << 20
 MOST_FILES: Final = 10_000
 
 
@@ -221,11 +221,11 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    if re.search(r"[*?\[]", pattern) and not pattern.startswith("/"):
-        return sorted(folder.glob(pattern))
+    """The files that an entry of `include` names; none where it is no pattern that can name any."""
     try:
-        return [folder / pattern] if (folder / pattern).is_file() else []
-    except (OSError, ValueError):
+        found = sorted(folder.glob(pattern)) if re.search(r"[*?\[]", pattern) else [folder / pattern]
+        return [file for file in found if file.is_file()]
+    except (OSError, ValueError, NotImplementedError):
         return []
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from slipway.inventory import select
 from slipway.inventory.schema import schema
 
 _HEAD = """# inventory.yaml
@@ -32,7 +34,16 @@ def reference() -> str:
     for name in _in_order(made, definitions):
         if "properties" in definitions[name]:
             parts += _section(name, definitions[name])
-    return "\n".join(parts).rstrip() + "\n"
+    return "\n".join([*parts, *_selection()]).rstrip() + "\n"
+
+
+def _selection() -> Iterator[str]:
+    """How commands choose hosts, as the module that does it says."""
+    _, table, rest = inspect.cleandoc(select.__doc__ or "").split("\n\n", 2)
+    yield "## Selecting hosts\n"
+    yield "Commands that work on hosts take words for them; `slipway inventory list WORD...` shows what they mean.\n"
+    yield f"```text\n{inspect.cleandoc(table)}\n```\n"
+    yield f"{rest} `--exclude` takes the same words."
 
 
 def _in_order(made: dict[str, Any], definitions: dict[str, Any]) -> list[str]:

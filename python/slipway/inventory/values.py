@@ -1,6 +1,6 @@
 """The single values of an inventory: what they look like, and what to say when they do not.
 
-Every value arrives as the text that stands in the file (load.py), so `26.10` stays a version and a MAC address never
+Every value arrives as the text that stands in the file (builder.py), so `26.10` stays a version and a MAC address never
 becomes a number. Validators return the canonical text or raise ValueError with a message for people. They are cached
 where many hosts share a value.
 """

@@ -215,7 +215,7 @@ def test_byte_order_mark_and_windows_lines_are_read(tmp_path: Path):
 def test_huge_file_is_refused_unread(tmp_path: Path):
     with (tmp_path / "inventory.yaml").open("wb") as stream:
         stream.truncate(1 << 40)
-    with pytest.raises(InvalidInventory, match="at most 32 are read"):
+    with pytest.raises(InvalidInventory, match="at most 16 are read"):
         load(tmp_path)
 
 
@@ -226,7 +226,18 @@ def test_missing_file_tells_what_to_do(tmp_path: Path):
     assert "slipway init" in refused.value.hint
 
 
-@pytest.mark.parametrize("path", ["/dev/null", "/proc/self/mem"])
+@pytest.mark.parametrize(
+    "pattern", ["rack**.yaml", "[", "x" * 5000, "*" * 300, "/etc/*", "~", "loop.yaml", "l*.yaml"]
+)
+def test_patterns_that_name_no_file(pattern: str, tmp_path: Path):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "lot.yaml").mkdir()
+    with pytest.raises(InvalidInventory) as refused:
+        load_text(tmp_path, f"{HEAD}include: [{pattern!r}]\nhosts:\n  a: {{address: 10.0.0.1, role: single}}\n")
+    assert [problem.path for problem in refused.value.problems] == ["include"]
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/proc/self/mem", "x" * 5000])
 def test_what_is_no_file_is_refused(path: str):
     with pytest.raises(InvalidInventory):
         load(Path(path))
