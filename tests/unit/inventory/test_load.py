@@ -226,9 +226,7 @@ def test_missing_file_tells_what_to_do(tmp_path: Path):
     assert "slipway init" in refused.value.hint
 
 
-@pytest.mark.parametrize(
-    "pattern", ["rack**.yaml", "[", "x" * 5000, "*" * 300, "/etc/*", "~", "loop.yaml", "l*.yaml"]
-)
+@pytest.mark.parametrize("pattern", ["rack**.yaml", "[", "x" * 5000, "*" * 300, "/etc/*", "~", "loop.yaml", "l*.yaml"])
 def test_patterns_that_name_no_file(pattern: str, tmp_path: Path):
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
     (tmp_path / "lot.yaml").mkdir()
