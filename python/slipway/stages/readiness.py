@@ -19,6 +19,8 @@ def workload(item: Object) -> str:
     else:
         new, ready = "updatedReplicas", "readyReplicas"
         replicas = item["spec"].get("replicas", 1)
+        if replicas == 0:
+            return f"{name} scaled to 0"
     there = min(status.get(new, 0), status.get(ready, 0))
     return "" if there >= replicas else f"{name} {there}/{replicas}"
 

@@ -22,7 +22,7 @@ def deployment(
     ("item", "lacks"),
     [
         (deployment(), ""),
-        (deployment(replicas=0, updated=0, ready=0), ""),
+        (deployment(replicas=0, updated=0, ready=0), "web scaled to 0"),
         (deployment(ready=0), "web 0/1"),
         (deployment(replicas=2, updated=1, ready=2), "web 1/2"),
         (deployment(generation=2), "web not yet seen by its controller"),

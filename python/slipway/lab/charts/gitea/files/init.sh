@@ -14,9 +14,12 @@ made lfs-jwt LFS_JWT_SECRET
 
 gitea() { command gitea --config "$GITEA_APP_INI" "$@"; }
 gitea migrate > /dev/null
-if [ -e "$conf/admin-made" ]; then exit 0; fi
 
+# As with upstream's `passwordMode: keepUpdated`, a changed Secret reaches Gitea with its next start.
 user=$GITEA_ADMIN_USERNAME
+wanted=$(printf '%s:%s' "$user" "$GITEA_ADMIN_PASSWORD" | sha256sum)
+if [ "$wanted" = "$(cat "$conf/admin" 2> /dev/null)" ]; then exit 0; fi
+
 if ! gitea admin user list --admin | grep -qw "$user"; then
   # Its random password is thrown away.
   gitea admin user create --admin --username "$user" --email "$GITEA_ADMIN_EMAIL" --random-password \
@@ -50,4 +53,4 @@ status=$(request PATCH "/admin/users/$user" "token $token" "$body")
 basic=$(printf '%s:%s' "$user" "$GITEA_ADMIN_PASSWORD" | base64 | tr -d '\n')
 status=$(request DELETE "/users/$user/tokens/$name" "Basic $basic" "")
 [ "$status" = 204 ] || { echo "the new password of $user does not work: HTTP $status" >&2; exit 1; }
-touch "$conf/admin-made"
+echo "$wanted" > "$conf/admin"
