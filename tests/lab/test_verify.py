@@ -49,7 +49,8 @@ class Cluster:
 
     @contextmanager
     def fault(self, node: str, make: str, mend: str) -> Iterator[None]:
-        self.sh(node, make)
+        """`make` may keep what it changes in /run/fault, for `mend`."""
+        self.sh(node, f"rm -f /run/fault; {make}")
         try:
             yield
         finally:
@@ -59,7 +60,7 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     root = tmp_path_factory.mktemp("verify") / "repository"
-    for words in (("lab", "init", str(root)), ("generate",), ("deploy", "--yes")):
+    for words in (("lab", "init", str(root)), ("generate",), ("deploy",)):
         _slipway(root if root.exists() else root.parent, *words)
     inventory = load(root / "inventory.yaml")
     with Pool.of(inventory) as pool:
