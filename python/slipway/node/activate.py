@@ -40,8 +40,12 @@ START = """exec systemd-run --unit="$1" --collect --quiet --no-ask-password --se
   --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" --setenv=NIXOS_INSTALL_BOOTLOADER=0 \\
   -- /bin/sh "$2" "$3" "$4" "$5" "$6" "$7" "$8"
 """
+# The script holds the lock while it lives. Only a status read before the lock was seen free tells that it died: a
+# script that has just started may have written the one that is read after.
 ASK = """[ -d "$1" ] || { echo gone; exit 0; }
-if flock -n "${1%/*}/lock" true; then echo idle; else echo busy; fi
+if [ ! -e "$1/status" ]; then echo starting
+elif flock -n "${1%/*}/lock" true; then echo ended
+else echo running; fi
 cat "$1/status" 2>/dev/null || echo
 tail -n "+$2" "$1/log" 2>/dev/null
 exit 0
@@ -81,17 +85,18 @@ class Status:
 
 @dataclass(frozen=True)
 class Report:
-    """One answer of the node: is the activation's folder there, does its script run, and what did it write down."""
+    """One answer of the node. `script` is gone (with its folder), starting, running or ended."""
 
-    there: bool
-    running: bool
+    script: str
     status: Status | None
 
     def final(self, age: float) -> bool:
-        """Whether asking again can bring nothing new. `age` is the activation's, in seconds: starting takes some."""
-        if self.status is None:
-            return not self.there or (not self.running and age > STARTS_WITHIN)
-        return self.status.ended or not self.running
+        """Whether asking again can bring nothing new. `age` is the activation's, in seconds."""
+        if self.status is not None and self.status.ended:
+            return True
+        if self.script == "starting":
+            return self.status is None and age > STARTS_WITHIN
+        return self.script in ("gone", "ended")
 
 
 def activate(
@@ -180,7 +185,7 @@ class _Activation:
             self._say("progress", line)
         if status:
             self.heard = time.monotonic()
-        return Report(state != "gone", state == "busy", _status(status))
+        return Report(state, _status(status))
 
     def _confirm(self) -> None:
         """Over a new connection, since an old one lives on where nobody can come in any more."""
