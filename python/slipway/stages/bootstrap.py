@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.host import Host
@@ -150,7 +151,11 @@ def _await(site: Site, lacking: Callable[[], str], describe: str) -> bool:
     seen: list[str] = []
 
     def look() -> tuple[bool | None, str]:
-        missing = lacking()
+        try:
+            missing = lacking()
+        except (CommandFailed, CommandTimedOut) as error:
+            # An API server that restarts is no reason to give up before the deadline; nothing is changed by looking.
+            missing = str(error).strip().splitlines()[-1]
         seen.append(missing)
         return (None, missing) if missing else (True, "")
 

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from slipway.result import CommandFailed, CommandResult
 from slipway.stages import bootstrap
 from slipway.stages.bootstrap import STEPS
+from slipway.tools import kubectl
 from slipway.tools.helm import Release
 from slipway.wait import WaitedTooLong
 
@@ -88,3 +90,17 @@ def test_a_wait_that_was_needed_counts_as_a_change(site, cluster):
 
     assert bootstrap.gitea(replace(site, tell=become_ready))
     assert not bootstrap.gitea(site)
+
+
+def test_an_api_server_that_restarts_is_waited_for(site, cluster, monkeypatch):
+    answers = iter([CommandFailed(CommandResult(("kubectl",), "localhost", 1, "", "connection refused\n", 0.1))])
+
+    def get(*where, **more):
+        for error in answers:
+            raise error
+        return cluster.get(*where, **more)
+
+    told: list[str] = []
+    monkeypatch.setattr(kubectl, "get", get)
+    assert bootstrap.gitea(replace(site, tell=told.append))
+    assert told == ["connection refused"]
