@@ -154,12 +154,16 @@ def _agreed(name: str, shown: str, yes: bool, expected: str | None) -> bool:
         return shown == expected
     if yes:
         return True
-    if not sys.stdin.isatty():
+    if not _somebody_is_there():
         raise UsageError(
             "nobody is there to compare the fingerprint", hint=f"slipway trust {name} --fingerprint {shown}"
         )
     say("  compare: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, at the machine itself")
     return typer.confirm(f"  Is this the key of {name}?", err=True)
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _system(path: str | None) -> str:
