@@ -24,6 +24,7 @@ from slipway.lab.settings import Lab
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.pool import Pool
+from slipway.stages.model import as_list
 from slipway.tools import helm, kubectl, sops
 from slipway.tools.run import find_program
 from slipway.wait import wait_until
@@ -125,6 +126,14 @@ def test_the_age_key_in_the_cluster_is_the_repositorys(cluster):
     about = ["get", "secret", "sops-age", "--namespace=flux-system", "--show-managed-fields"]
     managers = kubectl.kubectl(cluster.kubeconfig, *about, "--output=jsonpath={.metadata.managedFields[*].manager}")
     assert set(managers.stdout.split()) == {"slipway"}
+
+
+def test_the_cluster_takes_every_file_of_gitops(cluster):
+    """Flux's own kinds too, which the hand-off leaves to Flux: checked by the server, strictly, and not kept."""
+    files = sorted((cluster.root / "gitops").rglob("*.yaml"))
+    manifests = as_list(tuple(yaml.safe_load(file.read_text()) for file in files))
+    argv = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--field-manager=test", "--filename=-"]
+    assert len(kubectl.kubectl(cluster.kubeconfig, *argv, input=manifests).stdout.splitlines()) == len(files)
 
 
 def test_a_second_hand_off_changes_nothing(cluster):
