@@ -93,8 +93,9 @@ class Session:
 
     @contextlib.contextmanager
     def _serving(self) -> Iterator[list[Future[None]]]:
-        """Answer whoever calls; yields what is being served."""
+        """Answer whoever calls, and hang up on all of them at the end; yields what is being served."""
         serving: list[Future[None]] = []
+        lines: list[Line] = []
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(self._job.socket))
             listener.listen(self._job.limit + 1)
@@ -102,14 +103,16 @@ class Session:
             def accept() -> None:
                 with contextlib.suppress(OSError):  # the listener was shut: nobody else will call
                     while True:
-                        line = Line(listener.accept()[0])
-                        serving.append(_in_background(functools.partial(self._serve, line)))
+                        lines.append(Line(listener.accept()[0]))
+                        serving.append(_in_background(functools.partial(self._serve, lines[-1])))
 
             _in_background(accept)
             try:
                 yield serving
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
+                for line in lines:
+                    line.close()
 
     def _serve(self, line: Line) -> None:
         # A caller that dies (the kernel's alarm, a crash) just stops calling; what it told until then counts.
@@ -121,6 +124,8 @@ class Session:
                 self._called = True
                 self._known.wait()
                 line.send(facts={node.key: asdict(node.facts) for node in self._nodes.values() if node.facts})
+                # Nothing comes any more but the end. Ours, if we go first, tells the children to go.
+                line.receive()
             else:
                 self._serve_node(line, self._nodes[hello["hello"]])
 

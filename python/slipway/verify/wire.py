@@ -5,6 +5,7 @@ One JSON object a line, over a Unix socket in a folder that only this user can e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -43,7 +44,16 @@ class Line:
         """How long `receive` may wait from now on."""
         self._connection.settimeout(seconds)
 
+    def fileno(self) -> int:
+        """For select: ready means that a message has come, or the end."""
+        return self._connection.fileno()
+
     def close(self) -> None:
+        """Also from another thread: whoever waits for a message here gets None."""
+        with contextlib.suppress(OSError):  # the other end was faster
+            self._connection.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # what was not sent yet has nobody to go to
+            self._file.close()
         self._connection.close()
 
     def __enter__(self) -> Self:

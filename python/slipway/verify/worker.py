@@ -9,10 +9,10 @@ The fork is safe because this process has one thread and no connection that a ch
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import pickle
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +23,7 @@ from slipway.verify import plugin
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.backend import Answer, ConnectionLost, host_of
 from slipway.verify.check import CannotRun
+from slipway.verify.children import Children
 from slipway.verify.plugin import ASKING, Asking
 from slipway.verify.result import Check, Finding, Verdict
 from slipway.verify.roles import meant_for
@@ -65,7 +66,7 @@ class Conductor:
             self.broken.append(self._unreadable(report))
 
     def _unreadable(self, report: pytest.CollectReport) -> Check:
-        file = Path(self.job.inventory.root, report.nodeid)
+        file = Path(self.job.inventory.root.absolute(), report.nodeid)
         pack = next((name for name, folder in self.job.packs.items() if file.is_relative_to(folder)), "")
         text = "\n".join(report.longreprtext.strip().splitlines()[-plugin.EXCERPT :])
         return Check(f"{pack}.{file.stem}", pack, f"{file.name} can be read", Verdict.ERROR, finding=Finding(text))
@@ -73,38 +74,21 @@ class Conductor:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         with Line.to(self.job.socket) as control:
-            control.send(hello=CONTROL, checks=len(session.items))
+            control.send(hello=CONTROL)
             message = control.receive()
-        if message is not None:
-            facts = {key: Facts(**fields) for key, fields in message["facts"].items()}
-            gc.freeze()
-            self._fork_all(session, facts)
+            if message is not None:
+                facts = {key: Facts(**fields) for key, fields in message["facts"].items()}
+                self._fork_all(session, facts, Children(control, limit=self.job.limit, bound=self.job.bound))
         return True
 
-    def _fork_all(self, session: pytest.Session, facts: Mapping[str, Facts]) -> None:
+    def _fork_all(self, session: pytest.Session, facts: Mapping[str, Facts], children: Children) -> None:
         """One child for each node that could be asked for its facts."""
-        running: set[int] = set()
+        # The collector would touch every object, and so copy the pages that children share.
+        gc.freeze()
         for question in self.job.questions:
-            if question.key not in facts:
-                continue
-            if len(running) >= self.job.limit:
-                running.discard(os.wait()[0])
-            running.add(self._fork(session, question, facts))
-        while running:
-            running.discard(os.wait()[0])
-
-    def _fork(self, session: pytest.Session, question: Question, facts: Mapping[str, Facts]) -> int:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                signal.setitimer(signal.ITIMER_REAL, self.job.bound)
-                gc.disable()
-                self._ask(session, question, facts)
-                code = 0
-            finally:
-                os._exit(code)
-        return child
+            if question.key in facts:
+                children.start(functools.partial(self._ask, session, question, facts))
+        children.wait()
 
     def _ask(self, session: pytest.Session, question: Question, facts: Mapping[str, Facts]) -> None:
         with Line.to(self.job.socket) as line:
