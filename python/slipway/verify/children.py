@@ -68,5 +68,5 @@ class Children:
 
     def _end_all(self) -> None:
         for child in self._running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)  # there until it is buried, even if it has ended already
+            os.waitpid(child, 0)
