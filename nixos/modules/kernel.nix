@@ -39,7 +39,9 @@ in
       ];
 
       boot.kernel.sysctl = {
+        # Two names of one switch; NixOS itself turns it off under the second.
         "net.ipv4.ip_forward" = 1;
+        "net.ipv4.conf.all.forwarding" = true;
         "net.bridge.bridge-nf-call-iptables" = 1;
         # kubelet, containerd and log shippers watch a file each; the kernel's defaults are for one desktop.
         "fs.inotify.max_user_instances" = mkDefault 8192;

@@ -1,7 +1,7 @@
 # The machine's links, by systemd-networkd: cards, bonds, bridges and VLANs, with static addresses or DHCP.
 { config, lib, ... }:
 let
-  inherit (lib) filterAttrs mkIf mkOption optional optionalAttrs types;
+  inherit (lib) filterAttrs mkDefault mkIf mkOption optional optionalAttrs types;
   cfg = config.slipway.network;
   address = config.slipway.address;
 
@@ -69,18 +69,23 @@ let
       ++ optional (cfg.ipv6.address != null) "${cfg.ipv6.address}/${toString cfg.ipv6.prefixLength}";
     gateway = builtins.filter (g: g != null) [ cfg.gateway cfg.ipv6.gateway ];
     dns = cfg.nameservers;
-    domains = cfg.searchDomains;
+    domains = mkIf (cfg.searchDomains != [ ]) cfg.searchDomains;
     networkConfig = {
       DHCP = if cfg.dhcp then "yes" else "no";
-    }
-    // optionalAttrs (cfg.ipv6.gateway != null) { IPv6AcceptRA = false; };
+      # A static node has the addresses that the inventory says, and does not wait 12 s at boot for a router that may
+      # not be there: networkd counts a link as configured only when its three solicitations went unanswered.
+      IPv6AcceptRA = mkDefault (cfg.dhcp || (cfg.ipv6.address != null && cfg.ipv6.gateway == null));
+    };
     linkConfig.RequiredForOnline = "routable";
   };
 
   otherNetwork = l: {
     address = l.addresses;
     routes = map (r: { Destination = r.to; Gateway = r.via; }) l.routes;
-    networkConfig.DHCP = if l.dhcp then "yes" else "no";
+    networkConfig = {
+      DHCP = if l.dhcp then "yes" else "no";
+      IPv6AcceptRA = mkDefault l.dhcp;
+    };
     # A cable missing there must not keep the node from starting.
     linkConfig.RequiredForOnline = false;
   };

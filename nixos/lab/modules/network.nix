@@ -78,6 +78,10 @@ let
     lib.mapAttrs' (name: unit: lib.nameValuePair "systemd/network/${name}.${suffix}" { text = render unit; }) (
       lib.filterAttrs (_: unit: unit.enable) units
     );
+  # As NixOS has them: by file name, with their text.
+  units = lib.mapAttrs' (path: file: lib.nameValuePair (lib.removePrefix "systemd/network/" path) file) (
+    lib.filterAttrs (path: _: lib.hasPrefix "systemd/network/" path) written
+  );
   written = files "network" networkText cfg.networks // files "netdev" netdevText cfg.netdevs // files "link" linkText cfg.links
     // lib.optionalAttrs (cfg.config.networkConfig != { }) {
       "systemd/networkd.conf".text = ini "Network" cfg.config.networkConfig;
@@ -99,6 +103,7 @@ in
       wait-online.enable = mkOption { type = types.bool; default = true; };
       wait-online.anyInterface = mkOption { type = types.bool; default = false; };
       config.networkConfig = section;
+      units = mkOption { type = types.attrsOf types.raw; default = units; };
       networks = mkOption { type = types.attrsOf (types.submodule network); default = { }; };
       netdevs = mkOption { type = types.attrsOf (types.submodule netdev); default = { }; };
       links = mkOption { type = types.attrsOf (types.submodule link); default = { }; };

@@ -83,7 +83,8 @@ let
     // optionalAttrs (u.postStart != "") { ExecStartPost = script name "post-start" u.postStart; }
     // u.serviceConfig;
 
-  unitText = u: body: renderSection "Unit" (unitSection u) + body;
+  installSection = u: lib.filterAttrs (_: names: names != [ ]) { WantedBy = u.wantedBy; RequiredBy = u.requiredBy; };
+  unitText = u: body: renderSection "Unit" (unitSection u) + body + renderSection "Install" (installSection u);
   serviceUnit = name: u: u // { text = unitText u (renderSection "Service" (serviceSection name u)); };
   timerUnit = _: u: u // { text = unitText u (renderSection "Timer" u.timerConfig); };
   socketUnit = _: u: u // { text = unitText u (renderSection "Socket" ({ ListenStream = u.listenStreams; } // u.socketConfig)); };
@@ -118,6 +119,11 @@ in
     timers = mkOption { type = types.attrsOf (types.submodule timer); default = { }; };
     sockets = mkOption { type = types.attrsOf (types.submodule socket); default = { }; };
     tmpfiles.rules = names;
+    units = mkOption {
+      type = types.attrsOf types.raw;
+      default = units;
+      description = "All units by their full name, with their text.";
+    };
     lib = mkOption {
       type = types.raw;
       default = { inherit renderSection; };

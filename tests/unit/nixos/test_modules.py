@@ -210,6 +210,13 @@ def test_dual_stack_addresses(evaluate):
     assert link["networkConfig"] == {"DHCP": "no", "IPv6AcceptRA": False}
 
 
+def test_only_a_static_ipv6_address_without_a_gateway_waits_for_routers(evaluate):
+    accept = 'config.systemd.network.networks."10-eno1".networkConfig.IPv6AcceptRA'
+    assert evaluate(accept) is False
+    assert evaluate(accept, more='slipway.network.ipv6.address = "fd00::11";') is True
+    assert evaluate(accept, more="slipway.network.dhcp = true;") is True
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
