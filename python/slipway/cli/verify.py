@@ -81,7 +81,11 @@ def _judge(found: Verification) -> None:
     if all(node.unreachable for node in bad):
         raise Unreachable(f"cannot be asked: {names}", hint=f"ping them; then slipway verify {names}")
     red = sum(len(node.red) for node in bad)
-    raise VerificationRed(f"{red} checks are red on {names}", hint=f"mend what `fix` says, then slipway verify {names}")
+    raise VerificationRed(f"{_checks(red)} red on {names}", hint=f"mend what `fix` says, then slipway verify {names}")
+
+
+def _checks(number: int) -> str:
+    return "1 check is" if number == 1 else f"{number} checks are"
 
 
 def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
