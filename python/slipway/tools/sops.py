@@ -18,8 +18,8 @@ _TIMEOUT = 30.0
 
 def encrypt(plain: Secret, root: Path, name: Path) -> bytes:
     """The YAML `plain` encrypted under the rule that .sops.yaml of `root` has for the file `name` (relative to it)."""
-    argv = ["sops", "--config", root.resolve() / ".sops.yaml", "encrypt"]
-    shape = ["--input-type", "yaml", "--output-type", "yaml", "--filename-override", name]
+    argv: list[str | Path] = ["sops", "--config", root.resolve() / ".sops.yaml", "encrypt"]
+    shape: list[str | Path] = ["--input-type", "yaml", "--output-type", "yaml", "--filename-override", name]
     return run([*argv, *shape], input=plain, cwd=root, timeout=_TIMEOUT).stdout.encode()
 
 
@@ -28,7 +28,7 @@ def decrypt(path: Path) -> Secret:
 
     Raises InvalidInput for a file that is not encrypted, PrerequisiteMissing where no key at hand opens it.
     """
-    argv = ["sops", "decrypt", "--input-type", "yaml", "--output-type", "yaml", path]
+    argv: list[str | Path] = ["sops", "decrypt", "--input-type", "yaml", "--output-type", "yaml", path]
     try:
         return Secret(run(argv, timeout=_TIMEOUT).stdout)
     except CommandFailed as failed:
