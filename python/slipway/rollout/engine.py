@@ -34,18 +34,18 @@ class Deployment:
         """What the process should end with: the gravest there is."""
         if self.error is not None:
             return self.error
-        by_outcome = {outcome: self._named(outcome) for outcome in Outcome if self._named(outcome)}
         for outcomes, kind in GRAVITY:
-            told = [f"{outcome}: {by_outcome[outcome]}" for outcome in outcomes if outcome in by_outcome]
+            told = [f"{outcome}: {self._named(outcome)}" for outcome in outcomes if self._named(outcome)]
             if told:
-                return kind("; ".join(told), hint=f"slipway deploy {self._not_good()}")
+                return kind("; ".join(told), hint=self._again())
         return None
 
     def _named(self, outcome: Outcome) -> str:
         return " ".join(node.node for node in self.nodes if node.outcome is outcome)
 
-    def _not_good(self) -> str:
-        return " ".join(node.node for node in self.nodes if not node.outcome.good)
+    def _again(self) -> str:
+        left = [node.node for node in self.nodes if not node.outcome.good]
+        return "slipway deploy" if len(left) == len(self.nodes) else f"slipway deploy {' '.join(left)}"
 
 
 GRAVITY: tuple[tuple[tuple[Outcome, ...], type[SlipwayError]], ...] = (
