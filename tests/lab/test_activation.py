@@ -1,0 +1,131 @@
+"""Activation on a machine that boots, with systemd-run, nix-env and a power button; the systems are hand-made."""
+
+import subprocess
+import threading
+import time
+
+import pytest
+
+from slipway.events import Events
+from slipway.lab import machines
+from slipway.lab.reach import remote, wait_reachable
+from slipway.node import diff, facts
+from slipway.node.activate import Limits, activate
+from slipway.outcome import Outcome
+from slipway.ssh import openssh
+from slipway.tools import nix
+
+pytestmark = pytest.mark.lab
+
+LIMITS = Limits(activate=60, confirm=5)
+SWITCH = """#!/bin/sh
+system=$(dirname "$(dirname "$(readlink -f "$0")")")
+echo "hand-made: $1" >&2
+[ "$1" = test ] || exit 0
+ln -sfn "$system" /run/current-system
+{script}
+"""
+
+
+@pytest.fixture
+def host(machine):
+    wait_reachable(machine)
+    host = remote(machine)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def before(host, machine):
+    """What the machine runs; it gets that back after the test, whatever became of it."""
+    found = facts.read(host)
+    assert found.current
+    yield found
+    wait_reachable(machine)
+    host.run(["nix-env", "-p", "/nix/var/nix/profiles/system", "--set", found.current])
+    host.run([f"{found.current}/bin/switch-to-configuration", "switch"], timeout=60, check=False)
+
+
+@pytest.fixture
+def system(tmp_path, host, machine):
+    """Make a system whose activation runs a script, and bring it to the machine."""
+
+    def make(script: str) -> str:
+        folder = tmp_path / "hand-made-system"
+        (folder / "bin").mkdir(parents=True)
+        (folder / "nixos-version").write_text("hand-made\n")
+        switch = folder / "bin" / "switch-to-configuration"
+        switch.write_text(SWITCH.format(script=script))
+        switch.chmod(0o755)
+        added = subprocess.run(["nix-store", "--add", str(folder)], capture_output=True, text=True, check=True)
+        path = added.stdout.strip()
+        ssh = openssh.options(host.endpoint, machine.lab.known_hosts, 5)
+        nix.copy([path], openssh.store(host.endpoint), ssh=ssh, options={"substituters": ""}, timeout=60)
+        return path
+
+    return make
+
+
+def test_a_confirmed_system_is_kept_and_its_unit_is_gone(host, before, system):
+    new = system("true")
+    result = activate(host, new, Events(), limits=LIMITS)
+    assert (result.outcome, result.old_system) == (Outcome.OK, before.current)
+    assert facts.read(host).runs(new)
+    assert "hand-made: boot" in result.log
+    time.sleep(1)
+    assert not host.run(["systemctl", "is-active", "slipway-activate"], check=False).ok
+
+
+def test_a_machine_that_lets_nobody_in_returns_by_itself(host, before, system):
+    """Every connection breaks as well: the machine is on its own."""
+    result = activate(host, system("systemctl stop sshd; pkill -9 sshd; true"), Events(), limits=LIMITS)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "no confirmation over a new connection within 5 s" in result.reason
+    after = facts.read(host)
+    assert (after.current, after.profile, after.boot_id) == (before.current, before.profile, before.boot_id)
+
+
+def test_a_power_cut_before_the_confirmation_comes_up_in_the_old_system(host, before, system, machine):
+    def cut() -> None:
+        time.sleep(3)
+        machines.power_cut(machine)
+        machines.start(machine)
+
+    button = threading.Thread(target=cut)
+    button.start()
+    result = activate(host, system("systemctl stop sshd; true"), Events(), limits=Limits(activate=60, confirm=50))
+    button.join()
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "restarted while it activated; it runs its old system" in result.reason
+    after = facts.read(host)
+    assert after.boot_id != before.boot_id
+    assert (after.current, after.profile) == (before.current, before.profile)
+
+
+def test_a_second_activation_at_a_time_is_refused(host, before, system, machine):
+    slow = system("sleep 4")
+    second = remote(machine)
+    results = []
+    thread = threading.Thread(target=lambda: results.append(activate(host, slow, Events(), limits=LIMITS)))
+    thread.start()
+    time.sleep(2)
+    refused = activate(second, str(before.current), Events(), limits=LIMITS)
+    second.close()
+    thread.join()
+    assert refused.outcome is Outcome.BLOCKED
+    assert "slipway-activate" in refused.reason
+    assert results[0].outcome is Outcome.OK
+
+
+def test_what_would_change_is_told_by_the_machine(host, before, system):
+    new = system("true")
+    assert any(line.startswith("hand-made: ∅") for line in diff.closures(host, str(before.current), new))
+    said = diff.dry_activate(host, new)
+    assert "hand-made: dry-activate" in said.stderr
+    assert facts.read(host).current == before.current
+
+
+def test_a_machine_of_the_lab_is_fit_for_activation(host, machine):
+    found = facts.read(host)
+    assert found.obstacles(machine.name) == []
+    assert "called" in found.obstacles("other")[0]
