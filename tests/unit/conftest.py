@@ -23,6 +23,7 @@ STARTS_WITHIN = 10.0
 # SHLVL keeps bash from reading ~/.bashrc: the tests measure nobody's prompt.
 CONFIG = """
 ListenAddress 127.0.0.1:{port}
+ListenAddress [::1]:{port}
 HostKey {folder}/host_ed25519
 HostKey {folder}/host_rsa
 AuthorizedKeysFile {folder}/client.pub
@@ -97,7 +98,7 @@ class RunningSshd:
         command = [SSHD, "-D", "-E", str(log), "-f", str(folder / "config")]
         self._process = subprocess.Popen(command)
         pin = (folder / "host_ed25519.pub").read_text().split()
-        (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {pin[0]} {pin[1]}\n")
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{port},[::1]:{port} {pin[0]} {pin[1]}\n")
         server = Sshd(self._process.pid, port, folder, log, shlex.join(command))
         wait_for_port(server)
         return server

@@ -42,9 +42,8 @@ def plan(
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or ())
-    with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        events = Events(listener)
-        plans = make_plan(Preparation(inventory, hosts, pool, events))
+    with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
+        plans = make_plan(Preparation(inventory, hosts, pool, Events(listener)))
     if json_output:
         print_json([one.to_json() for one in plans])
     else:

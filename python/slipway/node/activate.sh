@@ -40,6 +40,11 @@ main() {
     finish refused
   fi
   forget_earlier_ones
+  # A closure that was copied in part or is something else would take the machine down (Nix issue 13367).
+  if [ ! -e "$new/nixos-version" ] || [ ! -x "$new/bin/switch-to-configuration" ]; then
+    reason="$new is no NixOS system"
+    finish refused
+  fi
 
   tell activating
   switch "$new" test

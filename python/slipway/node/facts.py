@@ -18,7 +18,7 @@ say booted "$(readlink -f "$2")"
 say profile "$(readlink -f "$3")"
 if [ -e "$4" ]; then say rename 1; fi
 if [ -d /run/systemd/system ]; then say systemd 1; fi
-if command -v nix-daemon nix-env >/dev/null; then say nix 1; fi
+if { command -v nix-daemon && command -v nix-env; } >/dev/null; then say nix 1; fi
 say free "$(df -Pm /nix/store 2>/dev/null | awk 'NR == 2 { print $4 }')"
 """
 

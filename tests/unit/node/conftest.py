@@ -51,6 +51,7 @@ class FakeNode:
         """A system whose activation ends with `code` after running the shell text `before`."""
         system = self.folder / name
         (system / "bin").mkdir(parents=True)
+        (system / "nixos-version").touch()
         (system / "code").write_text(str(code))
         (system / "boot-code").write_text(str(boot_code))
         if before:

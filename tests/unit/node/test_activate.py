@@ -97,6 +97,16 @@ def test_a_refusal_leaves_all_as_it_was(node, run):
     assert "refused to be activated (exit code 1); nothing was changed" in result.reason
 
 
+@pytest.mark.parametrize("missing", ["nixos-version", "bin/switch-to-configuration"])
+def test_what_is_no_system_is_not_activated(node, run, missing):
+    new = node.system("new")
+    (Path(new) / missing).unlink()
+    result = run(new)
+    assert result.outcome is Outcome.BLOCKED
+    assert f"{new} is no NixOS system; nothing was changed" in result.reason
+    assert node.calls == []
+
+
 def test_an_error_half_way_with_the_code_of_a_refusal_is_none(node, run):
     new = node.system("new", code=1, before=f"ln -sfn $system {node.places.current}")
     result = run(new)

@@ -26,6 +26,13 @@ def test_a_pinned_machine_is_let_in(sshd):
         transport.close()
 
 
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+def test_a_machine_with_an_ipv6_address_is_let_in(sshd):
+    host = sshd.remote(address="::1")
+    assert host.run(["echo", "in"]).stdout == "in\n"
+    host.close()
+
+
 def test_an_unknown_machine_is_refused_with_its_fingerprint(sshd, tmp_path):
     nobody = KnownHosts.load(tmp_path / "known_hosts")
     with pytest.raises(HostKeyRefused, match="no host key is pinned") as caught:
