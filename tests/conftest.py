@@ -19,6 +19,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="tests on the lab's machines: skip them where the lab cannot run (auto), or fail then (required)",
     )
     parser.addoption("--nixos-options", metavar="FULL.tsv", help="a list of all NixOS options, to take ours from")
+    parser.addoption("--nixpkgs", metavar="PATH", help="a checkout of nixpkgs, to hold NixOS and the lab together")
+    parser.addoption("--disko", metavar="PATH", help="a checkout of disko, for the same")
+    parser.addoption("--nixpkgs-packages", metavar="FILE", help="function lib -> packages, if the checkout has none")
     parser.addoption("--update-golden", action="store_true", help="write the golden trees anew")
 
 

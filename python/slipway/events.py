@@ -49,7 +49,7 @@ class Events:
         self._lock = threading.Lock()
         self._run = run
 
-    def emit(self, phase: str, state: State, node: str | None = None, **data: Any) -> None:
+    def emit(self, phase: str, state: State, node: str | None = None, **data: Any) -> None:  # noqa: ANN401 (plain JSON values, whatever a phase has to tell)
         event = Event(phase=phase, state=state, node=node, data=data, run=self._run)
         with self._lock:
             for listener in self._listeners:

@@ -5,7 +5,7 @@ from slipway.wait import WaitedTooLong, wait_until
 
 def test_returns_what_the_check_found():
     answers = iter([(None, "starting"), (None, "starting"), ("up", "")])
-    seen = []
+    seen: list[str] = []
     found = wait_until(
         lambda: next(answers), deadline=5, describe="node w1 is up", interval=0.001, on_progress=seen.append
     )

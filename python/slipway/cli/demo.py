@@ -65,9 +65,7 @@ def demo(
 
 
 def _steps(directory: Path) -> Sequence[Step]:
-    """The repository is made once; a second demo goes on with it."""
-    if (directory / "inventory.yaml").exists():
-        return STEPS
+    """`lab init` of a repository that is there writes only what it lacks, or what another slipway would write."""
     made = Step(("lab", "init", str(directory)), "a repository with one inventory", inside=False)
     return (STEPS[0], made, *STEPS[1:])
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import typer
@@ -87,10 +88,10 @@ def main() -> NoReturn:
     words = sys.argv[1:]
     called = next((word for word in words if not word.startswith("-")), None)
     app = build([called] if called in COMMANDS else list(COMMANDS))
-    sys.exit(guarded(app, debug="--debug" in words))
+    sys.exit(guarded(partial(app, prog_name="slipway"), debug="--debug" in words))
 
 
-def guarded(app: typer.Typer, *, debug: bool) -> int:
+def guarded(app: Callable[[], object], *, debug: bool) -> int:
     """Run the application; return the exit code after telling a person what went wrong, if anything did."""
     try:
         app()

@@ -1,8 +1,8 @@
+import importlib
 import sys
 
 import pytest
 
-from slipway.cli import main as module
 from slipway.cli.main import COMMANDS, build, guarded, main
 from slipway.errors import InvalidInput
 
@@ -78,8 +78,13 @@ def test_interrupting_is_told_and_has_its_own_code(capfd):
 
 
 def test_only_the_called_command_is_imported(monkeypatch):
-    asked = []
-    real = module.importlib.import_module
-    monkeypatch.setattr(module.importlib, "import_module", lambda name: asked.append(name) or real(name))
+    asked: list[str] = []
+
+    def importing(name: str):
+        asked.append(name)
+        return real(name)
+
+    real = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", importing)
     build(["doctor"])
     assert asked == ["slipway.cli.doctor"]
