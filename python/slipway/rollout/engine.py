@@ -14,6 +14,7 @@ from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Un
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
 from slipway.outcome import NodeResult, Outcome
+from slipway.result import CommandFailed, CommandTimedOut
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation, outcome_of
 from slipway.rollout.waves import waves
@@ -83,8 +84,9 @@ class _Rollout:
             return
         systems = self.preparation.build()
         changed = {name: system for name, system in systems.items() if not facts[name].runs(system)}
-        for name in systems.keys() - changed.keys():
-            self._unchanged(name, systems[name])
+        for name, system in systems.items():
+            if name not in changed:
+                self._unchanged(name, system)
         if not self._copy(changed):
             return
         self._activate(changed)
@@ -133,15 +135,16 @@ class _Rollout:
     def _bring_up(self) -> None:
         """The cluster is one: membership is looked at for all of it, and reported for the chosen nodes."""
         inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
-        joined = bringup.bring_up(inventory, pool, events)
-        for name in self.preparation.names:
-            self.results[name] = _both(self.results[name], joined[name])
-        if not all(result.outcome.good for result in self.results.values()):
-            return
         try:
-            secret = kubeconfig.of(inventory, pool)
-            cilium.ensure(inventory, secret, events)
-            self._wait_ready(members.Nodes(secret))
+            joined = bringup.bring_up(inventory, pool, events)
+            for name in self.preparation.names:
+                self.results[name] = _both(self.results[name], joined[name])
+            if all(result.outcome.good for result in self.results.values()):
+                secret = kubeconfig.of(inventory, pool)
+                cilium.ensure(inventory, secret, events)
+                self._wait_ready(members.Nodes(secret))
+        except (CommandFailed, CommandTimedOut) as error:
+            self.error = DeployFailed(str(error), hint=error.hint)
         except SlipwayError as error:
             self.error = error
 

@@ -13,6 +13,7 @@ from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.node.facts import Facts
 from slipway.outcome import NodeResult, Outcome
+from slipway.result import CommandFailed, CommandResult
 from slipway.rollout import engine
 from slipway.rollout.engine import Deployment, deploy
 from slipway.rollout.interruption import Interruption
@@ -233,6 +234,17 @@ def test_a_node_that_does_not_become_ready_is_degraded(world):
     assert outcomes(deployment)["w2"] == "degraded"
     failure = deployment.failure()
     assert failure and failure.exit_code == 7 and "not Ready after 1 s" in str(failure)
+
+
+def test_a_tool_that_fails_for_the_cluster_is_a_failed_deploy(world, monkeypatch):
+    def fails(*_):
+        raise CommandFailed(CommandResult(("helm", "upgrade"), "localhost", 1, "", "release: already exists", 1.0))
+
+    monkeypatch.setattr(cilium, "ensure", fails)
+    deployment = world.deploy()
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 6 and "already exists" in str(failure)
+    assert outcomes(deployment) == dict.fromkeys(ALL, "ok")
 
 
 def test_an_interruption_lets_the_wave_end_and_no_other_begin(world):
