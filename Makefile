@@ -40,7 +40,12 @@ golden: $(VENV)/ready ## Write the golden trees anew after a change that was mea
 
 .PHONY: docs
 docs: $(VENV)/ready ## Write the generated reference pages anew
-	slipway-docs 2>/dev/null || python docs/generate.py
+	python docs/generate.py
+
+.PHONY: check-nixos
+check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PATH of a checkout, DISKO=PATH of disko
+	@[ -n "$(NIXPKGS)" ] || { echo "make check-nixos NIXPKGS=PATH [DISKO=PATH]: a checkout of nixpkgs is needed" >&2; exit 2; }
+	pytest tests/nixpkgs --nixpkgs $(abspath $(NIXPKGS)) $(if $(DISKO),--disko $(abspath $(DISKO)))
 
 .PHONY: setup
 setup: $(VENV)/ready packages

@@ -19,12 +19,14 @@ in
       type = types.bool;
       readOnly = true;
       default = cfg.role != "worker";
+      defaultText = lib.literalExpression ''config.slipway.role != "worker"'';
       description = "Whether the machine is part of the control plane.";
     };
     runsWorkloads = mkOption {
       type = types.bool;
       readOnly = true;
       default = cfg.role != "controller";
+      defaultText = lib.literalExpression ''config.slipway.role != "controller"'';
       description = "Whether the machine has a kubelet.";
     };
   };

@@ -51,7 +51,8 @@ in
     package = mkOption {
       type = types.package;
       default = pkgs.callPackage ../pkgs/k0s { inherit (cfg) version hashes; };
-      description = "The k0s package; default: the release `version` as its makers publish it.";
+      defaultText = lib.literalExpression "the release `version` as its makers publish it";
+      description = "The k0s package.";
     };
     hashes = mkOption {
       type = types.attrsOf types.nonEmptyStr;

@@ -90,10 +90,11 @@ let
     linkConfig.RequiredForOnline = false;
   };
 
-  # A port of a bond or bridge has no addresses; a carrier of VLANs may be without.
-  bareNetwork = name: {
+  # A port of a bond or bridge has no addresses; a carrier of VLANs may be without. One dead cable of a bond must not
+  # keep the node from starting either.
+  bareNetwork = {
     networkConfig.LinkLocalAddressing = "no";
-    linkConfig.RequiredForOnline = if builtins.elem name underMain then "carrier" else false;
+    linkConfig.RequiredForOnline = false;
   };
 
   own = name: cfg.links.${name} or null;
@@ -101,7 +102,7 @@ let
   mtuOf = name: if own name != null && (own name).mtu != null then (own name).mtu else if builtins.elem name underMain then cfg.mtu else null;
 
   network = name: lib.mkMerge [
-    (if name == main then mainNetwork else if own name != null then otherNetwork (own name) else bareNetwork name)
+    (if name == main then mainNetwork else if own name != null then otherNetwork (own name) else bareNetwork)
     {
       # Bonds, bridges and VLANs take over a card's MAC address, but not as their permanent one.
       matchConfig = if macOf name != null then { PermanentMACAddress = macOf name; } else { Name = name; };

@@ -122,6 +122,7 @@ let
       description = "list of ${elemType.description}";
       check = builtins.isList;
       emptyValue = [ ];
+      getSubOptions = prefix: elemType.getSubOptions or (_: { }) (prefix ++ [ "*" ]);
       merge =
         loc: definitions:
         let
@@ -135,6 +136,7 @@ let
       description = "attribute set of ${elemType.description}";
       check = builtins.isAttrs;
       emptyValue = { };
+      getSubOptions = prefix: elemType.getSubOptions or (_: { }) (prefix ++ [ "<name>" ]);
       merge =
         loc: definitions:
         let
@@ -151,6 +153,13 @@ let
     submodule = modules: {
       description = "submodule";
       check = x: builtins.isAttrs x || builtins.isFunction x;
+      getSubOptions =
+        prefix:
+        (lib.evalModules {
+          modules = lib.toList modules;
+          specialArgs.name = "<name>";
+          inherit prefix;
+        }).options;
       merge =
         loc: definitions:
         let

@@ -1,0 +1,29 @@
+"""Writes the reference pages that are made from the program itself: `make docs`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nixos_options
+
+from slipway.inventory.reference import reference
+from slipway.inventory.schema import schema
+from slipway.report import packs
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def main() -> None:
+    pages = {
+        "inventory.md": reference(),
+        "inventory.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        "nixos-options.md": nixos_options.render(nixos_options.options()),
+        "packs.md": packs.render(),
+    }
+    for name, text in pages.items():
+        (REFERENCE / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

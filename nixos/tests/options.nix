@@ -1,0 +1,27 @@
+# Every option of slipway's modules as plain data, for docs/reference/nixos-options.md.
+let
+  lab = import ../lab;
+  inherit (lab) lib;
+  system = lab.nixosSystem { modules = [ ../modules ]; };
+
+  shown = value: if value._type or "" == "literalExpression" then value.text else builtins.toJSON value;
+  # A default that is computed from other options says nothing by itself.
+  plain = option: if option ? default && (builtins.tryEval (builtins.deepSeq option.default true)).success then option.default else null;
+
+  entry = option: {
+    name = builtins.concatStringsSep "." option.loc;
+    type = option.type.description;
+    description = option.description or "";
+    default = if option ? defaultText then shown option.defaultText else if option ? default then shown (plain option) else null;
+    example = if option ? example then shown option.example else null;
+  };
+
+  inner = option: option.type.getSubOptions or (_: { }) option.loc;
+  walk =
+    tree:
+    if tree._type or "" == "option" then
+      [ (entry tree) ] ++ walk (inner tree)
+    else
+      builtins.concatMap (name: walk tree.${name}) (builtins.filter (name: name != "_module") (builtins.attrNames tree));
+in
+walk system.options.slipway
