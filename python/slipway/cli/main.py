@@ -75,13 +75,19 @@ def _register(app: typer.Typer, name: str, entry: Entry) -> None:
         app.command(name, rich_help_panel=entry.panel)(found)
 
 
-def _options(
-    version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True),
-    debug: bool = typer.Option(False, "--debug", help="Show a traceback where slipway itself went wrong."),  # noqa: ARG001
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"slipway {__version__}")
         raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback where slipway itself went wrong."),
+) -> None:
+    """What every command has; `--debug` is read by `main`, before there is a command."""
 
 
 def main() -> NoReturn:

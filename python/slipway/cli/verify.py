@@ -101,6 +101,7 @@ def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption 
             record.read_all(inventory.root),
             gate.look(inventory, pool.host),
             _ready(inventory, pool),
+            reports.last_handoff(inventory.root),
             datetime.now(UTC),
         )
     if json_output:
@@ -109,7 +110,7 @@ def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption 
     print_table(("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next"), map(_row, found.nodes))
     for reason in found.gate.reasons:
         say(f"gate: {reason}")
-    say(f"next: {found.next_step}")
+    say(f"next: {found.next_step}" if found.next_step else f"handed over {found.handed_over}; nothing is left to do")
 
 
 def _ready(inventory: Inventory, pool: Pool) -> dict[str, bool] | None:

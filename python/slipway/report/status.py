@@ -80,23 +80,27 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All nodes in inventory order, and whether the gate is open."""
+    """All nodes in inventory order, whether the gate is open, and when a hand-off last came to its end (ISO 8601)."""
 
     nodes: tuple[NodeStatus, ...]
     gate: GateResult
+    handed_over: str | None
 
     @property
     def next_step(self) -> str:
-        """What to do with the cluster as a whole."""
+        """What to do with the cluster as a whole; empty if nothing."""
         steps = {node.next_step for node in self.nodes if node.next_step}
         if any(step.startswith("slipway deploy") for step in steps):
             return "slipway deploy"
-        return "slipway handoff" if self.gate.open else "slipway verify"
+        if not self.gate.open:
+            return "slipway verify"
+        return "" if self.handed_over else "slipway handoff"
 
     def to_json(self) -> dict[str, Any]:
         return {
             "nodes": [node.to_json() for node in self.nodes],
             "gate": self.gate.to_json(),
+            "handedOver": self.handed_over,
             "next": self.next_step,
         }
 
@@ -107,6 +111,7 @@ def gather(
     records: Mapping[str, Record],
     gate: GateResult,
     ready: Mapping[str, bool] | None,
+    handed_over: str | None,
     now: datetime,
 ) -> Status:
     """Pure: put together what was found. `ready` is None where no API server answered."""
@@ -122,7 +127,7 @@ def gather(
             age=(now - datetime.fromisoformat(record.time)).total_seconds() if record else None,
         )
 
-    return Status(tuple(one(host) for host in inventory.hosts), gate)
+    return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over)
 
 
 def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:
@@ -139,6 +144,15 @@ def last_deploys(root: Path) -> dict[str, LastDeploy]:
                 reason = str(event["data"].get("reason", ""))
                 found[event["node"]] = LastDeploy(Outcome(event["state"]), event["time"], reason)
     return found
+
+
+def last_handoff(root: Path) -> str | None:
+    """When the newest hand-off that came to its end began (ISO 8601); None if there was none."""
+    results = [
+        json.loads(path.read_text(encoding="utf-8")) for path in (state_dir(root) / "runs").glob("*/result.json")
+    ]
+    times = [each["time"] for each in results if each["command"] == "handoff" and not each["error"]]
+    return max(times, default=None)
 
 
 def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@ import importlib
 import sys
 
 import pytest
+import typer
 
 from slipway.cli.main import COMMANDS, build, guarded, main
 from slipway.errors import InvalidInput
@@ -34,9 +35,22 @@ def test_help_lists_every_command_and_the_exit_codes(monkeypatch, capfd):
     assert "130 interrupted" in " ".join(out.split())
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_has_help_with_an_example(name, monkeypatch, capfd):
-    code, out, _err = run(monkeypatch, capfd, name, "--help")
+def leaves() -> list[tuple[str, ...]]:
+    """Every command as typed, those of groups included."""
+    found: list[tuple[str, ...]] = []
+    for name, entry in COMMANDS.items():
+        target = getattr(importlib.import_module(entry.module), entry.attribute)
+        if isinstance(target, typer.Typer):
+            inner = typer.main.get_command(target)
+            found += [(name, each) for each in getattr(inner, "commands", {})] or [(name,)]
+        else:
+            found.append((name,))
+    return found
+
+
+@pytest.mark.parametrize("words", leaves(), ids=" ".join)
+def test_each_command_has_help_with_an_example(words, monkeypatch, capfd):
+    code, out, _err = run(monkeypatch, capfd, *words, "--help")
     assert code == 0
     assert "Example" in out
 

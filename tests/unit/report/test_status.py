@@ -29,7 +29,7 @@ def of_w1(
     *, deploy: LastDeploy | None = OK, records: Record | None = None, gate: GateResult = OPEN, ready: bool = True
 ) -> NodeStatus:
     deploys = {"w1": deploy} if deploy else {}
-    found = status.gather(INVENTORY, deploys, {"w1": records} if records else {}, gate, {"w1": ready}, NOW)
+    found = status.gather(INVENTORY, deploys, {"w1": records} if records else {}, gate, {"w1": ready}, None, NOW)
     return next(node for node in found.nodes if node.host.name == "w1")
 
 
@@ -61,12 +61,12 @@ def test_state_and_next_step(known, verification, step):
 
 
 def test_a_controller_without_workloads_is_no_node_of_kubernetes():
-    found = status.gather(INVENTORY, {}, {}, OPEN, {}, NOW)
+    found = status.gather(INVENTORY, {}, {}, OPEN, {}, None, NOW)
     assert {node.host.name: node.ready for node in found.nodes} == {"cp1": None, "cp2": None, "w1": False, "w2": False}
 
 
 def test_without_an_api_nobody_knows():
-    found = status.gather(INVENTORY, {}, {}, OPEN, None, NOW)
+    found = status.gather(INVENTORY, {}, {}, OPEN, None, None, NOW)
     assert {node.ready for node in found.nodes} == {None}
 
 
@@ -74,9 +74,10 @@ def test_the_cluster_goes_on_when_the_gate_is_open_and_every_node_is_done():
     done = {host.name: OK for host in INVENTORY.hosts}
     records = {host.name: record() for host in INVENTORY.hosts}
     ready = dict.fromkeys(("w1", "w2"), True)
-    assert status.gather(INVENTORY, done, records, OPEN, ready, NOW).next_step == "slipway handoff"
-    assert status.gather(INVENTORY, done, records, SHUT, ready, NOW).next_step == "slipway verify"
-    assert status.gather(INVENTORY, {}, {}, SHUT, ready, NOW).next_step == "slipway deploy"
+    assert status.gather(INVENTORY, done, records, OPEN, ready, None, NOW).next_step == "slipway handoff"
+    assert status.gather(INVENTORY, done, records, OPEN, ready, NOW.isoformat(), NOW).next_step == ""
+    assert status.gather(INVENTORY, done, records, SHUT, ready, None, NOW).next_step == "slipway verify"
+    assert status.gather(INVENTORY, {}, {}, SHUT, ready, None, NOW).next_step == "slipway deploy"
 
 
 def test_the_last_outcome_of_a_node_counts_and_half_a_line_does_not(tmp_path):
@@ -109,3 +110,17 @@ def test_json_has_what_the_table_has():
 )
 def test_ages(seconds, text):
     assert status.age_of(seconds) == text
+
+
+def test_the_newest_hand_off_that_ended_well_counts(tmp_path):
+    runs = [
+        ("1", "handoff", "2026-11-23T10:00:00+00:00", None),
+        ("2", "handoff", "2026-11-23T11:00:00+00:00", "stopped half-way"),
+        ("3", "deploy", "2026-11-23T12:00:00+00:00", None),
+    ]
+    for name, command, time, error in runs:
+        folder = tmp_path / ".slipway" / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"command": command, "time": time, "error": error}))
+    assert status.last_handoff(tmp_path) == "2026-11-23T10:00:00+00:00"
+    assert status.last_handoff(tmp_path / "elsewhere") is None
