@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nixos_options
 
+from slipway.cli import reference as cli
 from slipway.inventory.reference import reference
 from slipway.inventory.schema import schema
 from slipway.report import packs
@@ -16,6 +17,7 @@ REFERENCE = Path(__file__).parent / "reference"
 
 def main() -> None:
     pages = {
+        "cli.md": cli.render(),
         "inventory.md": reference(),
         "inventory.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
         "nixos-options.md": nixos_options.render(nixos_options.options()),

@@ -85,8 +85,9 @@ class Interrupted(SlipwayError):
 
 
 def exit_codes() -> dict[int, str]:
-    """The published table: exit code to meaning, 0 included, in ascending order."""
-    found = {0: "done", SlipwayError.exit_code: SlipwayError.meaning}
-    for error in SlipwayError.__subclasses__():
-        found[error.exit_code] = error.meaning
-    return dict(sorted(found.items()))
+    """The published table: exit code to meaning, 0 included, in ascending order.
+
+    It is made of the classes of this module; special cases elsewhere share the code, and so the meaning, of their kind.
+    """
+    kinds = [SlipwayError, *(each for each in SlipwayError.__subclasses__() if each.__module__ == __name__)]
+    return {0: "done", **{kind.exit_code: kind.meaning for kind in sorted(kinds, key=lambda kind: kind.exit_code)}}

@@ -53,8 +53,6 @@ class CommandFailed(SlipwayError):
 class CommandTimedOut(SlipwayError):
     """A command did not end within its bound; what it did until then is unknown."""
 
-    meaning = "a command did not end in time"
-
     def __init__(self, argv: Sequence[str], host: str, timeout: float) -> None:
         super().__init__(f"{host}: {shlex.join(argv)}: no end after {timeout:g} s")
         self.host = host

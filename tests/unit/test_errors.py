@@ -14,5 +14,10 @@ def test_a_subclass_elsewhere_keeps_the_meaning_of_its_code():
     class Special(errors.InvalidInput):
         """A special case."""
 
+    class Internal(errors.SlipwayError):
+        meaning = "something else"
+
     assert errors.exit_codes()[3] == errors.InvalidInput.meaning
+    assert errors.exit_codes()[1] == "internal error"
     assert Special("x").exit_code == 3
+    assert Internal("x").exit_code == 1
