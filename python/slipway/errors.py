@@ -89,5 +89,6 @@ def exit_codes() -> dict[int, str]:
 
     It is made of the classes of this module; special cases elsewhere share the code, and so the meaning, of their kind.
     """
-    kinds = [SlipwayError, *(each for each in SlipwayError.__subclasses__() if each.__module__ == __name__)]
+    ours = [each for each in SlipwayError.__subclasses__() if each.__module__ == __name__]
+    kinds: list[type[SlipwayError]] = [SlipwayError, *ours]
     return {0: "done", **{kind.exit_code: kind.meaning for kind in sorted(kinds, key=lambda kind: kind.exit_code)}}
