@@ -40,6 +40,8 @@ class Secret:
         """
         descriptor = os.memfd_create("slipway-secret")
         try:
+            # helm and ssh warn of, or refuse, what others could read.
+            os.fchmod(descriptor, 0o600)
             os.write(descriptor, self._value)
             yield f"/proc/{os.getpid()}/fd/{descriptor}"
         finally:

@@ -18,5 +18,6 @@ def test_a_secret_file_lives_in_memory_and_only_inside_the_block():
     with Secret("poison").as_file() as path:
         assert Path(path).read_text() == "poison"
         assert str(Path(path).resolve()).startswith("/memfd:")
+        assert Path(path).stat().st_mode & 0o777 == 0o600
     with pytest.raises(OSError, match=path):
         Path(path).read_text()
