@@ -47,6 +47,10 @@ check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PA
 	@[ -n "$(NIXPKGS)" ] || { echo "make check-nixos NIXPKGS=PATH [DISKO=PATH]: a checkout of nixpkgs is needed" >&2; exit 2; }
 	pytest tests/nixpkgs --nixpkgs $(abspath $(NIXPKGS)) $(if $(DISKO),--disko $(abspath $(DISKO)))
 
+.PHONY: bench-generate
+bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1,000 and 5,000 hosts
+	python tests/bench/generate.py
+
 .PHONY: setup
 setup: $(VENV)/ready packages
 

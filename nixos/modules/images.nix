@@ -39,6 +39,8 @@ in
 
   config = mkIf config.slipway.runsWorkloads (mkMerge [
     (mkIf (cfg.registries != { }) {
+      # containerd reads this one when k0s starts it, and the folder that it names at every pull.
+      systemd.services.k0s.restartTriggers = [ config.environment.etc."k0s/containerd.d/slipway-registries.toml".source ];
       environment.etc = {
         # Version 2 is what containerd 1.7 reads and containerd 2 converts.
         "k0s/containerd.d/slipway-registries.toml".text = ''

@@ -112,7 +112,7 @@ AGREEMENTS: dict[str, Callable[[Any, Any], None]] = {
 }
 
 NAMES_OF_UNITS = {"After", "Before", "Requires", "Wants", "WantedBy"}
-OWN = {"Environment", "ExecStart"}
+OWN = {"Environment", "ExecStart", "X-Restart-Triggers"}
 """Keys whose values hold store paths, which differ."""
 
 

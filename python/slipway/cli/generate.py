@@ -17,6 +17,9 @@ from slipway.generate import skeleton, tree, writer
 from slipway.generate.writer import Change
 from slipway.inventory import load
 
+SHOWN = 40
+"""Lines of changed files that a person still reads."""
+
 CheckOption = Annotated[
     bool, typer.Option("--check", help="Write nothing: show what would change, and end with exit code 4 if anything.")
 ]
@@ -36,8 +39,10 @@ def generate(inventory: InventoryOption = INVENTORY, check: CheckOption = False)
         _report_drift(different)
         return
     writer.write(loaded.root, different)
-    for change in different:
+    for change in different[:SHOWN]:
         say(f"{change.verb:<8} {change.path}")
+    if len(different) > SHOWN:
+        say(f"... and {len(different) - SHOWN} more")
     say(f"{len(files)} generated files, {len(different)} of them written" if different else "nothing changed")
     if any(change.verb == "new" for change in different):
         _tell_git(loaded.root)
