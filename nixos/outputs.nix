@@ -25,6 +25,18 @@ in
     }
   );
 
+  # Virtual machines: they want KVM, and a network for the release of k0s.
+  checks = forAll (
+    _: pkgs:
+    let
+      vm = test: pkgs.testers.runNixOSTest (import test { modules = ./modules; });
+    in
+    {
+      vm-bootstrap = vm ./tests/vm/bootstrap.nix;
+      vm-guard = vm ./tests/vm/guard.nix;
+    }
+  );
+
   apps = forAll (
     system: _: {
       default = {
