@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,10 @@ from slipway.events import Event, Listener
 
 PIPED_WIDTH = 100
 """Columns where there is no terminal to ask."""
+
+STATE_WIDTH = 11
+STILL_ALIVE = 20.0
+"""Seconds after which a pipe, which shows only what ended, is told what is under way."""
 
 STYLES = {
     "ok": "green",
@@ -85,12 +90,12 @@ def progress(*, quiet: bool = False) -> Iterator[Listener]:
         yield lambda _event: None
         return
     console = stderr()
+    write = partial(console.print, soft_wrap=True)
     if not console.is_terminal:
-        yield _Lines(console.print).listen
+        yield _Lines(write).listen
         return
     with console.status("", spinner="dots") as status:
-        lines = _Lines(console.print, status)
-        yield lines.listen
+        yield _Lines(write, status).listen
 
 
 class _Lines:
@@ -101,6 +106,7 @@ class _Lines:
         self._status = status
         self._started: dict[tuple[str, str | None], float] = {}
         self._doing: dict[tuple[str, str | None], str] = {}
+        self._last_written = time.monotonic()
 
     def listen(self, event: Event) -> None:
         key = (event.phase, event.node)
@@ -108,21 +114,28 @@ class _Lines:
         if event.state in ("started", "progress"):
             self._started.setdefault(key, time.monotonic())
             self._doing[key] = text
+            if self._status is None and time.monotonic() - self._last_written > STILL_ALIVE:
+                self._put(event, text)
         else:
             self._doing.pop(key, None)
-            self._write(self._ended(event, text))
+            self._put(event, text)
+            self._started.pop(key, None)
         self._show_doing()
 
-    def _ended(self, event: Event, text: str) -> str:
-        began = self._started.pop((event.phase, event.node), None)
-        took = f"{time.monotonic() - began:6.1f} s" if began is not None else " " * 8
-        what = escape(event.node or "")
-        tail = f"  {escape(text)}" if text else ""
-        return f"{event.phase:<10} {what:<12} {_coloured(event.state):<9} {took}{tail}"
+    def _put(self, event: Event, text: str) -> None:
+        """One line: phase, node, state, seconds since the thing began, words. Padded first, since colours count."""
+        began = self._started.get((event.phase, event.node))
+        took = f"{time.monotonic() - began:6.1f} s" if began is not None else ""
+        state = f"{event.state:<{STATE_WIDTH}}"
+        style = STYLES.get(event.state, "default")
+        node = escape(f"{event.node or '':<12}")
+        line = f"{event.phase:<10} {node} [{style}]{state}[/] {took:>8}  {escape(text)}"
+        self._write(line.rstrip())
+        self._last_written = time.monotonic()
 
     def _show_doing(self) -> None:
         if self._status is None:
             return
-        under_way = [f"{phase} {node or ''} {text}".strip() for (phase, node), text in self._doing.items()]
+        under_way = [" ".join(filter(None, (phase, node, text))) for (phase, node), text in self._doing.items()]
         line = ", ".join(under_way)
         self._status.update(escape(line[: self._status.console.width - 4]))

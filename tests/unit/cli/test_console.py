@@ -1,5 +1,6 @@
 import json
 
+from slipway.cli import console
 from slipway.cli.console import print_json, print_table, progress
 from slipway.events import Events
 
@@ -35,3 +36,26 @@ def test_quiet_progress_says_nothing(capfd):
     with progress(quiet=True) as listener:
         Events(listener).emit("build", "done")
     assert capfd.readouterr().err == ""
+
+
+def test_columns_stand_below_each_other_whatever_the_state(capfd):
+    with progress() as listener:
+        events = Events(listener)
+        for state in ("ok", "unchanged", "unreachable"):
+            events.emit("activate", "started", "w1")
+            events.emit("activate", state, "w1", text="why")
+    lines = capfd.readouterr().err.splitlines()
+    assert len({line.index("why") for line in lines}) == 1
+
+
+def test_a_pipe_is_told_now_and_then_what_takes_so_long(capfd, monkeypatch):
+    monkeypatch.setattr(console, "STILL_ALIVE", -1.0)
+    with progress() as listener:
+        Events(listener).emit("build", "progress", text="2 of 3")
+    assert capfd.readouterr().err.split()[:2] == ["build", "progress"]
+
+
+def test_a_long_line_stays_one_line_in_a_pipe(capfd):
+    with progress() as listener:
+        Events(listener).emit("handoff", "ok", text="word " * 60)
+    assert len(capfd.readouterr().err.splitlines()) == 1
