@@ -49,7 +49,7 @@ check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PA
 
 .PHONY: bench-generate
 bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1,000 and 5,000 hosts
-	python tests/bench/generate.py
+	python -m tests.bench.generate
 
 .PHONY: setup
 setup: $(VENV)/ready packages

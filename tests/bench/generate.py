@@ -1,87 +1,152 @@
-"""`make bench-generate`: whole processes on inventories of 1,000 and 5,000 hosts; the last line is one JSON object.
+"""`make bench-generate`: `slipway check` and `generate` on fleets of 1,000 and 5,000 hosts, as a user runs them.
 
-Seconds are medians of several runs, processes with all their imports; peak_mb is the largest of them.
+Whole processes with all their imports and Git's work, in a Git repository as users have one. Every round runs every
+case once, so that what else the machine does meets all of them alike; the figures are medians over the rounds after a
+first one that warms caches up. Beside the seconds of the clock stand those of the processors (user + system), which
+other work on the machine disturbs least. The last line is one JSON object.
 """
+
+from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-RUNS = 5
-CONTROLLERS = 5
-HEAD = """\
-apiVersion: slipway/v1
-cluster:
-  name: large
-  k0s: {version: 1.36.3+k0s.2}
-  network: {provider: cilium, podCIDR: 10.192.0.0/10}
-defaults:
-  ssh:
-    authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJBF5Ci2hsdUcOIYQVjmoPaRKAe5XBmJnYwZk7TeDx3f admin@example]
-  network: {interface: eno1, prefixLength: 16, gateway: 10.0.0.1, nameservers: [10.0.0.1]}
-groups:
-  ssd: {labels: {example.org/disk: ssd}}
-hosts:
-"""
+from tests.bench import fleet
+
+ROUNDS = 5
+SLIPWAY = [sys.executable, "-m", "slipway.cli"]
 
 
-def inventory(hosts: int) -> str:
-    return HEAD + "".join(map(host, range(hosts)))
+@dataclass(frozen=True)
+class Case:
+    """One command on one fleet, and what makes the repository ready for it. `bar` is in seconds, if there is one."""
+
+    name: str
+    hosts: int
+    command: str
+    prepare: Callable[[Path, int], None]
+    bar: float | None = None
 
 
-def host(number: int) -> str:
-    role = "controller" if number < CONTROLLERS else "worker"
-    address = f"10.0.{1 + number // 250}.{1 + number % 250}"
-    groups = ", groups: [ssd]" if number % 3 else ""
-    labels = f'labels: {{example.org/number: "{number}"}}'
-    return f"  n{number}: {{address: {address}, role: {role}, tags: [rack-{number % 7}], {labels}{groups}}}\n"
+@dataclass(frozen=True)
+class Sample:
+    """Seconds by the clock, seconds of the processors, peak memory in MB (10^6 bytes)."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def as_it_is(_root: Path, _round: int) -> None:
+    """The repository is up to date."""
+
+
+def emptied(root: Path, _round: int) -> None:
+    """Nothing is generated yet, and Git knows nothing."""
+    for name in ("generated", "gitops"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    (root / ".git" / "index").unlink(missing_ok=True)
+
+
+def one_edited(root: Path, number: int) -> None:
+    """A tag does not reach the generated files, a label does: the last host gets another one in every round."""
+    file = root / "inventory.yaml"
+    head, mark, tail = file.read_text().rpartition("example.org/unit: ")
+    file.write_text(f"{head}{mark}r{number}{tail[tail.index(',') :]}")
+
+
+CASES = (
+    Case("check_1000", 1000, "check", as_it_is, bar=1.0),
+    Case("generate_cold_1000", 1000, "generate", emptied, bar=2.0),
+    Case("generate_unchanged_1000", 1000, "generate", as_it_is, bar=1.0),
+    Case("one_changed_1000", 1000, "generate", one_edited),
+    Case("check_5000", 5000, "check", as_it_is),
+    Case("generate_cold_5000", 5000, "generate", emptied),
+    Case("generate_unchanged_5000", 5000, "generate", as_it_is),
+)
+PEAK_BAR = 200
+"""MB, for 1,000 hosts."""
 
 
 def repository(base: Path, hosts: int) -> Path:
     root = base / str(hosts)
     root.mkdir()
-    (root / "inventory.yaml").write_text(inventory(hosts))
+    (root / "inventory.yaml").write_text(fleet.inventory(hosts))
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     return root
 
 
-def seconds(root: Path, *words: str) -> float:
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "slipway.cli", *words], cwd=root, check=True, capture_output=True)
-    return time.monotonic() - began
+def measure(words: Sequence[str], root: Path) -> Sample:
+    began = time.perf_counter()
+    process = subprocess.Popen([*SLIPWAY, *words], cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    if status != 0:
+        sys.exit(f"slipway {' '.join(words)} failed in {root}:\n{said}")
+    return Sample(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
 
 
-def cold(root: Path) -> float:
-    """From a repository without generated files, as after a clone that has only the inventory."""
-    for name in ("generated", "gitops"):
-        shutil.rmtree(root / name, ignore_errors=True)
-    subprocess.run(["git", "-C", str(root), "rm", "-rq", "--cached", "--ignore-unmatch", "."], check=True)
-    return seconds(root, "generate")
+def run(base: Path) -> dict[str, list[Sample]]:
+    roots = {hosts: repository(base, hosts) for hosts in {case.hosts for case in CASES}}
+    samples: dict[str, list[Sample]] = {case.name: [] for case in CASES}
+    for number in range(ROUNDS + 1):
+        print(f"round {number} of {ROUNDS}{' (warm-up)' if number == 0 else ''}", file=sys.stderr, flush=True)
+        for case in CASES:
+            case.prepare(roots[case.hosts], number)
+            sample = measure([case.command], roots[case.hosts])
+            if number > 0:
+                samples[case.name].append(sample)
+    return samples
+
+
+def wall(samples: Sequence[Sample]) -> float:
+    return round(statistics.median(sample.wall for sample in samples), 3)
+
+
+def cpu(samples: Sequence[Sample]) -> float:
+    return round(statistics.median(sample.cpu for sample in samples), 3)
+
+
+def figures(samples: dict[str, list[Sample]]) -> Iterator[tuple[str, float]]:
+    for name, taken in samples.items():
+        yield f"{name}_s", wall(taken)
+    for name, taken in samples.items():
+        yield f"{name}_cpu_s", cpu(taken)
+    for hosts, name in ((1000, "peak_mb"), (5000, "peak_5000_mb")):
+        used = [sample.peak for case in CASES if case.hosts == hosts for sample in samples[case.name]]
+        yield name, round(max(used))
+    for kind in ("check", "generate_cold", "generate_unchanged"):
+        growth = cpu(samples[f"{kind}_5000"]) / cpu(samples[f"{kind}_1000"])
+        yield f"{kind}_growth", round(growth, 2)
+
+
+def table(samples: dict[str, list[Sample]]) -> Iterator[str]:
+    yield f"{'':<26}{'clock s':>9}{'processor s':>13}{'bar s':>7}{'peak MB':>9}"
+    for case in CASES:
+        taken = samples[case.name]
+        bar = "" if case.bar is None else f"{case.bar:g}"
+        peak = max(sample.peak for sample in taken)
+        yield f"{case.name:<26}{wall(taken):>9.2f}{cpu(taken):>13.2f}{bar:>7}{peak:>9.0f}"
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        large, huge = repository(Path(folder), 1000), repository(Path(folder), 5000)
-        figures = {
-            "check_1000_s": [seconds(large, "check") for _ in range(RUNS)],
-            "generate_cold_1000_s": [cold(large) for _ in range(RUNS)],
-            "generate_unchanged_1000_s": [seconds(large, "generate") for _ in range(RUNS)],
-            "generate_check_1000_s": [seconds(large, "generate", "--check") for _ in range(RUNS)],
-        }
-        peak_large = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        figures["generate_cold_5000_s"] = [cold(huge) for _ in range(3)]
-    medians = {name: round(statistics.median(found), 3) for name, found in figures.items()}
-    for name, value in medians.items():
-        print(f"{name:28} {value:.2f}")
-    result = {"bench": "generate", "cores": os.cpu_count(), "figures": {**medians, "peak_mb": round(peak_large)}}
-    print(json.dumps({**result, "ratios": {}}))
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder:
+        samples = run(Path(folder))
+    print("\n".join(table(samples)))
+    cores = len(os.sched_getaffinity(0))
+    print(f"peak bar {PEAK_BAR} MB for 1,000 hosts; {cores} cores, load average {os.getloadavg()[0]:.1f}")
+    print(json.dumps({"bench": "generate", "cores": cores, "figures": dict(figures(samples)), "ratios": {}}))
 
 
 if __name__ == "__main__":
