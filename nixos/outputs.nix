@@ -1,5 +1,5 @@
-# What the project's flake offers. `nixpkgs` and `disko` stay untouched unless something that needs them is asked for: the
-# lab evaluates without either.
+# What the project's flake offers. `nixpkgs` and `disko` stay untouched unless something that needs them is asked for:
+# the lab evaluates without either.
 { self, nixpkgs, disko }:
 let
   systems = [ "x86_64-linux" "aarch64-linux" ];

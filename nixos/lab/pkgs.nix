@@ -20,8 +20,8 @@ let
     bash = [ "bin/bash" "bin/sh" ];
     coreutils = map (name: "bin/${name}") [
       "cat" "chgrp" "chmod" "chown" "cp" "cut" "date" "df" "dirname" "du" "env" "head" "id" "install" "ln" "ls" "md5sum"
-      "mkdir" "mktemp" "mv" "od" "readlink" "realpath" "rm" "rmdir" "seq" "sha256sum" "sleep" "sort" "stat" "sync" "tail"
-      "tee" "test" "timeout" "touch" "tr" "true" "uname" "uniq" "wc"
+      "mkdir" "mktemp" "mv" "od" "readlink" "realpath" "rm" "rmdir" "seq" "sha256sum" "sleep" "sort" "stat" "sync"
+      "tail" "tee" "test" "timeout" "touch" "tr" "true" "uname" "uniq" "wc"
     ];
     curl = [ "bin/curl" ];
     ethtool = [ "sbin/ethtool" ];
@@ -38,7 +38,9 @@ let
     procps = [ "bin/free" "bin/pgrep" "bin/ps" "bin/top" "sbin/sysctl" ];
     shadow = [ "sbin/useradd" "sbin/usermod" "sbin/groupadd" ];
     systemd = [ "bin/journalctl" "bin/networkctl" "bin/systemctl" "bin/systemd-tmpfiles" "bin/systemd-analyze" ];
-    util-linux = [ "bin/findmnt" "bin/flock" "bin/lsblk" "bin/mount" "bin/mountpoint" "bin/nsenter" "bin/umount" "sbin/losetup" ];
+    util-linux = [ "sbin/losetup" ] ++ map (name: "bin/${name}") [
+      "findmnt" "flock" "lsblk" "mount" "mountpoint" "nsenter" "umount"
+    ];
   };
   paths = lib.unique (builtins.concatLists (builtins.attrValues programs));
   userland = build "slipway-lab-userland" ''
@@ -53,18 +55,24 @@ builtins.mapAttrs (pname: _: userland // { inherit pname; }) programs
   stdenv.hostPlatform.system = system;
 
   # k0s of the lab: the stand-in, or the real binary behind the same name; `slipway lab up` shows it to every machine.
-  k0s = build "slipway-lab-k0s" "mkdir -p $out/bin && ln -s /opt/slipway-lab/bin/k0s $out/bin/k0s" // { pname = "k0s"; };
+  k0s = build "slipway-lab-k0s" "mkdir -p $out/bin && ln -s /opt/slipway-lab/bin/k0s $out/bin/k0s" // {
+    pname = "k0s";
+  };
 
   fetchurl = { url, hash }: builtins.fetchurl { inherit url; sha256 = hash; };
   runCommand = name: _: build name;
   writeText =
     name: text:
-    if builtins.hasContext text then build name "printf %s ${lib.escapeShellArg text} > $out" else builtins.toFile name text;
+    if builtins.hasContext text then
+      build name "printf %s ${lib.escapeShellArg text} > $out"
+    else
+      builtins.toFile name text;
   writeShellScript =
     name: text:
     build name ''
       printf %s ${lib.escapeShellArg "#!${userland}/bin/bash\n${text}"} > $out
       chmod +x $out
     '';
-  writeShellScriptBin = name: text: build name "mkdir -p $out/bin && ln -s ${writeShellScript name text} $out/bin/${name}";
+  writeShellScriptBin =
+    name: text: build name "mkdir -p $out/bin && ln -s ${writeShellScript name text} $out/bin/${name}";
 }

@@ -7,7 +7,7 @@ let
     if builtins.pathExists index then
       import index
     else
-      throw "slipway: ${toString index} is missing: run `slipway generate`, and `git add --intent-to-add generated` if Git does not know it";
+      throw "slipway: ${toString index} is missing: run `slipway generate`, which also lets Git know what it wrote";
 
   existing = path: if builtins.pathExists path then [ path ] else [ ];
   isModule = name: type: type != "directory" && builtins.match ".*\\.nix" name != null;
@@ -16,7 +16,9 @@ let
     let
       entries = builtins.readDir folder;
     in
-    map (name: folder + "/${name}") (builtins.filter (name: isModule name entries.${name}) (builtins.attrNames entries));
+    map (name: folder + "/${name}") (
+      builtins.filter (name: isModule name entries.${name}) (builtins.attrNames entries)
+    );
   shared = builtins.concatMap modulesIn (existing (root + "/modules"));
 in
 builtins.mapAttrs (

@@ -21,7 +21,8 @@ in
   lab = import ../lab;
 
   # The outputs of a user's flake. `root` is the folder of inventory.yaml, with what `slipway generate` wrote into it;
-  # `nixosSystem` evaluates a machine, by default that of the pinned nixpkgs with disko; `specialArgs` reach every module.
+  # `nixosSystem` evaluates a machine, by default that of the pinned nixpkgs with disko; `specialArgs` reach every
+  # module.
   mkCluster =
     {
       root,

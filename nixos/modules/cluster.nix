@@ -3,6 +3,7 @@
 let
   inherit (lib) mkOption types;
   cfg = config.slipway.cluster;
+  inherit (config.system.nixos) release;
 in
 {
   options.slipway.cluster = {
@@ -78,6 +79,8 @@ in
     };
   };
 
-  config.warnings = lib.optional (cfg.channel != null && cfg.channel != config.system.nixos.release)
-    "slipway: the inventory names NixOS ${cfg.channel}, the flake's nixpkgs is ${config.system.nixos.release}: change cluster.nixos.channel or inputs.nixpkgs.url";
+  config.warnings = lib.optional (cfg.channel != null && cfg.channel != release) (
+    "slipway: the inventory names NixOS ${cfg.channel}, the flake's nixpkgs is ${release}: "
+    + "change cluster.nixos.channel, or inputs.nixpkgs.url"
+  );
 }

@@ -12,7 +12,8 @@ let
   from =
     sources: rule:
     let
-      family = name: list: optionalString (list != [ ]) "${name} saddr { ${builtins.concatStringsSep ", " list} } ${rule}\n";
+      among = name: list: "${name} saddr { ${builtins.concatStringsSep ", " list} } ${rule}\n";
+      family = name: list: optionalString (list != [ ]) (among name list);
     in
     if sources == [ ] then
       "${rule}\n"
@@ -21,7 +22,9 @@ let
 
   allow =
     protocol: list: sources:
-    optionalString (list != [ ]) (from sources "${protocol} dport { ${concatMapStringsSep ", " toString list} } accept");
+    optionalString (list != [ ]) (
+      from sources "${protocol} dport { ${concatMapStringsSep ", " toString list} } accept"
+    );
   tcp = allow "tcp";
   udp = allow "udp";
 
@@ -29,10 +32,11 @@ let
   pods = cfg.cluster.podNetworks;
   inherit (cfg.cluster) controllers;
   hasVip = cfg.cluster.vip != null;
+  apiSources = optionals (cfg.firewall.apiFrom != [ ]) (cfg.firewall.apiFrom ++ nodes ++ pods);
 
   controllerRules =
     # keepalived sends what comes in for the virtual address to 6444, where its proxy listens on every controller.
-    tcp ([ ports.api ] ++ optional hasVip 6444) (optionals (cfg.firewall.apiFrom != [ ]) (cfg.firewall.apiFrom ++ nodes ++ pods))
+    tcp ([ ports.api ] ++ optional hasVip 6444) apiSources
     + tcp [ ports.konnectivityAgent ] (nodes ++ pods)
     # k0s's own API, and etcd.
     + tcp [ ports.k0sApi 2380 ] controllers

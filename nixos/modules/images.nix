@@ -3,11 +3,13 @@
 let
   inherit (lib) concatMapStrings mkIf mkMerge mkOption nameValuePair types;
   cfg = config.slipway.images;
+  dropIn = "k0s/containerd.d/slipway-registries.toml";
   # Read at every pull (containerd's registry host configuration).
   hostsFile = mirrors: concatMapStrings (url: ''
     [host."${url}"]
       capabilities = ["pull", "resolve"]
   '') mirrors;
+  hostsEntry = registry: mirrors: nameValuePair "k0s/certs.d/${registry}/hosts.toml" { text = hostsFile mirrors; };
 in
 {
   options.slipway.images = {
@@ -40,16 +42,16 @@ in
   config = mkIf config.slipway.runsWorkloads (mkMerge [
     (mkIf (cfg.registries != { }) {
       # containerd reads this one when k0s starts it, and the folder that it names at every pull.
-      systemd.services.k0s.restartTriggers = [ config.environment.etc."k0s/containerd.d/slipway-registries.toml".source ];
+      systemd.services.k0s.restartTriggers = [ config.environment.etc.${dropIn}.source ];
       environment.etc = {
         # Version 2 is what containerd 1.7 reads and containerd 2 converts.
-        "k0s/containerd.d/slipway-registries.toml".text = ''
+        ${dropIn}.text = ''
           version = 2
           [plugins."io.containerd.grpc.v1.cri".registry]
             config_path = "/etc/k0s/certs.d"
         '';
       }
-      // lib.mapAttrs' (registry: mirrors: nameValuePair "k0s/certs.d/${registry}/hosts.toml" { text = hostsFile mirrors; }) cfg.registries;
+      // lib.mapAttrs' hostsEntry cfg.registries;
     })
     (mkIf (cfg.airgap ? ${pkgs.stdenv.hostPlatform.system}) {
       systemd.tmpfiles.rules = [

@@ -12,21 +12,23 @@ let
   # The node's address by hand: with several of them, or a host name that resolves to loopback, kubelet guesses wrong.
   kubeletArgs = mapAttrsToList (flag: value: "--${flag}=${value}") ({ node-ip = address; } // cfg.kubeletExtraArgs);
 
+  several = flag: values: optional (values != [ ]) "${flag}=${concatStringsSep "," values}";
   arguments =
     [ (if isController then "controller" else "worker") ]
     ++ optional isController "--config=/etc/k0s/k0s.yaml"
     ++ optional (role == "single") "--single"
     ++ optionals (role == "controller+worker") [ "--enable-worker" "--no-taints" ]
-    ++ optional (isController && cfg.disableComponents != [ ]) "--disable-components=${concatStringsSep "," cfg.disableComponents}"
+    ++ optionals isController (several "--disable-components" cfg.disableComponents)
     ++ optionals runsWorkloads (
       [ "--kubelet-extra-args=${concatStringsSep " " kubeletArgs}" ]
-      ++ optional (cfg.labels != { }) "--labels=${concatStringsSep "," (mapAttrsToList (k: v: "${k}=${v}") cfg.labels)}"
-      ++ optional (cfg.taints != [ ]) "--taints=${concatStringsSep "," cfg.taints}"
+      ++ several "--labels" (mapAttrsToList (key: value: "${key}=${value}") cfg.labels)
+      ++ several "--taints" cfg.taints
       ++ optional (cfg.profile != null) "--profile=${cfg.profile}"
     );
 
-  # A controller without data and without a token founds a new cluster: two clusters, if another one already runs. So it
-  # always gets the token file, which a member ignores, unless slipway has put the sentinel there for the one first start.
+  # A controller without data and without a token founds a new cluster: two clusters, if another one already runs.
+  # So it always gets the token file, which a member ignores, unless slipway has put the sentinel there for the one
+  # first start.
   start = pkgs.writeShellScript "slipway-k0s" ''
     set -- ${escapeShellArgs arguments}
     ${lib.optionalString joins ''
@@ -37,9 +39,10 @@ let
     exec ${cfg.package}/bin/k0s "$@"
   '';
 
-  # Started by the boot only as what it already is, or is allowed to become; a node that may do neither waits for slipway
-  # instead of failing every ten seconds. `|`: one of them is enough.
-  memberOf = if isController then [ "/var/lib/k0s/etcd/member/snap/db" "/var/lib/k0s/db/state.db" ] else [ "/var/lib/k0s/kubelet.conf" ];
+  # Started by the boot only as what it already is, or is allowed to become; a node that may do neither waits for
+  # slipway instead of failing every ten seconds. `|`: one of them is enough.
+  databases = [ "/var/lib/k0s/etcd/member/snap/db" "/var/lib/k0s/db/state.db" ];
+  memberOf = if isController then databases else [ "/var/lib/k0s/kubelet.conf" ];
 in
 {
   options.slipway.k0s = {

@@ -5,39 +5,61 @@ let
   cfg = config.slipway.network;
   address = config.slipway.address;
 
-  text = description: mkOption { type = types.nullOr types.nonEmptyStr; default = null; inherit description; };
-  words = description: mkOption { type = types.listOf types.nonEmptyStr; default = [ ]; inherit description; };
-  truth = description: mkOption { type = types.bool; default = false; inherit description; };
-  number = low: high: description: mkOption { type = types.nullOr (types.ints.between low high); default = null; inherit description; };
-  several = options: description: mkOption { type = types.attrsOf (types.submodule { inherit options; }); default = { }; inherit description; };
+  # Most options here are of a few kinds, and mean nothing where they are not set.
+  option = type: default: description: mkOption { inherit type default description; };
+  text = option (types.nullOr types.nonEmptyStr) null;
+  words = option (types.listOf types.nonEmptyStr) [ ];
+  truth = option types.bool false;
+  number = low: high: option (types.nullOr (types.ints.between low high)) null;
+  several = options: option (types.attrsOf (types.submodule { inherit options; })) { };
 
   ports = words "Links that it is made of.";
   bond = {
     interfaces = ports;
     mode = mkOption {
-      type = types.enum [ "802.3ad" "active-backup" "balance-rr" "balance-xor" "broadcast" "balance-tlb" "balance-alb" ];
+      type = types.enum [
+        "802.3ad"
+        "active-backup"
+        "balance-rr"
+        "balance-xor"
+        "broadcast"
+        "balance-tlb"
+        "balance-alb"
+      ];
       default = "802.3ad";
       description = "How the links share the traffic.";
     };
   };
   vlan = {
-    id = mkOption { type = types.ints.between 1 4094; description = "The tag."; };
-    interface = mkOption { type = types.nonEmptyStr; description = "Link that carries it."; };
+    id = mkOption {
+      type = types.ints.between 1 4094;
+      description = "The tag.";
+    };
+    interface = mkOption {
+      type = types.nonEmptyStr;
+      description = "Link that carries it.";
+    };
   };
   route.options = {
-    to = mkOption { type = types.nonEmptyStr; description = "Destination in CIDR notation."; };
-    via = mkOption { type = types.nonEmptyStr; description = "Next hop."; };
+    to = mkOption {
+      type = types.nonEmptyStr;
+      description = "Destination in CIDR notation.";
+    };
+    via = mkOption {
+      type = types.nonEmptyStr;
+      description = "Next hop.";
+    };
   };
   link = {
     mac = text "Match the card by its MAC address in place of its name.";
     dhcp = truth "Whether a DHCP server gives the addresses.";
     addresses = words "Static addresses with prefix length.";
     mtu = number 1280 9216 "MTU of the link.";
-    routes = mkOption { type = types.listOf (types.submodule route); default = [ ]; description = "Static routes."; };
+    routes = option (types.listOf (types.submodule route)) [ ] "Static routes.";
   };
   ipv6 = {
     address = text "IPv6 address beside the machine's own.";
-    prefixLength = mkOption { type = types.ints.between 1 128; default = 64; description = "Its prefix length."; };
+    prefixLength = option (types.ints.between 1 128) 64 "Its prefix length.";
     gateway = text "IPv6 default route; none waits for router advertisements.";
   };
 
@@ -97,12 +119,14 @@ let
     linkConfig.RequiredForOnline = false;
   };
 
-  own = name: cfg.links.${name} or null;
-  macOf = name: if name == main && cfg.mac != null then cfg.mac else if own name != null then (own name).mac else null;
-  mtuOf = name: if own name != null && (own name).mtu != null then (own name).mtu else if builtins.elem name underMain then cfg.mtu else null;
+  # What the inventory says about a link by name, and else about the main one and those below it.
+  own = name: cfg.links.${name} or { mac = null; mtu = null; };
+  orElse = value: other: if value != null then value else other;
+  macOf = name: orElse (if name == main then cfg.mac else null) (own name).mac;
+  mtuOf = name: orElse (own name).mtu (if builtins.elem name underMain then cfg.mtu else null);
 
   network = name: lib.mkMerge [
-    (if name == main then mainNetwork else if own name != null then otherNetwork (own name) else bareNetwork)
+    (if name == main then mainNetwork else if cfg.links ? ${name} then otherNetwork cfg.links.${name} else bareNetwork)
     {
       # Bonds, bridges and VLANs take over a card's MAC address, but not as their permanent one.
       matchConfig = if macOf name != null then { PermanentMACAddress = macOf name; } else { Name = name; };

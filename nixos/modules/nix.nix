@@ -3,7 +3,13 @@
 let
   inherit (lib) mkDefault mkOption types;
   cfg = config.slipway.nix;
-  words = description: mkOption { type = types.listOf types.nonEmptyStr; default = [ ]; inherit description; };
+  words =
+    description:
+    mkOption {
+      type = types.listOf types.nonEmptyStr;
+      default = [ ];
+      inherit description;
+    };
 
   builder.options = {
     hostName = mkOption {

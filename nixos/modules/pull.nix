@@ -35,7 +35,7 @@ in
       assertions = [
         {
           assertion = cfg.engine != "comin" || options.services ? comin;
-          message = "slipway: pull.engine is comin, but comin's module is not there: add comin.nixosModules.comin in modules/";
+          message = "slipway: pull.engine is comin, but comin's module is not there: import it in modules/";
         }
         {
           assertion = cfg.engine == null || cfg.url != "";

@@ -3,6 +3,10 @@ system:
 let
   inherit (system) config;
   text = u: u.text;
+  user = u: {
+    inherit (u) isNormalUser isSystemUser extraGroups;
+    inherit (u.openssh.authorizedKeys) keys;
+  };
 in
 {
   failed = map (a: a.message) (builtins.filter (a: !a.assertion) config.assertions);
@@ -17,7 +21,7 @@ in
     inherit (config.networking.firewall) allowedTCPPorts allowedUDPPorts checkReversePath extraInputRules;
   };
   tmpfiles = config.systemd.tmpfiles.rules;
-  users = builtins.mapAttrs (_: u: { inherit (u) isNormalUser isSystemUser extraGroups; keys = u.openssh.authorizedKeys.keys; }) config.users.users;
+  users = builtins.mapAttrs (_: user) config.users.users;
   sshd = config.services.openssh.settings;
   ssh = { inherit (config.services.openssh) ports; };
   time = { inherit (config.services.chrony) enable servers; zone = config.time.timeZone; };

@@ -1,5 +1,5 @@
-# Hosts of a repository, evaluated with a real nixpkgs: { host = { dump, toplevel }; }. `pkgs` in place of its own packages
-# serves a checkout that has none.
+# Hosts of a repository, evaluated with a real nixpkgs: { host = { dump, toplevel }; }. `pkgs` in place of its own
+# packages serves a checkout that has none.
 {
   nixpkgs,
   root,

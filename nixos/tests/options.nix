@@ -5,14 +5,21 @@ let
   system = lab.nixosSystem { modules = [ ../modules ]; };
 
   shown = value: if value._type or "" == "literalExpression" then value.text else builtins.toJSON value;
-  # A default that is computed from other options says nothing by itself.
-  plain = option: if option ? default && (builtins.tryEval (builtins.deepSeq option.default true)).success then option.default else null;
+  # What is computed from other options has its words in defaultText.
+  default =
+    option:
+    if option ? defaultText then
+      shown option.defaultText
+    else if option ? default then
+      shown option.default
+    else
+      null;
 
   entry = option: {
     name = builtins.concatStringsSep "." option.loc;
     type = option.type.description;
     description = option.description or "";
-    default = if option ? defaultText then shown option.defaultText else if option ? default then shown (plain option) else null;
+    default = default option;
     example = if option ? example then shown option.example else null;
   };
 
@@ -22,6 +29,6 @@ let
     if tree._type or "" == "option" then
       [ (entry tree) ] ++ walk (inner tree)
     else
-      builtins.concatMap (name: walk tree.${name}) (builtins.filter (name: name != "_module") (builtins.attrNames tree));
+      builtins.concatMap (name: walk tree.${name}) (builtins.attrNames (removeAttrs tree [ "_module" ]));
 in
 walk system.options.slipway

@@ -8,7 +8,9 @@ lib: {
   genAttrs =
     names: f:
     builtins.listToAttrs (map (name: lib.nameValuePair name (f name)) names);
-  filterAttrs = wanted: set: builtins.removeAttrs set (builtins.filter (n: !(wanted n set.${n})) (builtins.attrNames set));
+  filterAttrs =
+    wanted: set:
+    builtins.removeAttrs set (builtins.filter (n: !(wanted n set.${n})) (builtins.attrNames set));
   mergeAttrsList = builtins.foldl' (a: b: a // b) { };
   attrByPath =
     path: default: set:
@@ -18,13 +20,12 @@ lib: {
       lib.attrByPath (builtins.tail path) default set.${builtins.head path}
     else
       default;
-  setAttrByPath = path: value: if path == [ ] then value else { ${builtins.head path} = lib.setAttrByPath (builtins.tail path) value; };
   isDerivation = x: x.type or null == "derivation";
   recursiveUpdate =
     left: right:
+    let
+      both = name: builtins.isAttrs right.${name} && builtins.isAttrs (left.${name} or null);
+    in
     left
-    // builtins.mapAttrs (
-      name: value:
-      if builtins.isAttrs value && builtins.isAttrs (left.${name} or null) then lib.recursiveUpdate left.${name} value else value
-    ) right;
+    // builtins.mapAttrs (name: value: if both name then lib.recursiveUpdate left.${name} value else value) right;
 }

@@ -1,5 +1,5 @@
 # The part of nixpkgs' `lib` that slipway's modules use, under the same names and with the same behaviour, so that the
-# lab can evaluate those modules without nixpkgs. tests/unit/nixos/test_lib_subset.py holds both sides together.
+# lab can evaluate those modules without nixpkgs. tests/unit/nixos/test_lib.py holds both sides together.
 let
   lib =
     import ./trivial.nix

@@ -107,12 +107,12 @@ let
   mergeTree =
     loc: declarations: definitions:
     let
-      flat = concatMap (d: map (config: { inherit (d) file; inherit config; }) (lib.pushDownProperties d.config)) definitions;
+      pushed = d: map (config: { inherit (d) file; inherit config; }) (lib.pushDownProperties d.config);
       # What is below each name, with the file that it comes from.
-      declared = lib.zipAttrsWith (_: xs: xs) (map (d: mapAttrs (_: options: { inherit (d) file; inherit options; }) d.options) declarations);
-      defined = lib.zipAttrsWith (_: xs: xs) (
-        map (d: mapAttrs (_: value: { inherit (d) file; inherit value; }) (attrsOnly loc d)) flat
-      );
+      byName = lib.zipAttrsWith (_: xs: xs);
+      declared = byName (map (d: mapAttrs (_: options: { inherit (d) file; inherit options; }) d.options) declarations);
+      located = d: mapAttrs (_: value: { inherit (d) file; inherit value; }) (attrsOnly loc d);
+      defined = byName (map located (concatMap pushed definitions));
       below = mapAttrs (name: mergeName (loc ++ [ name ]) (defined.${name} or [ ])) declared;
       unknown = removeAttrs defined (attrNames declared);
     in

@@ -31,7 +31,10 @@ lib: {
     let
       text = toString arg;
     in
-    if builtins.match "[[:alnum:],._+:@%/-]+" text == null then "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] text}'" else text;
+    if builtins.match "[[:alnum:],._+:@%/-]+" text != null then
+      text
+    else
+      "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] text}'";
   escapeShellArgs = lib.concatMapStringsSep " " lib.escapeShellArg;
   versionAtLeast = a: b: builtins.compareVersions a b >= 0;
   versionOlder = a: b: builtins.compareVersions a b < 0;

@@ -1,6 +1,7 @@
 # Option types: { description, check, merge, emptyValue? }, with the names of nixpkgs.
 lib:
 let
+  showLoc = builtins.concatStringsSep ".";
   showFiles = definitions: lib.concatMapStrings (d: "\n- In `${toString d.file}'") definitions;
 
   # One definition, or several that say the same.
@@ -12,22 +13,25 @@ let
     if lib.all (d: d.value == first.value) definitions then
       first.value
     else
-      throw "The option `${builtins.concatStringsSep "." loc}' has conflicting definition values:${showFiles definitions}";
+      throw "The option `${showLoc loc}' has conflicting definition values:${showFiles definitions}";
 
   mergeOne =
     loc: definitions:
     if builtins.length definitions == 1 then
       (builtins.head definitions).value
     else
-      throw "The option `${builtins.concatStringsSep "." loc}' is defined multiple times.${showFiles definitions}";
+      throw "The option `${showLoc loc}' is defined multiple times.${showFiles definitions}";
 
   mkType = description: check: {
     inherit description check;
     merge = mergeEqual;
   };
 
-  bounded = low: high: mkType "integer between ${toString low} and ${toString high}" (x: builtins.isInt x && x >= low && x <= high);
+  bounded =
+    low: high:
+    mkType "integer between ${toString low} and ${toString high}" (x: builtins.isInt x && x >= low && x <= high);
 
+  inStore = x: lib.hasPrefix builtins.storeDir (toString x);
   isStringLike = x: builtins.isString x || builtins.isPath x || lib.isDerivation x || x ? outPath;
 
   types = rec {
@@ -75,7 +79,9 @@ let
 
     str = mkType "string" builtins.isString;
     nonEmptyStr = mkType "non-empty string" (x: builtins.isString x && builtins.match "[ \t\n]*" x == null);
-    strMatching = pattern: mkType "string matching the pattern ${pattern}" (x: builtins.isString x && builtins.match pattern x != null);
+    strMatching =
+      pattern:
+      mkType "string matching the pattern ${pattern}" (x: builtins.isString x && builtins.match pattern x != null);
     separatedString =
       separator:
       str
@@ -87,7 +93,7 @@ let
     commas = separatedString ",";
     enum = values: mkType "one of ${lib.concatMapStringsSep ", " builtins.toJSON values}" (x: builtins.elem x values);
     path = mkType "path" (x: isStringLike x && lib.hasPrefix "/" (toString x));
-    package = mkType "package" (x: lib.isDerivation x || (isStringLike x && lib.hasPrefix builtins.storeDir (toString x)));
+    package = mkType "package" (x: lib.isDerivation x || (isStringLike x && inStore x));
 
     nullOr =
       elemType:
@@ -140,8 +146,10 @@ let
       merge =
         loc: definitions:
         let
-          pushed = builtins.concatMap (d: map (builtins.mapAttrs (_: value: { inherit (d) file; inherit value; })) (lib.pushDownProperties d.value)) definitions;
-          merged = lib.zipAttrsWith (name: lib.mergeDefinitions (loc ++ [ name ]) elemType) pushed;
+          located = d: builtins.mapAttrs (_: value: { inherit (d) file; inherit value; });
+          pushed = d: map (located d) (lib.pushDownProperties d.value);
+          merge = name: lib.mergeDefinitions (loc ++ [ name ]) elemType;
+          merged = lib.zipAttrsWith merge (builtins.concatMap pushed definitions);
         in
         builtins.mapAttrs (_: m: m.value) (lib.filterAttrs (_: m: m.isDefined) merged);
     };

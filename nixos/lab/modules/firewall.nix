@@ -4,7 +4,9 @@ let
   inherit (lib) mkOption optionalString types;
   cfg = config.networking.firewall;
   ports = mkOption { type = types.listOf types.port; default = [ ]; };
-  open = protocol: list: optionalString (list != [ ]) "${protocol} dport { ${lib.concatMapStringsSep ", " toString list} } accept";
+  commas = lib.concatMapStringsSep ", ";
+  open = protocol: list: optionalString (list != [ ]) "${protocol} dport { ${commas toString list} } accept";
+  trusted = commas (name: "\"${name}\"") ([ "lo" ] ++ cfg.trustedInterfaces);
   reversePath = {
     loose = "fib saddr . mark oif missing";
     strict = "fib saddr . mark . iif oif missing";
@@ -23,8 +25,10 @@ let
       }
       chain input {
         type filter hook input priority filter; policy drop;
-        iifname { ${lib.concatMapStringsSep ", " (name: "\"${name}\"") ([ "lo" ] ++ cfg.trustedInterfaces)} } accept
-        ct state vmap { invalid : drop, established : accept, related : accept, new : jump input-allow, untracked : jump input-allow }
+        iifname { ${trusted} } accept
+        ct state vmap {
+          invalid : drop, established : accept, related : accept, new : jump input-allow, untracked : jump input-allow
+        }
       }
       chain input-allow {
         ${open "tcp" cfg.allowedTCPPorts}
@@ -46,7 +50,10 @@ in
       allowedUDPPorts = ports;
       allowPing = mkOption { type = types.bool; default = true; };
       trustedInterfaces = mkOption { type = types.listOf types.str; default = [ ]; };
-      checkReversePath = mkOption { type = types.either types.bool (types.enum [ "strict" "loose" ]); default = "loose"; };
+      checkReversePath = mkOption {
+        type = types.either types.bool (types.enum [ "strict" "loose" ]);
+        default = "loose";
+      };
       extraInputRules = mkOption { type = types.lines; default = ""; };
     };
   };

@@ -4,6 +4,7 @@ let
   inherit (lib) mkOption types;
   atom = types.oneOf [ types.bool types.int types.str ];
   render = value: if builtins.isBool value then (if value then "1" else "0") else toString value;
+  line = name: value: lib.optionalString (value != null) "${name} = ${render value}\n";
 in
 {
   options.boot = {
@@ -17,7 +18,7 @@ in
   config = {
     environment.etc."modules-load.d/nixos.conf".text = lib.concatLines config.boot.kernelModules;
     environment.etc."sysctl.d/60-nixos.conf".text = lib.concatStrings (
-      lib.mapAttrsToList (name: value: lib.optionalString (value != null) "${name} = ${render value}\n") config.boot.kernel.sysctl
+      lib.mapAttrsToList line config.boot.kernel.sysctl
     );
     # It would end in failure for every module that the host's kernel lacks or has built in; activation asks instead.
     systemd.services.systemd-modules-load.enable = false;

@@ -50,12 +50,14 @@ let
   # The short options are keys of [Network] that may come several times.
   lists = n: {
     Address = n.address;
-    Gateway = n.gateway;
+    Bond = n.bond;
+    Bridge = n.bridge;
     DNS = n.dns;
-    NTP = n.ntp;
     Domains = n.domains;
+    Gateway = n.gateway;
+    NTP = n.ntp;
     VLAN = n.vlan;
-  } // lib.optionalAttrs (n.bond != [ ]) { Bond = n.bond; } // lib.optionalAttrs (n.bridge != [ ]) { Bridge = n.bridge; };
+  };
 
   networkText = n:
     ini "Match" n.matchConfig
@@ -70,7 +72,11 @@ let
     + many "RoutingPolicyRule" n.routingPolicyRules
     + n.extraConfig;
   netdevText = n:
-    ini "NetDev" n.netdevConfig + ini "VLAN" n.vlanConfig + ini "Bond" n.bondConfig + ini "Bridge" n.bridgeConfig + n.extraConfig;
+    ini "NetDev" n.netdevConfig
+    + ini "VLAN" n.vlanConfig
+    + ini "Bond" n.bondConfig
+    + ini "Bridge" n.bridgeConfig
+    + n.extraConfig;
   linkText = n: ini "Match" n.matchConfig + ini "Link" n.linkConfig + n.extraConfig;
 
   files =
@@ -82,11 +88,14 @@ let
   units = lib.mapAttrs' (path: file: lib.nameValuePair (lib.removePrefix "systemd/network/" path) file) (
     lib.filterAttrs (path: _: lib.hasPrefix "systemd/network/" path) written
   );
-  written = files "network" networkText cfg.networks // files "netdev" netdevText cfg.netdevs // files "link" linkText cfg.links
+  written =
+    files "network" networkText cfg.networks
+    // files "netdev" netdevText cfg.netdevs
+    // files "link" linkText cfg.links
     // lib.optionalAttrs (cfg.config.networkConfig != { }) {
       "systemd/networkd.conf".text = ini "Network" cfg.config.networkConfig;
     };
-  hostsLines = lib.mapAttrsToList (address: names: lib.optionalString (names != [ ]) "${address} ${toString names}\n") config.networking.hosts;
+  hostsLine = address: names: lib.optionalString (names != [ ]) "${address} ${toString names}\n";
 in
 {
   options = {
@@ -117,7 +126,7 @@ in
         "127.0.0.2" = [ config.networking.hostName ];
         "::1" = [ "localhost" ];
       };
-      environment.etc.hosts.text = lib.concatStrings hostsLines;
+      environment.etc.hosts.text = lib.concatStrings (lib.mapAttrsToList hostsLine config.networking.hosts);
       environment.etc.hostname.text = config.networking.hostName + "\n";
       system.activationScripts.hostname = "hostname -F /etc/hostname\n";
     }
@@ -133,7 +142,10 @@ in
         overrideStrategy = "asDropin";
         wantedBy = [ "network-online.target" ];
         stopIfChanged = false;
-        serviceConfig.ExecStart = lib.mkIf cfg.wait-online.anyInterface [ "" "/lib/systemd/systemd-networkd-wait-online --any" ];
+        serviceConfig.ExecStart = lib.mkIf cfg.wait-online.anyInterface [
+          ""
+          "/lib/systemd/systemd-networkd-wait-online --any"
+        ];
       };
     })
   ];

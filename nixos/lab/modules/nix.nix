@@ -3,7 +3,7 @@
 let
   inherit (lib) mkOption types;
   atom = types.oneOf [ types.bool types.int types.str types.path ];
-  render = value: if builtins.isList value then toString value else if builtins.isBool value then lib.boolToString value else toString value;
+  render = value: if builtins.isBool value then lib.boolToString value else toString value;
   inLab = {
     substituters = [ ];
     sandbox = false;

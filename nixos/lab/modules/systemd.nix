@@ -43,8 +43,11 @@ let
 
   # A list is the same key several times; null is no key.
   renderValue = value: if builtins.isBool value then lib.boolToString value else toString value;
-  renderKey = key: value: lib.concatMapStrings (v: optionalString (v != null) "${key}=${renderValue v}\n") (lib.toList value);
-  renderSection = name: set: optionalString (set != { }) "[${name}]\n${concatStrings (lib.mapAttrsToList renderKey set)}\n";
+  renderKey =
+    key: value:
+    lib.concatMapStrings (v: optionalString (v != null) "${key}=${renderValue v}\n") (lib.toList value);
+  renderSection =
+    name: set: optionalString (set != { }) "[${name}]\n${concatStrings (lib.mapAttrsToList renderKey set)}\n";
 
   unitSection =
     u:
@@ -68,13 +71,15 @@ let
 
   basePath = map (package: "${package}/bin") [ pkgs.coreutils pkgs.findutils pkgs.gnugrep pkgs.gnused pkgs.systemd ];
   pathOf = u: lib.unique (map (p: "${p}/bin") u.path ++ basePath);
-  environmentOf = u: { PATH = builtins.concatStringsSep ":" (pathOf u); } // lib.filterAttrs (_: v: v != null) u.environment;
+  environmentOf =
+    u: { PATH = builtins.concatStringsSep ":" (pathOf u); } // lib.filterAttrs (_: v: v != null) u.environment;
+  environmentLines = u: lib.mapAttrsToList (k: v: builtins.toJSON "${k}=${toString v}") (environmentOf u);
   script = name: part: body: pkgs.writeShellScript "unit-script-${name}-${part}" "set -e\n${body}";
   ownService = u: u.overrideStrategy != "asDropin";
 
   serviceSection =
     name: u:
-    optionalAttrs (ownService u) { Environment = lib.mapAttrsToList (k: v: builtins.toJSON "${k}=${toString v}") (environmentOf u); }
+    optionalAttrs (ownService u) { Environment = environmentLines u; }
     // optionalAttrs (!u.restartIfChanged) { X-RestartIfChanged = false; }
     // optionalAttrs u.reloadIfChanged { X-ReloadIfChanged = true; }
     // optionalAttrs (!u.stopIfChanged) { X-StopIfChanged = false; }
@@ -87,7 +92,8 @@ let
   unitText = u: body: renderSection "Unit" (unitSection u) + body + renderSection "Install" (installSection u);
   serviceUnit = name: u: u // { text = unitText u (renderSection "Service" (serviceSection name u)); };
   timerUnit = _: u: u // { text = unitText u (renderSection "Timer" u.timerConfig); };
-  socketUnit = _: u: u // { text = unitText u (renderSection "Socket" ({ ListenStream = u.listenStreams; } // u.socketConfig)); };
+  socketSection = u: { ListenStream = u.listenStreams; } // u.socketConfig;
+  socketUnit = _: u: u // { text = unitText u (renderSection "Socket" (socketSection u)); };
   suffixed = suffix: render: lib.mapAttrs' (name: u: lib.nameValuePair "${name}.${suffix}" (render name u));
 
   units =

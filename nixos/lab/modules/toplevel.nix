@@ -26,6 +26,8 @@ let
   scriptText = snippets: concatStrings (mapAttrsToList snippet snippets);
   check = name: script: "(\n${script}\n) || { echo \"pre-switch check ${name} failed\" >&2; exit 1; }\n";
 
+  checks = "#!/bin/bash\n" + concatStrings (mapAttrsToList check config.system.preSwitchChecks);
+
   activate = ''
     #!/bin/bash
     # activate [boot]: puts this system into place; does not touch running units.
@@ -46,7 +48,11 @@ let
     exec /bin/bash ${../switch-to-configuration.sh} @toplevel@ "$@"
   '';
 
-  write = target: text: "printf %s ${escapeShellArg text} | sed \"s|@toplevel@|$out|g\" > $out/${target}\nchmod +x $out/${target}\n";
+  # An executable that knows the path of its own system.
+  write = target: text: ''
+    printf %s ${escapeShellArg text} | sed "s|@toplevel@|$out|g" > $out/${target}
+    chmod +x $out/${target}
+  '';
 in
 {
   config.system.build.toplevel = checked (
@@ -60,7 +66,7 @@ in
         ln -sf $package/bin/* sw/bin/
       done
       ${write "activate" activate}
-      ${write "pre-switch-checks" ("#!/bin/bash\n" + concatStrings (mapAttrsToList check config.system.preSwitchChecks))}
+      ${write "pre-switch-checks" checks}
       ${write "bin/switch-to-configuration" switch}
       echo "slipway lab ${config.system.stateVersion}" > nixos-version
       echo ${pkgs.stdenv.hostPlatform.system} > system

@@ -27,15 +27,21 @@ let
 
   added = lib.filterAttrs (_: u: u.isNormalUser || u.isSystemUser) config.users.users;
   addGroup = name: _: "getent group ${name} >/dev/null || groupadd --system ${name}\n";
+  kindOf =
+    u:
+    if u.isNormalUser then
+      [ "--create-home" "--shell" "/bin/bash" ]
+    else
+      [ "--system" "--shell" "/usr/sbin/nologin" ];
+  useradd = u: [ "--home-dir" u.home "--gid" u.group "--comment" u.description ] ++ kindOf u ++ [ u.name ];
   addUser = _: u: ''
-    id ${u.name} >/dev/null 2>&1 || useradd ${lib.escapeShellArgs (
-      [ "--home-dir" u.home "--gid" u.group "--comment" u.description ]
-      ++ (if u.isNormalUser then [ "--create-home" "--shell" "/bin/bash" ] else [ "--system" "--shell" "/usr/sbin/nologin" ])
-      ++ [ u.name ]
-    )}
-    ${lib.optionalString (u.extraGroups != [ ]) "usermod --groups ${builtins.concatStringsSep "," u.extraGroups} ${u.name}"}
+    id ${u.name} >/dev/null 2>&1 || useradd ${lib.escapeShellArgs (useradd u)}
+    usermod --groups ${lib.escapeShellArg (builtins.concatStringsSep "," u.extraGroups)} ${u.name}
   '';
-  keysOf = u: lib.concatLines u.openssh.authorizedKeys.keys + lib.concatMapStrings builtins.readFile u.openssh.authorizedKeys.keyFiles;
+  keysOf =
+    u:
+    lib.concatLines u.openssh.authorizedKeys.keys
+    + lib.concatMapStrings builtins.readFile u.openssh.authorizedKeys.keyFiles;
   withKeys = lib.filterAttrs (_: u: keysOf u != "") config.users.users;
 in
 {
@@ -56,6 +62,6 @@ in
       }
     ) withKeys;
     system.activationScripts.users =
-      lib.concatStrings (mapAttrsToList addGroup config.users.groups) + lib.concatStrings (mapAttrsToList addUser added);
+      lib.concatStrings (mapAttrsToList addGroup config.users.groups ++ mapAttrsToList addUser added);
   };
 }

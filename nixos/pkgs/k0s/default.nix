@@ -17,8 +17,8 @@ let
     aarch64-linux = "arm64";
     armv7l-linux = "arm";
   };
-  hash =
-    hashes.${system} or known.${version}.${system} or (throw "slipway: no hash of k0s ${version} for ${system} is known: set cluster.k0s.hashes in the inventory");
+  unknown = throw "slipway: no hash of k0s ${version} for ${system} is known: set cluster.k0s.hashes in the inventory";
+  hash = hashes.${system} or known.${version}.${system} or unknown;
 in
 stdenvNoCC.mkDerivation {
   pname = "k0s";
