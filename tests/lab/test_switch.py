@@ -143,11 +143,8 @@ def test_an_activation_script_that_fails_is_told_apart(make, switch):
 
 
 def test_files_of_the_old_system_go(host, make, switch):
-    switch(
-        make(
-            'environment.etc."slipway-test/one".text = "1"; environment.etc."slipway-test/two" = { text = "2"; mode = "0400"; };'
-        )
-    )
+    files = '"slipway-test/one".text = "1"; "slipway-test/two" = { text = "2"; mode = "0400"; };'
+    switch(make(f"environment.etc = {{ {files} }};"))
     assert host.run(["cat", "/etc/slipway-test/one", "/etc/slipway-test/two"]).stdout == "12"
     assert host.run(["stat", "-c", "%a %F", "/etc/slipway-test/two"]).stdout == "400 regular file\n"
     switch(make())
