@@ -130,9 +130,12 @@ in
       after = [ "network-online.target" "nftables.service" ];
       path = [ pkgs.kmod pkgs.util-linux ];
 
-      # The unit differs where the file does, so that whoever rolls restarts sees which controllers need one.
-      restartTriggers = optional isController config.environment.etc."k0s/k0s.yaml".source;
-      # Never all controllers at once: slipway restarts them one by one, each time asking for quorum first.
+      # What this unit starts: the running process has it in its environment, and slipway sees from the difference which
+      # controllers still run on an earlier configuration.
+      environment.SLIPWAY_STARTED_WITH = concatStringsSep ":" (
+        [ "${start}" ] ++ optional isController "${config.environment.etc."k0s/k0s.yaml".source}"
+      );
+      # Never all controllers at once: slipway restarts them one by one, the next when this one answers again.
       restartIfChanged = !isController;
       # A restart, not a stop and a start much later: pods go on meanwhile (KillMode).
       stopIfChanged = false;

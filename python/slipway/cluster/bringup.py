@@ -146,10 +146,11 @@ class BringUp:
         self.events.emit(PHASE, "started", node=host.name)
         started = time.monotonic()
         try:
-            outcome = Outcome.OK if step(host) else Outcome.UNCHANGED
+            changed = step(host)
         except SlipwayError as error:
             return self.failed(host.name, error, time.monotonic() - started)
-        return self.told(NodeResult(host.name, outcome, duration=time.monotonic() - started))
+        outcome, reason = (Outcome.OK, what_changed(self.seen[host.name])) if changed else (Outcome.UNCHANGED, "")
+        return self.told(NodeResult(host.name, outcome, reason, time.monotonic() - started))
 
     def failed(self, name: str, error: SlipwayError, duration: float = 0.0) -> NodeResult:
         """The outcome that an error stands for; what k0s said last comes along where the machine can be asked."""
@@ -174,6 +175,13 @@ class BringUp:
         text = result.reason.splitlines()[0] if result.reason else ""
         self.events.emit(PHASE, result.outcome, node=result.node, text=text, duration=round(result.duration, 3))
         return result
+
+
+def what_changed(before: Membership) -> str:
+    """What bringing a machine up came to, from what it was before."""
+    if not (before.control_plane or before.kubelet):
+        return "joined the cluster"
+    return "k0s runs on its new configuration" if before.outdated else "k0s runs again"
 
 
 def may_found(inventory: Inventory, seen: Mapping[str, Membership]) -> None:

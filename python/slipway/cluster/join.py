@@ -107,11 +107,14 @@ def _why_not_ready(answer: str) -> str:
 
 
 def _resume_controller(machine: Host, seen: Membership, *, within: float, say: Say) -> bool:
-    """A controller with data needs no token and no permission: k0s goes on with what it has."""
+    """A controller with data needs no token and no permission: k0s goes on with what it has.
+
+    A new configuration reaches a running k0s here, one controller after the other, and not by its activation.
+    """
     cleared = _clear_old_token(machine, seen)
-    if seen.active and not api_problem(machine):
+    if seen.active and not seen.outdated and not api_problem(machine):
         return cleared
-    if not seen.active:
+    if not seen.active or seen.outdated:
         unit.restart(machine)
     wait_for_api(machine, within=within, say=say)
     return True

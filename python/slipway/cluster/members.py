@@ -23,25 +23,37 @@ KUBELET_CONF = "/var/lib/k0s/kubelet.conf"
 # k0s itself decides by these files whether a machine founds, joins or goes on (its code, 1.33 to 1.36): etcd's or
 # kine's database on a controller, kubelet.conf on a worker. The kubelet writes the latter before it has the certificate
 # that it names; a worker that is stopped in between counts as joined to k0s and never will be.
+#
+# k0s.service of a controller is not restarted by an activation (nixos/modules/k0s.nix). It carries what it is started
+# with in a variable: where the running process has another one than the unit, it runs on an earlier configuration.
+STARTED_WITH = "SLIPWAY_STARTED_WITH"
 LOOK = f"""
 if [ -e /var/lib/k0s/etcd/member/snap/db ] || [ -e /var/lib/k0s/db/state.db ]; then echo control-plane; fi
 if [ -e {KUBELET_CONF} ]; then
   certificate=$(sed -n 's/^ *client-certificate: //p' {KUBELET_CONF})
   if [ -s "${{certificate:-{KUBELET_CONF}}}" ]; then echo kubelet; else echo half-joined; fi
 fi
-if systemctl is-active --quiet {unit.UNIT}; then echo active; fi
+if systemctl is-active --quiet {unit.UNIT}; then
+  echo active
+  started_with() {{ tr ' \\0' '\\n\\n' | sed -n 's/^{STARTED_WITH}=//p'; }}
+  has=$(started_with <"/proc/$(systemctl show --property=MainPID --value {unit.UNIT})/environ")
+  should=$(systemctl show --property=Environment --value {unit.UNIT} | started_with)
+  if [ "$has" != "$should" ]; then echo outdated; fi
+fi
 if [ -s {token.TOKEN_FILE} ]; then echo token; fi
 """
 
 
 @dataclass(frozen=True)
 class Membership:
-    """What a machine holds of a cluster, whether its k0s runs, and whether a join token lies on it."""
+    """What a machine holds of a cluster, whether its k0s runs (on an earlier configuration, where it is outdated), and
+    whether a join token lies on it."""
 
     control_plane: bool = False
     kubelet: bool = False
     half_joined: bool = False
     active: bool = False
+    outdated: bool = False
     token: bool = False
 
 

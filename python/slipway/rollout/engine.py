@@ -197,5 +197,5 @@ def _both(activated: NodeResult, joined: NodeResult) -> NodeResult:
     duration = activated.duration + joined.duration
     if joined.outcome is Outcome.UNCHANGED:
         return replace(activated, duration=duration)
-    reason = joined.reason or ("joined the cluster" if joined.outcome.good else "")
-    return replace(activated, outcome=joined.outcome, reason=reason, log=joined.log or activated.log, duration=duration)
+    log = joined.log or activated.log
+    return replace(activated, outcome=joined.outcome, reason=joined.reason, log=log, duration=duration)

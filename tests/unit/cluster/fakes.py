@@ -61,6 +61,7 @@ class FakeMachine:
     kubelet: bool = False
     half_joined: bool = False
     state: str = "inactive"
+    outdated: bool = False
     breaks: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     calls: list[tuple[str, ...]] = field(default_factory=list)
@@ -131,6 +132,7 @@ class FakeMachine:
             "kubelet": self.kubelet,
             "half-joined": self.half_joined,
             "active": self.state == "active",
+            "outdated": self.outdated,
             "token": bool(self.files.get(TOKEN_FILE)),
         }
         return "\n".join(word for word, so in seen.items() if so)
@@ -141,7 +143,7 @@ class FakeMachine:
         if self.breaks == "dies" or not self.may_start(token):
             self.state = "failed"
             return
-        self.state = "active"
+        self.state, self.outdated = "active", False
         if self.controller:
             self.data = True
             self.cluster.etcd[self.name] = f"https://{self.name}:2380"

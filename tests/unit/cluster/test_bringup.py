@@ -173,3 +173,28 @@ def test_a_token_left_by_an_interruption_is_removed(world, name):
     assert one.bring_up()[name].outcome == "ok"
     assert one.machine(name).files[TOKEN_FILE] == b""
     assert set(one.outcomes().values()) == {"unchanged"}
+
+
+def test_a_new_configuration_restarts_controllers_one_after_the_other(world):
+    one = world(controllers=3, workers=1)
+    one.bring_up()
+    for name in ("cp1", "cp2"):
+        one.machine(name).outdated = True
+        one.machine(name).calls.clear()
+    one.machine("cp3").calls.clear()
+    one.told.clear()
+    assert one.outcomes() == {"cp1": "ok", "cp2": "ok", "cp3": "unchanged", "w1": "unchanged"}
+    assert ("systemctl", "restart", "k0s.service") in one.machine("cp1").calls
+    assert ("systemctl", "restart", "k0s.service") not in one.machine("cp3").calls
+    said = [event.data["text"] for event in one.told if event.state == "ok"]
+    assert said == ["k0s runs on its new configuration"] * 2
+
+
+def test_after_a_controller_that_does_not_come_back_no_other_is_restarted(world):
+    one = world(controllers=3, workers=0)
+    one.bring_up()
+    one.machine("cp1").outdated = one.machine("cp2").outdated = True
+    one.machine("cp1").breaks = "api"
+    one.machine("cp2").calls.clear()
+    assert one.outcomes()["cp1"] == "degraded"
+    assert ("systemctl", "restart", "k0s.service") not in one.machine("cp2").calls

@@ -211,7 +211,7 @@ def test_a_part_of_the_fleet_is_reported_alone(world):
 
 
 def test_what_joining_changed_is_in_the_result(world):
-    world.joined = {"w2": NodeResult("w2", Outcome.OK, duration=2.0)}
+    world.joined = {"w2": NodeResult("w2", Outcome.OK, "joined the cluster", duration=2.0)}
     deployment = world.deploy(changed=())
     (joined,) = (node for node in deployment.nodes if node.node == "w2")
     assert (joined.outcome, joined.reason, joined.new_system) == (Outcome.OK, "joined the cluster", "/old")
