@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import say
-from slipway.cli.options import INVENTORY, InventoryOption
+from slipway.cli.console import print_json, say
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.errors import ChangesPending
 from slipway.generate import skeleton, tree, writer
 from slipway.generate.writer import Change
@@ -25,7 +25,9 @@ CheckOption = Annotated[
 ]
 
 
-def generate(inventory: InventoryOption = INVENTORY, check: CheckOption = False) -> None:
+def generate(
+    inventory: InventoryOption = INVENTORY, check: CheckOption = False, json_output: JsonOption = False
+) -> None:
     """Write what follows from the inventory: NixOS modules, k0s configuration, GitOps files.
 
     Example: slipway generate --check
@@ -35,21 +37,29 @@ def generate(inventory: InventoryOption = INVENTORY, check: CheckOption = False)
         say(f"warning: {warning}")
     files = tree.render(loaded)
     different = writer.changes(loaded.root, files)
+    if json_output:
+        print_json([{"path": change.path, "change": change.verb} for change in different])
     if check:
-        _report_drift(different)
+        _refuse_drift(different, show=not json_output)
         return
     writer.write(loaded.root, different)
-    for change in different[:SHOWN]:
-        say(f"{change.verb:<8} {change.path}")
-    if len(different) > SHOWN:
-        say(f"... and {len(different) - SHOWN} more")
-    say(f"{len(files)} generated files, {len(different)} of them written" if different else "nothing changed")
+    if not json_output:
+        _list_changes(different)
     if any(change.verb == "new" for change in different):
         _tell_git(loaded.root)
 
 
-def _report_drift(different: Sequence[Change]) -> None:
-    for change in different:
+def _list_changes(different: Sequence[Change]) -> None:
+    for change in different[:SHOWN]:
+        say(f"{change.verb:<8} {change.path}")
+    if len(different) > SHOWN:
+        say(f"... and {len(different) - SHOWN} more")
+    say(f"{len(different)} generated files written" if different else "nothing changed")
+
+
+def _refuse_drift(different: Sequence[Change], *, show: bool) -> None:
+    """Show what is not up to date as a diff, and raise ChangesPending if anything is."""
+    for change in different if show else ():
         sys.stdout.write(change.diff())
     if different:
         counts = f"{len(different)} generated file{'s' if len(different) > 1 else ''} not up to date"
@@ -60,13 +70,18 @@ def init(
     directory: Annotated[Path, typer.Argument(help="The folder to write to; made if it is not there.", metavar="DIR")],
     name: Annotated[str | None, typer.Option(help="Name of the cluster.", show_default="the folder's name")] = None,
     flake: Annotated[str, typer.Option(help="Where the repository's flake gets slipway from.")] = skeleton.FLAKE_URL,
+    json_output: JsonOption = False,
 ) -> None:
     """Begin a repository: a commented inventory, a flake, and the keys for its secrets. What is there stays as it is.
 
     Example: slipway init homelab
     """
     cluster = name or _cluster_name(directory)
-    for path in set_up(directory, cluster, skeleton.Flake(flake)):
+    written = set_up(directory, cluster, skeleton.Flake(flake))
+    if json_output:
+        print_json({"written": [str(path) for path in written]})
+        return
+    for path in written:
         say(f"wrote    {path}")
     say(f"next: edit {directory / 'inventory.yaml'}, then: cd {directory} && slipway check && slipway generate")
 

@@ -1,5 +1,6 @@
 """`slipway init` and `slipway generate`, as a user types them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,20 @@ def test_init_begins_a_repository_and_keeps_what_is_there(tmp_path, monkeypatch,
     (root / "inventory.yaml").write_text("mine\n")
     slipway("init", str(root))
     assert (root / "inventory.yaml").read_text() == "mine\n"
+
+
+def test_json_tells_the_changes_alone_on_standard_output(repository, slipway):
+    code, out, _err = slipway("generate", "--json")
+    assert code == 0
+    assert {"path": "generated/hosts.nix", "change": "new"} in json.loads(out)
+    assert slipway("generate", "--check", "--json") == (0, "[]\n", "")
+    (repository / "generated" / "hosts.nix").write_text("drift\n")
+    code, out, _err = slipway("generate", "--check", "--json")
+    assert (code, json.loads(out)) == (4, [{"path": "generated/hosts.nix", "change": "changed"}])
+
+
+def test_init_tells_as_json_what_it_wrote(tmp_path, monkeypatch, slipway):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    code, out, _err = slipway("init", str(tmp_path / "lab"), "--json")
+    assert code == 0
+    assert str(tmp_path / "lab" / "inventory.yaml") in json.loads(out)["written"]
