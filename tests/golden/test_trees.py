@@ -9,7 +9,7 @@ from slipway.generate import tree
 from slipway.inventory import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("homelab",)
+NAMES = ("homelab", "single")
 
 
 def on_disk(root: Path) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """`slipway init` and `slipway generate`, as a user types them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,8 @@ def test_outside_of_git_it_says_what_flakes_need(tmp_path, monkeypatch, slipway)
 
 def test_init_begins_a_repository_and_keeps_what_is_there(tmp_path, monkeypatch, slipway):
     monkeypatch.setenv("HOME", str(tmp_path))
+    # sops comes with the virtual environment.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.delenv("SOPS_AGE_KEY_FILE", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / ".ssh").mkdir()

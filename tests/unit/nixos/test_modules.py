@@ -313,3 +313,30 @@ def test_settings_of_users_win_over_defaults(evaluate):
     more = 'services.openssh.settings.X11Forwarding = true; boot.kernel.sysctl."fs.inotify.max_user_instances" = 9;'
     assert evaluate("config.services.openssh.settings.X11Forwarding", more=more) is True
     assert evaluate('config.boot.kernel.sysctl."fs.inotify.max_user_instances"', more=more) == 9
+
+
+def with_option(evaluate: Evaluate, option: str, settings: str, wanted: str) -> Any:
+    """`wanted` of a machine with these settings, evaluated where `option` exists too."""
+    declared = "lib.mkOption { type = lib.types.anything; default = { }; }"
+    return evaluate(wanted, "worker", f"options.{option} = {declared}; config = {{ {settings} }};")
+
+
+def test_the_watchdog_where_nixos_has_systemds_own_settings(evaluate):
+    found = with_option(evaluate, "systemd.settings", "slipway.watchdog.enable = true;", "config.systemd.settings")
+    assert found == {"Manager": {"RuntimeWatchdogSec": "30s", "RebootWatchdogSec": "600s"}}
+
+
+def test_comin_where_its_module_is_imported(evaluate):
+    settings = 'slipway.pull = { engine = "comin"; url = "https://git.example.org/x.git"; };'
+    found = with_option(evaluate, "services.comin", settings, "config.services.comin")
+    (remote,) = found["remotes"]
+    assert (remote["url"], remote["branches"]["main"]["name"]) == ("https://git.example.org/x.git", "main")
+
+
+def test_an_airgap_bundle_is_fetched_when_a_system_is_built_and_not_before(evaluate):
+    bundle = '{ url = "file:///nowhere/bundle.tar"; hash = "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="; }'
+    more = f"slipway.images.airgap.x86_64-linux = {bundle};"
+    rules = [rule for rule in evaluate("config.systemd.tmpfiles.rules", "worker", more) if "airgap" in rule]
+    assert len(rules) == 1
+    assert rules[0].endswith("-bundle.tar")
+    assert evaluate("config.systemd.tmpfiles.rules", "controller", more) == evaluate("config.systemd.tmpfiles.rules")
