@@ -5,9 +5,11 @@ df -B1 /var/lib/k0s /nix/store /boot
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
@@ -18,9 +20,11 @@ CONTROLLER, WORKER = 500 * MIB, 1300 * MIB
 """What `k0s sysinfo` asks to be free below k0s's data directory."""
 STORE = 1024 * MIB
 """For the closure of one more generation."""
-WORKER_PERCENT = 15
-"""`k0s sysinfo`, and where kubelet begins to remove images (imagefs.available)."""
 DATA = "/var/lib/k0s"
+KUBELET = f"{DATA}/kubelet-config.yaml"
+EVICTS = {"imagefs.available": "15%", "nodefs.available": "10%"}
+"""Where kubelet evicts pods if its configuration names no `evictionHard` at all (its own defaults on Linux)."""
+PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,25 @@ Spaces = dict[str, Space]
 @pytest.fixture(scope="session")
 def found(host: NodeHost) -> Spaces:
     return space(host)
+
+
+@pytest.fixture
+def evicts(host: NodeHost) -> float:
+    """The percentage of free space below which this node's kubelet evicts pods."""
+    asked = host.run_expect([0, 1], "cat %s", KUBELET)  # 1: k0s has not run yet
+    return eviction(asked.stdout)
+
+
+def eviction(configuration: str) -> float:
+    """The highest of the percentages for disks; amounts of bytes are left to `test_has_room`.
+
+    >>> eviction("evictionHard: {nodefs.available: 5%}")
+    5.0
+    """
+    named = (yaml.safe_load(configuration) or {}).get("evictionHard")
+    signals = EVICTS if named is None else named
+    matches = (PERCENT.fullmatch(str(signals.get(signal, ""))) for signal in EVICTS)
+    return max((float(match[1]) for match in matches if match), default=0.0)
 
 
 def space(host: NodeHost) -> Spaces:
@@ -68,12 +91,12 @@ def test_has_room(found: Spaces, node: Host) -> None:
 
 
 @workloads
-def test_is_not_near_full(found: Spaces) -> None:
+def test_is_not_near_full(found: Spaces, evicts: float) -> None:
     """The disk of the containers is not so full that kubelet evicts pods."""
     percent = found[DATA].percent
     expect(
-        percent >= WORKER_PERCENT,
-        expected=f"{DATA}: {WORKER_PERCENT} % free",
+        percent >= evicts,
+        expected=f"{DATA}: {evicts:g} % free",
         found=f"{percent} %",
         fix=f"du -xh {DATA} | sort -h | tail; a larger disk for {DATA}",
         command=f"df -h {DATA}",
