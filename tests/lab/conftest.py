@@ -1,42 +1,114 @@
-"""The lab for tests: the one that `slipway lab` works on, and a small one beside it for tests that break machines."""
+"""What the tests of the lab share: its programs, one cluster for all, and small labs beside it for broken machines."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
+from tests.lab.harness import Cluster, Home, Repository, at_home
+from tests.lab.observed import Observed, observed
 
+from slipway.cluster import kubeconfig
 from slipway.events import Events
-from slipway.lab import machines, state
+from slipway.lab import locks, machines, supplies
 from slipway.lab.settings import FOR_TESTS, Lab, Machine
+from slipway.ssh.pool import Pool
 
-ALONE, OWN = FOR_TESTS
+SHARED, ALONE, OWN = FOR_TESTS
+TURN = 600.0
+"""Seconds to wait while another run of these tests has a lab."""
+
+ORDER = ("test_programs", "test_chain", "test_secrets")
+"""The parts first, then the chain from nothing to a cluster, which it leaves for all that follow."""
+
+TO_A_CLUSTER = (("check",), ("generate",), ("deploy", "--json"), ("verify",), ("handoff",))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        """What is not of the lab comes before it."""
+        if item.get_closest_marker("lab") is None:
+            return -1
+        return ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    """The lab of $SLIPWAY_LAB, brought up if need be. One that was up before the tests stays up after them."""
-    chosen = Lab(int(os.environ.get("SLIPWAY_LAB", "0")))
-    was_there = bool(state.recorded(chosen))
-    machines.up(chosen, Events())
-    yield chosen
-    if not was_there:
-        machines.down(chosen, Events())
+def made() -> None:
+    """Programs, images and charts of the lab, in the cache."""
+    supplies.ensure(Events())
+
+
+@pytest.fixture(scope="session")
+def lab(made: None) -> Iterator[Lab]:
+    """The machines of the cluster. $SLIPWAY_LAB names a lab to take, which stays up: quicker to write tests by."""
+    named = os.environ.get("SLIPWAY_LAB")
+    with nullcontext(Lab(int(named))) if named else of_tests(SHARED) as chosen, pytest.MonkeyPatch.context() as patch:
+        machines.up(chosen, Events())
+        patch.setenv("SLIPWAY_LAB", str(chosen.number))
+        yield chosen
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with at_home(tmp_path_factory.mktemp("home")) as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def chain(lab: Lab, home: Home) -> Iterator[Observed]:
+    """The one repository of all tests, watched from its first command on."""
+    with observed(home) as chain:
+        yield chain
+
+
+@pytest.fixture(scope="session")
+def repository(chain: Observed) -> Repository:
+    return chain.repository
+
+
+@pytest.fixture(scope="module")
+def cluster(repository: Repository) -> Iterator[Cluster]:
+    """The one cluster, deployed, verified and handed over; what a test breaks it mends."""
+    for words in TO_A_CLUSTER:
+        repository.once(*words)
+    inventory = repository.inventory()
+    with Pool.of(inventory) as pool:
+        yield Cluster(repository, inventory, pool, kubeconfig.of(inventory, pool))
 
 
 @pytest.fixture
 def own_lab() -> Iterator[Lab]:
     """A lab of the test's own, with nothing in it yet; whatever the test leaves is taken away."""
-    chosen = Lab(OWN)
-    machines.down(chosen, Events())
-    yield chosen
-    machines.down(chosen, Events())
+    with of_tests(OWN) as chosen:
+        yield chosen
 
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     """One machine, up and alone, for faults; the tests of a module share it and mend what they break."""
-    chosen = Lab(ALONE)
-    machines.down(chosen, Events())
-    (alone,) = machines.up(chosen, Events(), controllers=1, workers=0)
-    yield alone
-    machines.down(chosen, Events())
+    with of_tests(ALONE) as chosen:
+        (alone,) = machines.up(chosen, Events(), controllers=1, workers=0)
+        yield alone
+
+
+@contextmanager
+def of_tests(number: int) -> Iterator[Lab]:
+    """A lab with nothing in it yet, which goes after the block. Another run of these tests waits for its turn."""
+    chosen = Lab(number)
+    turn = locks.held(
+        Path(f"/run/slipway-tests-{number}.lock"),
+        deadline=TURN,
+        describe=f"lab {number}, which another run of these tests has",
+        on_wait=lambda _seen: None,
+    )
+    with turn:
+        machines.down(chosen, Events())
+        try:
+            yield chosen
+        finally:
+            machines.down(chosen, Events())

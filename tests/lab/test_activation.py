@@ -1,6 +1,5 @@
 """Activation on a machine that boots, with systemd-run, nix-env and a power button; the systems are hand-made."""
 
-import subprocess
 import threading
 import time
 
@@ -14,6 +13,7 @@ from slipway.node.activate import Limits, activate
 from slipway.outcome import Outcome
 from slipway.ssh import openssh
 from slipway.tools import nix
+from slipway.tools.run import run
 
 pytestmark = pytest.mark.lab
 
@@ -57,8 +57,7 @@ def system(tmp_path, host, machine):
         switch = folder / "bin" / "switch-to-configuration"
         switch.write_text(SWITCH.format(script=script))
         switch.chmod(0o755)
-        added = subprocess.run(["nix-store", "--add", str(folder)], capture_output=True, text=True, check=True)
-        path = added.stdout.strip()
+        path = run(["nix-store", "--add", folder]).stdout.strip()
         ssh = openssh.options(host.endpoint, machine.lab.known_hosts, 5)
         nix.copy([path], openssh.store(host.endpoint), ssh=ssh, options={"substituters": ""}, timeout=60)
         return path

@@ -1,80 +1,15 @@
 """The whole chain, as a user types it: one inventory to a verified, handed-over cluster, and where it must stop.
 
-The tests of this file run in order on one lab; each fault is mended again by the test that made it.
+The tests of this file run in order, and leave the cluster for those of the other files; each fault is mended again by
+the test that made it.
 """
 
-import json
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
-
-from slipway.inventory import load
+from tests.lab.harness import fault, outcomes
 
 pytestmark = pytest.mark.lab
 
 NODES = ("cp1", "w1", "w2")
-DEPLOY_TIMEOUT = 600
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-    def ended(self, code: int) -> "Ran":
-        assert self.code == code, f"exit code {self.code}, not {code}\n{self.out}\n{self.err}"
-        return self
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A user's repository; `slipway` runs the command in it as a user would."""
-
-    root: Path
-
-    def slipway(self, *words: str, timeout: int = DEPLOY_TIMEOUT) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "slipway.cli", *words],
-            cwd=self.root, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    def copy(self, place: Path) -> "Repository":
-        """A second checkout, for a change that this one must not see."""
-        shutil.copytree(self.root, place, symlinks=True)
-        return Repository(place)
-
-    def on(self, node: str, *words: str) -> Ran:
-        return self.slipway("lab", "ssh", node, "--", *words, timeout=60)
-
-    def address(self, node: str) -> str:
-        return load(self.root / "inventory.yaml").host(node).address
-
-    def systems(self) -> dict[str, str]:
-        return {node: self.on(node, "readlink", "-f", "/run/current-system").ended(0).out.strip() for node in NODES}
-
-    def outcomes(self, ran: Ran) -> dict[str, str]:
-        return {each["node"]: each["outcome"] for each in ran.json["nodes"]}
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory, lab):
-    home = tmp_path_factory.mktemp("chain")
-    root = home / "repository"
-    with pytest.MonkeyPatch.context() as patch:
-        # The age key of this repository must not stay in the key file of whoever runs the tests.
-        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-        Repository(home).slipway("lab", "init", str(root)).ended(0)
-        yield Repository(root)
 
 
 def test_check_finds_nothing_wrong(repository):
@@ -98,14 +33,14 @@ def test_the_gate_is_shut_before_verification(repository):
 
 def test_deploy_takes_every_node_into_the_cluster(repository):
     ran = repository.slipway("deploy", "--json").ended(0)
-    assert set(repository.outcomes(ran)) == set(NODES)
-    assert set(repository.outcomes(ran).values()) <= {"ok", "unchanged"}
+    assert set(outcomes(ran)) == set(NODES)
+    assert set(outcomes(ran).values()) <= {"ok", "unchanged"}
 
 
 def test_a_second_deploy_says_unchanged(repository):
     before = repository.systems()
     ran = repository.slipway("deploy", "--json").ended(0)
-    assert set(repository.outcomes(ran).values()) == {"unchanged"}
+    assert set(outcomes(ran).values()) == {"unchanged"}
     assert repository.systems() == before
 
 
@@ -121,14 +56,14 @@ def test_the_hand_off_reaches_ready_and_a_second_one_changes_nothing(repository)
 
 def test_an_unreachable_node_stops_the_deploy_before_anything_changes(repository, tmp_path):
     wrong = repository.copy(tmp_path / "wrong-address")
-    address = wrong.address("w2")
+    address = wrong.inventory().host("w2").address
     for name in ("inventory.yaml", "known_hosts"):
         path = wrong.root / name
         path.write_text(path.read_text().replace(address, nobody_at(address)))
     wrong.slipway("generate").ended(0)
     before = repository.systems()
     ran = wrong.slipway("deploy", "--json").ended(5)
-    assert wrong.outcomes(ran)["w2"] == "unreachable"
+    assert outcomes(ran)["w2"] == "unreachable"
     assert "w2" in ran.err
     assert repository.systems() == before
 
@@ -139,12 +74,12 @@ def test_a_system_that_kills_sshd_is_taken_back_by_the_node_itself(repository, t
     inventory.write_text(inventory.read_text().replace("\ndeploy:\n", "\ndeploy:\n  timeouts: {confirm: 10s}\n"))
     (killing.root / "hosts").mkdir(exist_ok=True)
     (killing.root / "hosts" / "w1.nix").write_text(KILL_SSHD)
-    subprocess.run(["git", "add", "-A"], cwd=killing.root, check=True)
+    killing.git("add", "-A")
     before = repository.systems()
     ran = killing.slipway("deploy", "--json").ended(6)
-    assert killing.outcomes(ran)["w1"] == "rolled-back"
+    assert outcomes(ran)["w1"] == "rolled-back"
     assert repository.systems() == before
-    assert "unchanged" in repository.outcomes(repository.slipway("deploy", "--json").ended(0)).values()
+    assert "unchanged" in outcomes(repository.slipway("deploy", "--json").ended(0)).values()
 
 
 def nobody_at(address: str) -> str:
@@ -159,15 +94,12 @@ KILL_SSHD = """\
 
 
 def test_a_stopped_kubelet_is_seen_and_the_hand_off_refused(repository):
-    repository.on("w1", "systemctl", "stop", "k0s.service").ended(0)
-    try:
+    with fault(repository, "w1", "systemctl stop k0s.service", "systemctl start k0s.service"):
         red = repository.slipway("verify").ended(8)
         assert "w1" in red.out + red.err
         refused = repository.slipway("handoff").ended(9)
         assert "w1" in refused.err
         assert "w2" not in refused.err
-    finally:
-        repository.on("w1", "systemctl", "start", "k0s.service").ended(0)
     repository.slipway("deploy").ended(0)
     repository.slipway("verify").ended(0)
     repository.slipway("handoff").ended(0)

@@ -1,7 +1,6 @@
 """Our stand-in for Cilium's chart takes the values that slipway gives the real one."""
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import yaml
 from slipway.events import Events
 from slipway.generate.cilium import CHART, values
 from slipway.inventory import load
-from slipway.lab import binaries, charts, images
+from slipway.lab import charts, images
 from slipway.lab.binaries import bin_dir
 from slipway.result import CommandFailed
 from slipway.tools.helm import located
@@ -33,8 +32,7 @@ hosts:
 
 
 @pytest.fixture(scope="module")
-def chart():
-    binaries.ensure(["helm"], Events())
+def chart(made):
     (archive,) = charts.ensure(Events(), ["cilium"])
     return located({CHART.repository: str(archive.parent)}, CHART.repository, CHART.name, CHART.version)
 
@@ -62,7 +60,7 @@ def test_the_agents_reach_the_api_and_run_an_image_that_the_lab_has(chart, given
 
 def test_the_script_is_one_that_sh_takes(chart, given):
     script = render(chart, given)["ConfigMap", "cilium-config"]["data"]["agent.sh"]
-    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+    run(["sh", "-n"], input=script.encode())
 
 
 @pytest.mark.parametrize(

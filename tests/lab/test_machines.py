@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from tests.lab.harness import without_cable
 
 from slipway.errors import LockedByAnother, Unreachable
 from slipway.events import Event, Events
@@ -88,11 +89,8 @@ class TestOneMachine:
         assert on(machine, "cat", "/etc/hostname") == machine.name
 
     def test_without_its_cable_it_runs_on_and_cannot_be_reached(self, machine):
-        machines.isolate(machine)
-        try:
+        with without_cable(machine):
             assert [found.power for found in status(machine.lab)] == [Power.BOOTING]
-        finally:
-            machines.rejoin(machine)
         wait_reachable(machine)
 
     def test_a_killed_nspawn_is_seen_and_up_starts_the_machine_anew_on_its_disk(self, machine):

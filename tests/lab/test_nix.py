@@ -1,6 +1,5 @@
 """Nix itself: what it says to us, and what it brings to a machine."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from slipway.result import CommandFailed
 from slipway.ssh import openssh
 from slipway.tools import nix
 from slipway.tools.nix import BuildFailed, EvaluationFailed
+from slipway.tools.run import run
 
 pytestmark = pytest.mark.lab
 
@@ -41,8 +41,8 @@ def flake(tmp_path):
     (tmp_path / "hosts").mkdir()
     (tmp_path / "flake.nix").write_text(FLAKE)
     (tmp_path / "hosts" / "w1.nix").write_text('{ script = ""; }\n')
-    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
-    subprocess.run(["git", "-C", str(tmp_path), "add", "."], check=True)
+    run(["git", "init", "--quiet", tmp_path])
+    run(["git", "-C", tmp_path, "add", "."])
     return tmp_path
 
 
@@ -62,9 +62,7 @@ def test_built_systems_are_kept_by_a_link_per_host(flake, tmp_path):
     for _ in range(2):
         nix.keep(systems, tmp_path / "roots", options=OFFLINE)
     assert {link.name: str(link.readlink()) for link in (tmp_path / "roots").iterdir()} == systems
-    roots = subprocess.run(
-        ["nix-store", "--query", "--roots", systems["w1"]], capture_output=True, text=True, check=True
-    )
+    roots = run(["nix-store", "--query", "--roots", systems["w1"]])
     assert str(tmp_path / "roots" / "w1") in roots.stdout
 
 

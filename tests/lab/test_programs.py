@@ -12,8 +12,6 @@ from slipway.lab.builds import BUILDS, KUBERNETES, build_of
 from slipway.lab.images import references
 from slipway.tools.run import run
 
-pytestmark = pytest.mark.lab
-
 ASKED = {
     **{name: ("--version",) for name in KUBERNETES[:-1]},
     "kubectl": ("version", "--client"),
@@ -24,10 +22,7 @@ ASKED = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def made():
-    binaries.ensure([build.name for build in BUILDS], Events())
-    images.ensure(Events())
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("made")]
 
 
 @pytest.mark.parametrize("name", ASKED)

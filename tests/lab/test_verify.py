@@ -6,19 +6,12 @@ made them.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.lab.harness import Cluster, fault
 
-from slipway.inventory import Inventory, load
-from slipway.lab.settings import Lab
-from slipway.ssh.pool import Pool
 from slipway.verify import gate, record
 from slipway.verify.result import Verification
 from slipway.verify.runner import verify
@@ -26,58 +19,19 @@ from slipway.wait import wait_until
 
 pytestmark = pytest.mark.lab
 
-DEPLOY_TIMEOUT = 900
+
+def verified(cluster: Cluster, *names: str, packs: tuple[str, ...] = ()) -> Verification:
+    nodes = [cluster.inventory.host(name) for name in names] or list(cluster.inventory.hosts)
+    return verify(cluster.inventory, nodes, cluster.pool.host, packs=packs)
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """The lab's cluster, deployed, with connections of this test's own."""
-
-    inventory: Inventory
-    pool: Pool
-
-    def sh(self, node: str, script: str) -> str:
-        return self.pool.host(node).run(["sh", "-ec", script], timeout=120).stdout
-
-    def verify(self, *names: str, packs: tuple[str, ...] = ()) -> Verification:
-        nodes = [self.inventory.host(name) for name in names] or list(self.inventory.hosts)
-        return verify(self.inventory, nodes, self.pool.host, packs=packs)
-
-    def red(self, *names: str, packs: tuple[str, ...] = ()) -> set[str]:
-        """`node: check` of everything that is red."""
-        return {f"{node.node}: {check.id}" for node in self.verify(*names, packs=packs).nodes for check in node.red}
-
-    @contextmanager
-    def fault(self, node: str, make: str, mend: str) -> Iterator[None]:
-        """`make` may keep what it changes in /run/fault, for `mend`."""
-        self.sh(node, f"rm -f /run/fault; {make}")
-        try:
-            yield
-        finally:
-            self.sh(node, mend)
-
-
-@pytest.fixture(scope="module")
-def cluster(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    root = tmp_path_factory.mktemp("verify") / "repository"
-    for words in (("lab", "init", str(root)), ("generate",), ("deploy",)):
-        _slipway(root if root.exists() else root.parent, *words)
-    inventory = load(root / "inventory.yaml")
-    with Pool.of(inventory) as pool:
-        yield Cluster(inventory, pool)
-
-
-def _slipway(folder: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "slipway.cli", *words],
-        cwd=folder, capture_output=True, text=True, timeout=DEPLOY_TIMEOUT, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, f"slipway {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+def red(cluster: Cluster, *names: str, packs: tuple[str, ...] = ()) -> set[str]:
+    """`node: check` of everything that is red."""
+    return {f"{node.node}: {check.id}" for node in verified(cluster, *names, packs=packs).nodes for check in node.red}
 
 
 def test_a_healthy_cluster_is_green_and_opens_the_gate(cluster: Cluster):
-    found = cluster.verify()
+    found = verified(cluster)
     assert [f"{node.node}: {check}" for node in found.nodes for check in node.red] == []
     assert found.green
     record.keep(cluster.inventory.root, found)
@@ -220,18 +174,18 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, fault: Fault):
-    with cluster.fault(fault.on, fault.make, fault.mend):
-        assert cluster.red() == fault.expected
-    assert cluster.red(fault.on) == set()
+@pytest.mark.parametrize("broken", FAULTS, ids=str)
+def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, broken: Fault):
+    with fault(cluster, broken.on, broken.make, broken.mend):
+        assert red(cluster) == broken.expected
+    assert red(cluster, broken.on) == set()
 
 
 def test_a_machine_id_of_another_node_is_seen_on_both(cluster: Cluster):
     twin = cluster.sh("w1", "cat /etc/machine-id").strip()
     make = f"cp -a /etc/machine-id /run/fault; rm /etc/machine-id; echo {twin} >/etc/machine-id"
-    with cluster.fault("w2", make, "rm /etc/machine-id; cp -a /run/fault /etc/machine-id"):
-        assert cluster.red(packs=("os",)) == {f"{node}: os.system.machine_id_is_its_own" for node in ("w1", "w2")}
+    with fault(cluster, "w2", make, "rm /etc/machine-id; cp -a /run/fault /etc/machine-id"):
+        assert red(cluster, packs=("os",)) == {f"{node}: os.system.machine_id_is_its_own" for node in ("w1", "w2")}
 
 
 def test_a_way_that_is_cut_is_told_apart_from_a_port_where_nobody_listens(cluster: Cluster):
@@ -239,18 +193,18 @@ def test_a_way_that_is_cut_is_told_apart_from_a_port_where_nobody_listens(cluste
         "nft add table ip fault; nft 'add chain ip fault out { type filter hook output priority 0; }';"
         f" nft add rule ip fault out ip daddr {cluster.inventory.host('w2').address} tcp dport 10250 drop"
     )
-    with cluster.fault("cp1", cut, "nft delete table ip fault"):
-        assert cluster.red(packs=("network",)) == {"cp1: network.peers.kubelets_of_the_workers"}
-    with cluster.fault("w2", "systemctl stop k0s.service", "systemctl start k0s.service"):
-        assert cluster.red(packs=("network",)) == {"w2: network.listening.kubelet"}
+    with fault(cluster, "cp1", cut, "nft delete table ip fault"):
+        assert red(cluster, packs=("network",)) == {"cp1: network.peers.kubelets_of_the_workers"}
+    with fault(cluster, "w2", "systemctl stop k0s.service", "systemctl start k0s.service"):
+        assert red(cluster, packs=("network",)) == {"w2: network.listening.kubelet"}
     _wait_until_green(cluster, "w2")
 
 
 def test_a_stopped_k0s_is_red_on_its_node_alone(cluster: Cluster):
-    with cluster.fault("w2", "systemctl stop k0s.service", "systemctl start k0s.service"):
-        red = cluster.red()
-        assert {"w2: k0s.unit.is_active", "w2: k0s.unit.answers", "w2: k0s.kubelet.is_healthy"} <= red
-        assert {node for node, _, _ in (each.partition(":") for each in red)} == {"w2"}
+    with fault(cluster, "w2", "systemctl stop k0s.service", "systemctl start k0s.service"):
+        found = red(cluster)
+        assert {"w2: k0s.unit.is_active", "w2: k0s.unit.answers", "w2: k0s.kubelet.is_healthy"} <= found
+        assert {node for node, _, _ in (each.partition(":") for each in found)} == {"w2"}
     _wait_until_green(cluster, "w2")
 
 
@@ -262,13 +216,13 @@ def test_a_pod_of_the_system_that_crashes_is_seen_on_its_node(cluster: Cluster):
         " slipway-fault -o jsonpath='{.status.containerStatuses[0].restartCount}');"
         ' [ "${n:-0}" -gt 0 ] && exit 0; sleep 1; done; exit 1'
     )
-    with cluster.fault("cp1", crash, f"{KUBECTL} -n kube-system delete pod slipway-fault --wait=true"):
-        assert cluster.red(packs=("k0s",)) == {"w2: k0s.kubelet.system_pods_run"}
+    with fault(cluster, "cp1", crash, f"{KUBECTL} -n kube-system delete pod slipway-fault --wait=true"):
+        assert red(cluster, packs=("k0s",)) == {"w2: k0s.kubelet.system_pods_run"}
 
 
 def test_a_reboot_shuts_the_gate_until_the_next_verification(cluster: Cluster):
     """The record is of another boot; what changes it here is the record, since a real reboot takes its time."""
-    found = cluster.verify()
+    found = verified(cluster)
     changed = replace(found, nodes=tuple(replace(each, boot_id="an-earlier-boot") for each in found.nodes))
     record.keep(cluster.inventory.root, changed)
     shut = gate.look(cluster.inventory, cluster.pool.host)
@@ -278,20 +232,20 @@ def test_a_reboot_shuts_the_gate_until_the_next_verification(cluster: Cluster):
 
 
 def test_the_command_tells_red_by_its_exit_code_and_writes_reports(cluster: Cluster, tmp_path: Path):
-    root = cluster.inventory.root
-    with cluster.fault("w2", "chmod 0644 /etc/k0s/k0stoken", "chmod 0600 /etc/k0s/k0stoken"):
-        told = json.loads(_slipway(root, "verify", "--json", "--junit", str(tmp_path / "junit.xml"), code=8))
+    slipway = cluster.repository.slipway
+    with fault(cluster, "w2", "chmod 0644 /etc/k0s/k0stoken", "chmod 0600 /etc/k0s/k0stoken"):
+        told = slipway("verify", "--json", "--junit", str(tmp_path / "junit.xml")).ended(8).json
         assert [node["node"] for node in told["nodes"] if not node["green"]] == ["w2"]
         assert 'failures="1"' in (tmp_path / "junit.xml").read_text()
-        _slipway(root, "handoff", code=9)
-        status = json.loads(_slipway(root, "status", "--json"))
+        slipway("handoff").ended(9)
+        status = slipway("status", "--json").ended(0).json
         assert {node["node"]: node["verification"]["state"] for node in status["nodes"]}["w2"] == "red"
-    assert "green" in _slipway(root, "verify", "w2", "--pack", "k0s")
+    assert "green" in slipway("verify", "w2", "--pack", "k0s").ended(0).out
 
 
 def _wait_until_green(cluster: Cluster, node: str) -> None:
     def green() -> tuple[bool | None, str]:
-        red = cluster.red(node)
-        return (None if red else True), ", ".join(sorted(red))
+        found = red(cluster, node)
+        return (None if found else True), ", ".join(sorted(found))
 
     wait_until(green, deadline=180, describe=f"{node} green again", interval=2)

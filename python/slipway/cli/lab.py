@@ -28,7 +28,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 
 LabOption = Annotated[
-    int, typer.Option("--lab", envvar="SLIPWAY_LAB", help="Which lab, 0 to 7, if there are several here.")
+    int, typer.Option("--lab", envvar="SLIPWAY_LAB", help="Which lab, 0 to 6, if there are several here.")
 ]
 
 

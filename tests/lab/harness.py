@@ -1,0 +1,204 @@
+"""What the tests of the lab share: commands as a user types them, a repository and its cluster, faults that get mended.
+
+Every process that a test starts is started here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from slipway.inventory import Inventory, load
+from slipway.lab import machines
+from slipway.lab.settings import Machine
+from slipway.result import CommandResult
+from slipway.secret import Secret
+from slipway.ssh.pool import Pool
+from slipway.tools import kubectl
+from slipway.tools.run import find_program, run
+
+COMMAND_TIMEOUT = 600.0
+"""Seconds; the longest command is the first deploy."""
+SHELL_TIMEOUT = 120.0
+ENDS_WITHIN = 10.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command of slipway that has ended."""
+
+    result: CommandResult
+
+    @property
+    def out(self) -> str:
+        return self.result.stdout
+
+    @property
+    def err(self) -> str:
+        return self.result.stderr
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def ended(self, code: int) -> Ran:
+        found = self.result.exit_code
+        assert found == code, f"{self.result.command}: exit code {found}, not {code}\n{self.out}\n{self.err}"
+        return self
+
+
+class HasNodes(Protocol):
+    def sh(self, node: str, script: str) -> str:
+        """Run a script on a node; return what it prints. Raises or fails if it ends with another exit code than 0."""
+
+
+@contextmanager
+def fault(nodes: HasNodes, node: str, make: str, mend: str) -> Iterator[None]:
+    """What somebody does to a node, and what undoes it after the block; both scripts may use /run/fault."""
+    nodes.sh(node, f"rm -f /run/fault; {make}")
+    try:
+        yield
+    finally:
+        nodes.sh(node, mend)
+
+
+@contextmanager
+def without_cable(machine: Machine) -> Iterator[None]:
+    machines.isolate(machine)
+    try:
+        yield
+    finally:
+        machines.rejoin(machine)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a user of the tests keeps things; `reports` is what commands said, as a person or CI keeps it."""
+
+    folder: Path
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "config"
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / "reports"
+
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "temporary"
+
+
+@contextmanager
+def at_home(folder: Path) -> Iterator[Home]:
+    """A user of the tests' own, for this process and all that it starts: age keys and temporary files go there."""
+    home = Home(folder)
+    for each in (home.configuration, home.reports, home.temporary):
+        each.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SOPS_AGE_KEY_FILE", raising=False)
+        patch.setenv("XDG_CONFIG_HOME", str(home.configuration))
+        patch.setenv("TMPDIR", str(home.temporary))
+        yield home
+
+
+class Repository:
+    """A user's repository. `slipway` runs a command in it and keeps what that said in the user's reports."""
+
+    def __init__(self, root: Path, home: Home) -> None:
+        root.mkdir(exist_ok=True)
+        self.root = root
+        self.home = home
+        self._number = count(1)
+        self._done: set[tuple[str, ...]] = set()
+
+    def slipway(self, *words: str) -> Ran:
+        argv = [sys.executable, "-m", "slipway.cli", *words]
+        ran = Ran(run(argv, cwd=self.root, timeout=COMMAND_TIMEOUT, check=False))
+        self._keep(words, ran)
+        if ran.result.ok:
+            self._done.add(words)
+        return ran
+
+    def once(self, *words: str) -> None:
+        """Have this command done in this repository: nothing if a test has run it, and it ended well."""
+        if words not in self._done:
+            self.slipway(*words).ended(0)
+
+    def _keep(self, words: Sequence[str], ran: Ran) -> None:
+        name = re.sub(r"[^a-z0-9]+", "-", " ".join(words))[:80]
+        report = self.home.reports / f"{self.root.name}-{next(self._number):03}-{name}"
+        report.with_suffix(".out").write_text(ran.out)
+        report.with_suffix(".err").write_text(ran.err)
+
+    def copy(self, place: Path) -> Repository:
+        """A second checkout, for a change that this one must not see."""
+        shutil.copytree(self.root, place, symlinks=True)
+        return Repository(place, self.home)
+
+    def git(self, *words: str) -> str:
+        return run(["git", *words], cwd=self.root).stdout
+
+    def sh(self, node: str, script: str) -> str:
+        return self.slipway("lab", "ssh", node, "--", "sh", "-ec", script).ended(0).out
+
+    def inventory(self) -> Inventory:
+        return load(self.root / "inventory.yaml")
+
+    def systems(self) -> dict[str, str]:
+        """What each node runs."""
+        return {
+            host.name: self.sh(host.name, "readlink -f /run/current-system").strip() for host in self.inventory().hosts
+        }
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that was handed over from its repository, with connections of the tests' own."""
+
+    repository: Repository
+    inventory: Inventory
+    pool: Pool
+    kubeconfig: Secret
+
+    @property
+    def root(self) -> Path:
+        return self.repository.root
+
+    def sh(self, node: str, script: str) -> str:
+        return self.pool.host(node).run(["sh", "-ec", script], timeout=SHELL_TIMEOUT).stdout
+
+    def get(self, kind: str, name: str = "", namespace: str = "", selector: str = "") -> Any:
+        return kubectl.get(self.kubeconfig, kind, name, namespace=namespace, selector=selector)
+
+    def kubectl(self, *words: str, input: bytes | Secret | None = None, timeout: float = 60.0) -> str:
+        return kubectl.kubectl(self.kubeconfig, *words, input=input, timeout=timeout).stdout
+
+    @contextmanager
+    def under_way(self, program: str, *words: str) -> Iterator[None]:
+        """kubectl or helm at work on the cluster for as long as the block lasts; then it is killed."""
+        with self.kubeconfig.as_file() as config:
+            argv = [str(find_program(program)), f"--kubeconfig={config}", *words]
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            try:
+                yield
+            finally:
+                process.kill()
+                process.wait(ENDS_WITHIN)
+
+
+def outcomes(ran: Ran) -> dict[str, str]:
+    """How each node of `slipway deploy --json` ended."""
+    return {each["node"]: each["outcome"] for each in ran.json["nodes"]}
