@@ -4,11 +4,15 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from slipway.errors import PrerequisiteMissing
+from slipway.lab import needs, prerequisites
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,15 +29,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden trees anew")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The programs that were installed with this Python (sops) are there for the tests, however they were started."""
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without root there is no lab: skipped in sight, or an error where the lab is promised."""
-    if os.geteuid() == 0:
-        return
-    if config.getoption("--lab") == "required" and any(item.get_closest_marker("lab") for item in items):
-        pytest.exit("the lab needs root: sudo make test", returncode=12)
-    for item in items:
-        if item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.skip(reason="the lab needs root"))
+    """Where the lab cannot run: skipped in sight, or the end where the lab is promised."""
+    of_lab = [item for item in items if item.get_closest_marker("lab")]
+    reason = why_no_lab() if of_lab else ""
+    if reason and config.getoption("--lab") == "required":
+        pytest.exit(reason, returncode=PrerequisiteMissing.exit_code)
+    for item in of_lab if reason else ():
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def why_no_lab() -> str:
+    """What the lab lacks on this machine; empty if nothing."""
+    try:
+        prerequisites.check_host(also=needs.missing())
+    except PrerequisiteMissing as missing:
+        return str(missing)
+    return ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keys_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No age key that a test makes lands in the key file of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SOPS_AGE_KEY_FILE", raising=False)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 NIX_SETTINGS = "experimental-features = nix-command flakes\nsubstituters =\nsandbox = false\nbuild-users-group =\n"
