@@ -10,6 +10,7 @@ import typer
 
 from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.cli.targets import resolve
 from slipway.errors import SlipwayError, Unreachable, UsageError
 from slipway.events import Events
 from slipway.inventory import load
@@ -113,14 +114,15 @@ def trust(
 ) -> None:
     """Pin the host keys of machines in known_hosts, after you have compared their fingerprints.
 
+    A machine that is not in the inventory yet is named by user@address[:port].
+
     Example: slipway trust w1 --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
     """
-    inventory = load(inventory_file)
-    hosts = select(inventory, selection or ())
-    if fingerprint is not None and len(hosts) != 1:
-        raise UsageError(f"--fingerprint is of one machine; {len(hosts)} are chosen", hint="slipway trust NODE")
-    with Pool.of(inventory) as pool:
-        shown = for_each(lambda name: shown_key(pool.endpoints[name]), [host.name for host in hosts])
+    targets = resolve(selection or (), inventory_file)
+    if fingerprint is not None and len(targets.names) != 1:
+        raise UsageError(f"--fingerprint is of one machine; {len(targets.names)} are chosen", hint="slipway trust NODE")
+    with targets.pool as pool:
+        shown = for_each(lambda name: shown_key(pool.endpoints[name]), targets.names)
         refused = [name for name, key in shown.items() if not _pin(pool, name, key, yes, fingerprint)]
     if refused:
         raise Unreachable(f"not pinned: {' '.join(refused)}", hint=f"slipway trust {' '.join(refused)}")

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "schema": Entry("slipway.cli.inventory", "schema", _DESCRIBE),
     "import": Entry("slipway.cli.inventory", "import_app", _DESCRIBE),
     "export": Entry("slipway.cli.inventory", "export_app", _DESCRIBE),
+    "discover": Entry("slipway.cli.discover", "discover", _DESCRIBE),
     "trust": Entry("slipway.cli.deploy", "trust", _DESCRIBE),
     "generate": Entry("slipway.cli.generate", "generate", _DEPLOY),
     "plan": Entry("slipway.cli.deploy", "plan", _DEPLOY),

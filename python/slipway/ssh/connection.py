@@ -4,6 +4,7 @@ anything, because it runs in threads: a key with a passphrase has to be in the a
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections.abc import Generator
 from contextlib import closing
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import paramiko
 
-from slipway.errors import Unreachable
+from slipway.errors import Unreachable, UsageError
+from slipway.inventory.address import address_of
 from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
 
 CONNECT_TIMEOUT = 10.0
@@ -37,7 +39,39 @@ class Endpoint:
 
     @property
     def place(self) -> str:
-        return f"{self.name} ({self.user}@{known_name(self.address, self.port)})"
+        """For messages: name, user and address; a machine that is named by its address is told once."""
+        where = f"{self.user}@{known_name(self.address, self.port)}"
+        return self.name if self.address in self.name else f"{self.name} ({where})"
+
+    @classmethod
+    def parse(cls, text: str, identity: Path | None = None) -> Endpoint | None:
+        """`user@address[:port]` of a machine that has no name with us, or its bare IP address; None for other words.
+
+        IPv6 addresses stand in brackets where a port follows. Raises UsageError for a port that cannot be one.
+        """
+        found = _WHERE.fullmatch(text)
+        address = (found["bare"] or found["bracketed"] or found["address"]) if found else ""
+        if found is None or not (found["user"] or _is_ip_address(address)):
+            return None
+        port = int(found["port"] or 22)
+        if not 1 <= port <= 65535:
+            raise UsageError(f"{text}: {port} is not a port (1 to 65535)")
+        return cls(text, address, port, found["user"] or "root", identity)
+
+
+_WHERE = re.compile(
+    r"((?P<user>[a-z_][a-z0-9_-]*)@)?"
+    r"((?P<bare>[0-9a-f]*(:[0-9a-f.]*){2,})|(\[(?P<bracketed>[0-9a-f:.]+)\]|(?P<address>[a-z0-9.-]+))(:(?P<port>[0-9]{1,6}))?)",
+    re.IGNORECASE,
+)
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        address_of(text)
+    except ValueError:
+        return False
+    return True
 
 
 def connect(endpoint: Endpoint, known_hosts: KnownHosts, timeout: float = CONNECT_TIMEOUT) -> paramiko.Transport:

@@ -36,9 +36,9 @@ class Pool:
         }
 
     @classmethod
-    def of(cls, inventory: Inventory) -> Self:
-        """All machines of an inventory, with the keys that its repository pins."""
-        endpoints = [endpoint_of(host) for host in inventory.hosts]
+    def of(cls, inventory: Inventory, more: Iterable[Endpoint] = ()) -> Self:
+        """All machines of an inventory and `more` that are not in it, with the keys that its repository pins."""
+        endpoints = [*(endpoint_of(host) for host in inventory.hosts), *more]
         known_hosts = KnownHosts.load(inventory.root / KNOWN_HOSTS)
         return cls(endpoints, known_hosts, connect_timeout=inventory.deploy.timeouts.connect)
 

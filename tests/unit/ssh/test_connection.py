@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import Unreachable
+from slipway.errors import Unreachable, UsageError
 from slipway.ssh.connection import Endpoint, connect, shown_key
 from slipway.ssh.keys import HostKeyRefused, KnownHosts
 
@@ -152,3 +152,44 @@ def new_key(path: Path, passphrase: str = "") -> Path:
 def fingerprint(path: Path) -> str:
     said = subprocess.run(["ssh-keygen", "-lf", str(path)], capture_output=True, text=True, check=True)
     return said.stdout.split()[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "address", "port"),
+    [
+        ("root@10.0.0.21", "root", "10.0.0.21", 22),
+        ("nixos@10.0.0.21:2222", "nixos", "10.0.0.21", 2222),
+        ("root@machine.example.org:2222", "root", "machine.example.org", 2222),
+        ("10.0.0.21", "root", "10.0.0.21", 22),
+        ("10.0.0.21:2222", "root", "10.0.0.21", 2222),
+        ("fd00::21", "root", "fd00::21", 22),
+        ("root@fd00::21", "root", "fd00::21", 22),
+        ("root@[fd00::21]:2222", "root", "fd00::21", 2222),
+        ("[fd00::21]", "root", "fd00::21", 22),
+    ],
+)
+def test_a_machine_without_a_name_is_said_by_its_address(text, user, address, port):
+    found = Endpoint.parse(text)
+    assert found is not None
+    assert (found.name, found.user, found.address, found.port) == (text, user, address, port)
+
+
+@pytest.mark.parametrize(
+    "text", ["w1", "worker+@rack-a", "@rack-a", "cp*", "w1,w2", "w1.example.org", "root@", "a:22", ""]
+)
+def test_other_words_are_no_addresses(text):
+    assert Endpoint.parse(text) is None
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "999999"])
+def test_a_port_that_cannot_be_is_refused(port):
+    with pytest.raises(UsageError, match="not a port"):
+        Endpoint.parse(f"root@10.0.0.21:{port}")
+
+
+def test_a_machine_without_a_name_is_told_once():
+    for text in ("root@10.0.0.21", "root@10.0.0.21:2222", "root@[fd00::21]:2222"):
+        found = Endpoint.parse(text)
+        assert found is not None
+        assert "(" not in found.place
+    assert Endpoint("w1", "10.0.0.21").place == "w1 (root@10.0.0.21)"

@@ -1,0 +1,105 @@
+"""`slipway discover`: what machines are made of, and the entries of the inventory that follow from it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slipway.cli.console import print_json, progress, say
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.cli.targets import Targets, resolve
+from slipway.errors import SlipwayError, Unreachable
+from slipway.events import Events
+from slipway.inventory import InvalidInventory
+from slipway.node import probe
+from slipway.node.hardware import Hardware
+from slipway.node.proposal import Entry, free_name, propose, summary
+from slipway.node.proposed_network import own_address
+from slipway.rollout.interruption import Interruption
+from slipway.ssh.host import Host
+from slipway.ssh.keys import HostKeyRefused
+
+HostsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help="Hosts of the inventory, or user@address[:port] of machines that are in none yet.", metavar="HOST..."
+    ),
+]
+IdentityOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--identity", help="Private key file for the addresses; default: the agent and ~/.ssh.", metavar="FILE"
+    ),
+]
+
+
+def discover(
+    hosts: HostsArgument,
+    identity: IdentityOption = None,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Read what machines are made of and print their entries for the inventory; nothing is changed on them.
+
+    Example: slipway discover root@10.0.0.21 root@10.0.0.22 > racks/new.yaml
+    """
+    try:
+        targets = resolve(hosts, inventory_file, identity)
+    except InvalidInventory as error:
+        error.hint = "mend it, or name the machine by its address: slipway discover root@ADDRESS"
+        raise
+    with targets.pool as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
+        answers = pool.map(partial(_read, events=Events(listener)), targets.names)
+    found = {name: answer for name, answer in answers.items() if isinstance(answer, Hardware)}
+    failed = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
+    if json_output:
+        print_json([_to_json(name, answer) for name, answer in answers.items()])
+    elif found:
+        sys.stdout.write("hosts:\n" + "\n".join(_entries(targets, found)))
+        say("next: paste them below `hosts:`, or name the file that they are in under `include:`; then slipway check")
+    if failed:
+        raise _failure(failed)
+
+
+def _read(host: Host, events: Events) -> Hardware:
+    events.emit("discover", "started", host.name)
+    try:
+        hardware = probe.read(host)
+    except SlipwayError as error:
+        state = "unreachable" if isinstance(error, Unreachable) else "failed"
+        events.emit("discover", state, host.name, reason=str(error).partition("\n")[0])
+        raise
+    events.emit("discover", "done", host.name, text=summary(hardware))
+    return hardware
+
+
+def _entries(targets: Targets, found: Mapping[str, Hardware]) -> Iterator[str]:
+    """The entries as YAML, in the order in which the machines were named."""
+    known = {host.address: host for host in targets.inventory.hosts} if targets.inventory else {}
+    taken = {host.name for host in known.values()}
+    for name, hardware in found.items():
+        endpoint = targets.pool.endpoints[name]
+        host = known.get(endpoint.address) or known.get(own_address(hardware, endpoint)[0].partition("/")[0])
+        own_name = host.name if host else free_name(hardware, endpoint, taken)
+        taken.add(own_name)
+        yield propose(hardware, Entry(own_name, endpoint, host.role.value if host else None))
+
+
+def _to_json(name: str, answer: Hardware | SlipwayError) -> dict[str, Any]:
+    told = {"hardware": answer.to_json()} if isinstance(answer, Hardware) else {"error": str(answer)}
+    return {"host": name, **told}
+
+
+def _failure(failed: Mapping[str, SlipwayError]) -> SlipwayError:
+    """The one error, or what all of them say."""
+    errors = list(failed.values())
+    if len(errors) == 1:
+        return errors[0]
+    refused = [name for name, error in failed.items() if isinstance(error, HostKeyRefused)]
+    hint = f"slipway trust {' '.join(refused)}" if refused else errors[0].hint
+    return Unreachable("\n".join(map(str, errors)), hint=hint)

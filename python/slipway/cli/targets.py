@@ -1,0 +1,47 @@
+"""The machines that a user names: hosts of the inventory, or `user@address[:port]` of those that are in none yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.inventory import InvalidInventory, Inventory, load
+from slipway.inventory.select import select
+from slipway.ssh.connection import Endpoint
+from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
+from slipway.ssh.pool import Pool
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The chosen machines, by their names in `pool`. `inventory` is None where none is needed and none can be read."""
+
+    pool: Pool
+    names: tuple[str, ...]
+    inventory: Inventory | None
+
+
+def resolve(words: Sequence[str], inventory_file: Path, identity: Path | None = None) -> Targets:
+    """What `words` name, all hosts of the inventory without any; `identity` is the key file for addresses.
+
+    Host keys are those that the inventory's repository pins, or the folder where it would be. Raises InvalidInventory
+    only where a word needs the inventory, UsageError for one that names nothing.
+    """
+    parsed = {word: Endpoint.parse(word, identity) for word in words}
+    addresses = [endpoint for endpoint in parsed.values() if endpoint]
+    patterns = [word for word, endpoint in parsed.items() if endpoint is None]
+    if patterns or not addresses:
+        inventory: Inventory | None = load(inventory_file)
+    else:
+        inventory = None
+        with suppress(InvalidInventory):
+            inventory = load(inventory_file)
+    if inventory is None:
+        folder = inventory_file if inventory_file.is_dir() else inventory_file.parent
+        pool = Pool(addresses, KnownHosts.load(folder / KNOWN_HOSTS))
+    else:
+        pool = Pool.of(inventory, addresses)
+    hosts = select(inventory, patterns) if inventory and (patterns or not addresses) else ()
+    return Targets(pool, (*(host.name for host in hosts), *(each.name for each in addresses)), inventory)
