@@ -222,8 +222,9 @@ def _compile(build: Build, folder: Path, events: Events) -> None:
 
 
 def _go(build: Build, words: Sequence[str], work: str, on_line: OnLine) -> None:
-    # A build must not outlive us, whatever ends us; go answers INT by ending. Machines start beside it: be nice.
-    bounds = ["setpriv", "--pdeathsig", "INT", "nice", "-n", "5"]
+    # A build must not outlive us, whatever ends us. TERM: what a shell starts in the background does not hear INT.
+    # Machines start beside it: be nice.
+    bounds = ["setpriv", "--pdeathsig", "TERM", "nice", "-n", "5"]
     environment = {**toolchain.environment(cgo=build.cgo), "GOTMPDIR": work}
     run([*bounds, toolchain.go(), *words], cwd=build.module, env=environment, timeout=BUILD_TIMEOUT, on_line=on_line)
 
