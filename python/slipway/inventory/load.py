@@ -235,4 +235,7 @@ def _without_gc() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            # Into the oldest generation without a visit: else the next allocation would walk all that was made.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()

@@ -81,9 +81,24 @@ def _line_and_column(before: str) -> tuple[int, int]:
     return len(lines), len(lines[-1]) + 1
 
 
+MANY_BRACKETS: Final = 5000
+_CLOSED = re.compile(r"[\[{][^][{}\"'#!%<\n]*[\]}]")
+"""An opening bracket with its own closing one behind it on the line: neither quotes, comments nor tags, where brackets
+mean nothing, stand between them, and in a plain text within brackets there is no bracket."""
+
+
 def _may_be_deep(text: str) -> bool:
     """Cheap test, never false for what could exhaust the stack of the recursive C composer (some 20,000 levels)."""
-    return text.count("[") + text.count("{") > 5000 or re.search(r"^[ ?:\t-]{400}", text, re.MULTILINE) is not None
+    return brackets(text, MANY_BRACKETS) > MANY_BRACKETS or re.search(r"^[ ?:\t-]{400}", text, re.MULTILINE) is not None
+
+
+def brackets(text: str, enough: int) -> int:
+    """At least as many as are ever open at the same time; counted the more closely, the more than `enough` they are."""
+    for _ in range(4):  # as deep as people nest on one line
+        if text.count("[") + text.count("{") <= enough:
+            break
+        text = _CLOSED.sub("", text)
+    return text.count("[") + text.count("{")
 
 
 def _too_deep(text: str, name: str) -> Problem | None:
