@@ -94,11 +94,11 @@ def _may_be_deep(text: str) -> bool:
 
 def brackets(text: str, enough: int) -> int:
     """At least as many as are ever open at the same time; counted the more closely, the more than `enough` they are."""
-    for _ in range(4):  # as deep as people nest on one line
-        if text.count("[") + text.count("{") <= enough:
-            break
+    inner = 0
+    while (found := text.count("[") + text.count("{")) > enough and inner < 4:  # as deep as people nest on one line
         text = _CLOSED.sub("", text)
-    return text.count("[") + text.count("{")
+        inner += 1
+    return found + inner
 
 
 def _too_deep(text: str, name: str) -> Problem | None:
