@@ -82,6 +82,7 @@ def _line_and_column(before: str) -> tuple[int, int]:
 
 
 MANY_BRACKETS: Final = 5000
+"""Open at the same time; they make at most twice as many levels, since `[a: b]` holds a mapping without its own."""
 _CLOSED = re.compile(r"[\[{][^][{}\"'#!%<\n]*[\]}]")
 """An opening bracket with its own closing one behind it on the line: neither quotes, comments nor tags, where brackets
 mean nothing, stand between them, and in a plain text within brackets there is no bracket."""
