@@ -108,7 +108,8 @@ def _tell_git(root: Path) -> None:
         return
     found = _known_to_flakes(git.untracked(root))
     if found:
-        git.intend_to_add(root, found)
+        # Whole folders: Git compares each of thousands of files with each path that it is given.
+        git.intend_to_add(root, sorted({Path(path.parts[0]) for path in found}))
         say(f"Git now knows {len(found)} new file{'s' if len(found) > 1 else ''} (git add --intent-to-add)")
 
 
