@@ -14,7 +14,10 @@ def init(root: Path) -> None:
 
 
 def is_inside_repository(root: Path) -> bool:
-    return run(["git", "-C", str(root), "rev-parse", "--git-dir"], check=False).ok
+    """Whether a repository has, or could have, the files of `root`: one that ignores the folder never will."""
+    if not run(["git", "-C", str(root), "rev-parse", "--git-dir"], check=False).ok:
+        return False
+    return not run(["git", "-C", str(root), "check-ignore", "--quiet", "."], check=False).ok
 
 
 def untracked(root: Path) -> tuple[Path, ...]:

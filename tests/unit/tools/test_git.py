@@ -33,3 +33,14 @@ def test_a_folder_is_made_known_without_what_is_ignored_and_what_is_staged_stays
     now = run(["git", "-C", str(tmp_path), "ls-files", "--stage"]).stdout.splitlines()
     assert [line.split("\t")[1] for line in now] == ["folder/new", "folder/staged"]
     assert now[1] == staged.strip()
+
+
+def test_a_folder_that_the_repository_around_it_ignores_is_in_none(tmp_path):
+    git.init(tmp_path)
+    (tmp_path / ".gitignore").write_text("/demo/\n")
+    for name in ("demo", "kept"):
+        (tmp_path / name).mkdir()
+    assert not git.is_inside_repository(tmp_path / "demo")
+    assert git.is_inside_repository(tmp_path / "kept")
+    git.init(tmp_path / "demo")
+    assert git.is_inside_repository(tmp_path / "demo")
