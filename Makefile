@@ -17,7 +17,7 @@ demo: setup ## One inventory to a verified, handed-over cluster, in the lab on t
 	@slipway lab demo demo
 
 .PHONY: test
-test: setup lint unit lab ## Everything that CI runs: lint, types, unit and golden tests, lab tests
+test: setup test-packages lint unit lab ## Everything that CI runs: lint, types, unit and golden tests, lab tests
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff and mypy
@@ -30,9 +30,9 @@ unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
 	pytest tests/unit tests/golden
 
 .PHONY: lab
-lab: setup ## Tests on the lab's machines, with real faults
+lab: setup test-packages ## Tests on the lab's machines, with real faults
 	slipway lab build
-	pytest tests/lab --lab=required
+	pytest tests/lab --lab=required --durations=10
 
 .PHONY: golden
 golden: $(VENV)/ready ## Write the golden trees anew after a change that was meant
@@ -54,14 +54,26 @@ bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1
 .PHONY: setup
 setup: $(VENV)/ready packages
 
+# $(call install,NAMES): Debian packages, if there are any to install.
+define install
+if [ -n "$(1)" ]; then \
+  echo "installing Debian packages: $(1)"; \
+  apt-get update -qq; \
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+fi
+endef
+
 .PHONY: packages
 packages: $(VENV)/ready
-	@missing="$$(slipway lab packages)"; \
-	if [ -n "$$missing" ]; then \
-	  echo "installing Debian packages: $$missing"; \
-	  apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	@missing="$$(slipway lab packages)"; $(call install,$$missing)
+
+# The tests alone need an SSH server of their own, and ps to look for what must be gone.
+.PHONY: test-packages
+test-packages:
+	@missing=""; \
+	[ -x /usr/sbin/sshd ] || missing="openssh-server"; \
+	command -v ps >/dev/null || missing="$$missing procps"; \
+	$(call install,$$missing)
 
 # Where python3 or its venv module is missing we are on a fresh Debian and may install it, if we are root.
 $(VENV)/ready: requirements-dev.txt pyproject.toml

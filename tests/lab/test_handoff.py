@@ -103,7 +103,10 @@ def test_a_secret_that_somebody_deleted_comes_back(cluster):
 def test_a_chart_that_somebody_uninstalled_comes_back_with_its_data(cluster):
     helm.helm(cluster.kubeconfig, "uninstall", "gitea", "--namespace=gitea", "--wait")
     states = handoff(cluster)
-    assert (states["gitea-chart"], states["gitea"]) == ("ok", "ok")
+    # The step that waits for Gitea has nothing to wait for where the pod was quicker than the step.
+    assert states["gitea-chart"] == "ok"
+    assert states["gitea"] in ("ok", "unchanged")
+    assert cluster.get("deployments", "gitea", "gitea")["status"]["readyReplicas"] == 1
     assert cluster.get("persistentvolumes", "gitea-bootstrap")["status"]["phase"] == "Bound"
 
 

@@ -34,6 +34,9 @@ def missing() -> tuple[str, ...]:
     busybox = find_program("busybox")
     if busybox is None or not elf.is_static(busybox):
         packages.add("busybox-static")
+    # Go and git ask for modules over https, and pods get the bundle too.
+    if not images.CA_BUNDLE.exists():
+        packages.add("ca-certificates")
     # Gitea's SQLite is C; nothing else is.
     if not binaries.ready("gitea"):
         packages |= {"gcc"} if find_program("gcc") is None else set()

@@ -16,6 +16,7 @@ def bare(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.setattr(needs, "C_HEADER", tmp_path / "stdio.h")
+    monkeypatch.setattr(images, "CA_BUNDLE", tmp_path / "authorities.crt")
     return tmp_path
 
 
@@ -26,14 +27,15 @@ def equipped(bare, monkeypatch):
     programs.mkdir()
     for name in (*needs.PACKAGES, "busybox", "gcc"):
         (programs / name).touch(0o755)
-    (bare / "stdio.h").touch()
+    for name in ("stdio.h", "authorities.crt"):
+        (bare / name).touch()
     monkeypatch.setattr(elf, "is_static", lambda _path: True)
     return programs
 
 
 def test_names_every_missing_package(bare):
     assert needs.missing() == (
-        "bash", "busybox-static", "gcc", "git", "libc-bin", "libc6-dev", "nftables", "util-linux",
+        "bash", "busybox-static", "ca-certificates", "gcc", "git", "libc-bin", "libc6-dev", "nftables", "util-linux",
     )  # fmt: skip
 
 
