@@ -1,4 +1,7 @@
-"""What a person sees: results on standard output, talk and progress on standard error."""
+"""What a person sees: results on standard output, talk and progress on standard error.
+
+Rich is imported where it is needed: commands that only talk, such as `generate`, start without it.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from slipway.events import Event, Listener
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
 
 PIPED_WIDTH = 100
 """Columns where there is no terminal to ask."""
@@ -52,6 +54,8 @@ def stderr() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPED_WIDTH
     return Console(stderr=stderr, highlight=False, width=width, soft_wrap=False)
@@ -64,20 +68,28 @@ def print_json(value: object) -> None:
 
 def say(text: str) -> None:
     """One line of talk; `text` is shown as it is."""
-    stderr().print(escape(text), soft_wrap=True)
+    sys.stderr.write(text + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """A table on standard output; words that name an outcome get its colour."""
+    from rich.table import Table
+
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(_coloured("" if cell is None else str(cell)) for cell in row))
     stdout().print(table)
 
 
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
 def _coloured(text: str) -> str:
     style = STYLES.get(text)
-    return f"[{style}]{escape(text)}[/]" if style else escape(text)
+    return f"[{style}]{_escape(text)}[/]" if style else _escape(text)
 
 
 @contextmanager
@@ -128,8 +140,8 @@ class _Lines:
         took = f"{time.monotonic() - began:6.1f} s" if began is not None else ""
         state = f"{event.state:<{STATE_WIDTH}}"
         style = STYLES.get(event.state, "default")
-        node = escape(f"{event.node or '':<12}")
-        line = f"{event.phase:<10} {node} [{style}]{state}[/] {took:>8}  {escape(text)}"
+        node = _escape(f"{event.node or '':<12}")
+        line = f"{event.phase:<10} {node} [{style}]{state}[/] {took:>8}  {_escape(text)}"
         self._write(line.rstrip())
         self._last_written = time.monotonic()
 
@@ -138,4 +150,4 @@ class _Lines:
             return
         under_way = [" ".join(filter(None, (phase, node, text))) for (phase, node), text in self._doing.items()]
         line = ", ".join(under_way)
-        self._status.update(escape(line[: self._status.console.width - 4]))
+        self._status.update(_escape(line[: self._status.console.width - 4]))
