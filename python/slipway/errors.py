@@ -6,17 +6,22 @@ An error says place, value, the other party and the likely fix in its message; `
 
 from __future__ import annotations
 
+from slipway.words import plain
+
 
 class SlipwayError(Exception):
-    """Something that the user can act on; never shown with a traceback."""
+    """Something that the user can act on; never shown with a traceback.
+
+    `message` may hold words of a node or a program as they came: they are made plain here, once for all who show them.
+    """
 
     exit_code: int = 1
     meaning: str = "internal error"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = plain(message)
+        super().__init__(self.message)
+        self.hint = None if hint is None else plain(hint)
 
     def __str__(self) -> str:
         return self.message

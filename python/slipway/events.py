@@ -1,18 +1,30 @@
-"""The stream of what happens during a run; progress bars, logs, --json and reports are views of it."""
+"""The stream of what happens during a run; progress bars, logs, --json and reports are views of it.
+
+Who listens never holds up, and never ends, what is told about: a terminal that is gone or stopped and a disk that is
+full are no reason to leave a machine between two systems.
+"""
 
 from __future__ import annotations
 
-import json
+import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from slipway.words import plain_data, to_json
+
 State = str
 """`started`, `progress`, `done`, or the outcome of a node (slipway.outcome.Outcome)."""
+
+WAITING = 10_000
+"""Events that may wait for a slow listener; those that come while so many wait are left out for it."""
+FLUSHED_WITHIN = 5.0
+"""Seconds at the end for what still waits: a terminal that is stopped (Ctrl-S) is not waited for any longer."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +47,17 @@ class Event:
             "state": self.state,
             "data": dict(self.data),
         }
-        return json.dumps(fields, ensure_ascii=False)
+        return to_json(fields)
 
 
 Listener = Callable[[Event], None]
 
 
 class Events:
-    """Hands each event to every listener, one at a time, from whichever thread it comes."""
+    """Hands each event to every listener, one at a time, from whichever thread it comes.
+
+    Words of nodes are made plain here. A listener that fails hears nothing more; the others are told why.
+    """
 
     def __init__(self, *listeners: Listener, run: str = "") -> None:
         self._listeners = list(listeners)
@@ -50,10 +65,20 @@ class Events:
         self._run = run
 
     def emit(self, phase: str, state: State, node: str | None = None, **data: Any) -> None:  # noqa: ANN401 (plain JSON values, whatever a phase has to tell)
-        event = Event(phase=phase, state=state, node=node, data=data, run=self._run)
+        event = Event(phase=phase, state=state, node=node, data=plain_data(data), run=self._run)
         with self._lock:
-            for listener in self._listeners:
-                listener(event)
+            failures = [failure for listener in list(self._listeners) if (failure := self._hand(listener, event))]
+        for failure in failures:
+            self.emit("events", "failed", text=f"no longer written down: {failure}")
+
+    def _hand(self, listener: Listener, event: Event) -> str:
+        """What went wrong; empty if nothing did."""
+        try:
+            listener(event)
+        except Exception as error:
+            self._listeners.remove(listener)
+            return f"{type(error).__name__}: {error}"
+        return ""
 
 
 def to_file(path: Path) -> Listener:
@@ -64,3 +89,30 @@ def to_file(path: Path) -> Listener:
             stream.write(event.to_json() + "\n")
 
     return write
+
+
+@contextmanager
+def in_the_background(listener: Listener) -> Iterator[Listener]:
+    """`listener`, called in a thread of its own while the block lasts: whoever tells it something goes on at once.
+
+    At the end what still waits is told, for FLUSHED_WITHIN at most. What `listener` raises is the end of its hearing.
+    """
+    waiting: queue.Queue[Event | None] = queue.Queue(WAITING)
+
+    def listen() -> None:
+        with suppress(Exception):
+            while (event := waiting.get()) is not None:
+                listener(event)
+
+    def put(event: Event) -> None:
+        with suppress(queue.Full):
+            waiting.put_nowait(event)
+
+    thread = threading.Thread(target=listen, name="slipway-events", daemon=True)
+    thread.start()
+    try:
+        yield put
+    finally:
+        with suppress(queue.Full):
+            waiting.put(None, timeout=FLUSHED_WITHIN if thread.is_alive() else 0)
+        thread.join(FLUSHED_WITHIN)

@@ -23,7 +23,7 @@ from tests.bench import fleet
 
 ROUNDS = 5
 PLACE = Path(__file__).parents[2] / "build"
-"""Where repositories are, beside this one; a /tmp that others are busy in costs many times as much for each new file."""
+"""Where repositories are, beside this one; a /tmp that others are busy in costs many times as much a new file."""
 SLIPWAY = [sys.executable, "-m", "slipway.cli"]
 
 

@@ -1,26 +1,36 @@
 """What a person sees: results on standard output, talk and progress on standard error.
 
+All of slipway's own output passes here, so that data is printed as data: no control sequence, no markup and no emoji
+code in a node's words means anything. A reader that is gone ends nothing: what was to be said to it is dropped.
+
 Rich is imported where it is needed: commands that only talk, such as `generate`, start without it.
 """
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
-from slipway.events import Event, Listener
+from slipway.events import Event, Listener, in_the_background
+from slipway.words import line as one_line
+from slipway.words import plain, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+    from rich.text import Text
 
 PIPED_WIDTH = 100
 """Columns where there is no terminal to ask."""
+
+READER_GONE = (errno.EPIPE, errno.EIO)
+"""How a pipe and a terminal say that nobody is at their other end any more."""
 
 STATE_WIDTH = 11
 STILL_ALIVE = 20.0
@@ -58,38 +68,94 @@ def _console(*, stderr: bool) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPED_WIDTH
-    return Console(stderr=stderr, highlight=False, width=width, soft_wrap=False)
+    steady = cast("IO[str]", _Steady(stream))
+    return Console(file=steady, highlight=False, markup=False, emoji=False, width=width, soft_wrap=False)
+
+
+class _Steady:
+    """A stream that takes what nobody can read any more as if somebody did."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _whether_or_not_it_is_read(self._stream):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with _whether_or_not_it_is_read(self._stream):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever the stream has: isatty, fileno, encoding)
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _whether_or_not_it_is_read(stream: TextIO) -> Iterator[None]:
+    """A pipe whose reader ended, a terminal that was closed: from then on the stream leads to nowhere.
+
+    Talk that cannot be written is no loss either; a result that meets a full disk is, and raises OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in READER_GONE and stream is not sys.stderr:
+            raise
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    steady = _Steady(stream)
+    steady.write(text)
+    steady.flush()
 
 
 def print_json(value: object) -> None:
     """The machine-readable result, alone on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    _write(sys.stdout, to_json(value, indent=2) + "\n")
+
+
+def tell(text: str) -> None:
+    """Lines of a result on standard output; `text` is shown as it is, but for what is no text."""
+    _write(sys.stdout, plain(text) + "\n")
+
+
+def write(text: str) -> None:
+    """A file's text on standard output, byte for byte as far as it is text: for what is redirected into a file."""
+    _write(sys.stdout, plain(text))
 
 
 def say(text: str) -> None:
-    """One line of talk; `text` is shown as it is."""
-    sys.stderr.write(text + "\n")
+    """Lines of talk on standard error, shown in the same way."""
+    _write(sys.stderr, plain(text) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """A table on standard output; words that name an outcome get its colour."""
     from rich.table import Table
 
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        *map(plain, columns),
+        title=title and plain(title),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     for row in rows:
         table.add_row(*(_coloured("" if cell is None else str(cell)) for cell in row))
     stdout().print(table)
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
+def _coloured(text: str) -> Text:
+    """`text` as it is, in the colour of its whole: Rich reads no markup in a Text."""
+    from rich.text import Text
 
-    return escape(text)
-
-
-def _coloured(text: str) -> str:
-    style = STYLES.get(text)
-    return f"[{style}]{_escape(text)}[/]" if style else _escape(text)
+    return Text(plain(text), STYLES.get(text.strip(), ""))
 
 
 @contextmanager
@@ -97,6 +163,7 @@ def progress(*, quiet: bool = False) -> Iterator[Listener]:
     """A listener that shows events while the block runs.
 
     A terminal gets a line for whatever ended and a moving line for what is under way; a pipe gets the lines alone.
+    Nobody waits for either: events are shown in a thread of their own.
     """
     if quiet:
         yield lambda _event: None
@@ -104,16 +171,17 @@ def progress(*, quiet: bool = False) -> Iterator[Listener]:
     console = stderr()
     write = partial(console.print, soft_wrap=True)
     if not console.is_terminal:
-        yield _Lines(write).listen
+        with in_the_background(_Lines(write).listen) as listener:
+            yield listener
         return
-    with console.status("", spinner="dots") as status:
-        yield _Lines(write, status).listen
+    with console.status("", spinner="dots") as status, in_the_background(_Lines(write, status).listen) as listener:
+        yield listener
 
 
 class _Lines:
     """Turns events into lines; remembers when each thing started to say how long it took."""
 
-    def __init__(self, write: Callable[[str], Any], status: Status | None = None) -> None:
+    def __init__(self, write: Callable[[Text], Any], status: Status | None = None) -> None:
         self._write = write
         self._status = status
         self._started: dict[tuple[str, str | None], float] = {}
@@ -137,12 +205,14 @@ class _Lines:
     def _put(self, event: Event, text: str) -> None:
         """One line: phase, node, state, seconds since the thing began, words. Padded first, since colours count."""
         began = self._started.get((event.phase, event.node))
+        # Lines of a node's words stand apart from ours, so that they cannot be taken for another node's.
+        text = text.rstrip().replace("\n", "\n    ")
         took = f"{time.monotonic() - began:6.1f} s" if began is not None else ""
         state = f"{event.state:<{STATE_WIDTH}}"
-        style = STYLES.get(event.state, "default")
-        node = _escape(f"{event.node or '':<12}")
-        line = f"{event.phase:<10} {node} [{style}]{state}[/] {took:>8}  {_escape(text)}"
-        self._write(line.rstrip())
+        line = _coloured(f"{event.phase:<10} {one_line(event.node or ''):<12} ")
+        line.append(_coloured(state)).append(_coloured(f" {took:>8}  {text}"))
+        line.rstrip()
+        self._write(line)
         self._last_written = time.monotonic()
 
     def _show_doing(self) -> None:
@@ -150,4 +220,4 @@ class _Lines:
             return
         under_way = [" ".join(filter(None, (phase, node, text))) for (phase, node), text in self._doing.items()]
         line = ", ".join(under_way)
-        self._status.update(_escape(line[: self._status.console.width - 4]))
+        self._status.update(_coloured(one_line(line)[: self._status.console.width - 4]))

@@ -72,7 +72,9 @@ def _steps(directory: Path) -> Sequence[Step]:
 
 def _run(step: Step, directory: Path) -> Timing:
     typed = " ".join(("slipway", *step.words))
-    stderr().print(f"\n[bold]$ {typed}[/bold]  [dim]# {step.why}[/dim]")
+    console = stderr()
+    console.print(f"\n$ {typed}", style="bold", end="")
+    console.print(f"  # {step.why}", style="dim")
     began = time.monotonic()
     code = call(
         [sys.executable, "-m", "slipway.cli", *step.words], cwd=directory if step.inside else None, timeout=STEP_TIMEOUT

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import print_json, print_table, progress, say
+from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.cli.targets import resolve
 from slipway.errors import SlipwayError, Unreachable, UsageError
@@ -53,9 +53,9 @@ def plan(
 
 def _show_plans(plans: Sequence[NodePlan]) -> None:
     for one in plans:
-        print(f"{one.node}  {_system(one.current)} -> {_system(one.new)}" if one.changed else f"{one.node}  unchanged")
+        tell(f"{one.node}  {_system(one.current)} -> {_system(one.new)}" if one.changed else f"{one.node}  unchanged")
         for line in (*one.packages, *one.activation):
-            print(f"    {line}")
+            tell(f"    {line}")
     changed = [one.node for one in plans if one.changed]
     say(f"{len(changed)} of {len(plans)} nodes would change" + (": slipway deploy" if changed else ""))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from slipway.cli.console import print_json, progress, say
+from slipway.cli.console import print_json, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cli.targets import Targets, resolve
 from slipway.errors import SlipwayError, Unreachable
@@ -60,7 +59,7 @@ def discover(
     if json_output:
         print_json([_to_json(name, answer) for name, answer in answers.items()])
     elif found:
-        sys.stdout.write("hosts:\n" + "\n".join(_entries(targets, found)))
+        tell("hosts:\n" + "\n".join(_entries(targets, found)).removesuffix("\n"))
         say("next: paste them below `hosts:`, or name the file that they are in under `include:`; then slipway check")
     if failed:
         raise _failure(failed)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from slipway.cli.console import print_json, say
+from slipway.cli.console import print_json, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.errors import ChangesPending
 from slipway.generate import skeleton, tree, writer
@@ -60,7 +59,7 @@ def _list_changes(different: Sequence[Change]) -> None:
 def _refuse_drift(different: Sequence[Change], *, show: bool) -> None:
     """Show what is not up to date as a diff, and raise ChangesPending if anything is."""
     for change in different if show else ():
-        sys.stdout.write(change.diff())
+        tell(change.diff().removesuffix("\n"))
     if different:
         counts = f"{len(different)} generated file{'s' if len(different) > 1 else ''} not up to date"
         raise ChangesPending(counts, hint="slipway generate")

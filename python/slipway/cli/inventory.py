@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from slipway.cli.console import print_json, print_table, say, tell, write
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
@@ -26,10 +25,6 @@ OutputOption = Annotated[
 ]
 
 
-def say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
 def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -> None:
     """Tell every mistake of the inventory, with its place; nothing is contacted.
 
@@ -40,14 +35,14 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
     except InvalidInventory as error:
         if not as_json:
             raise
-        _print({"valid": False, "problems": _plain(error.problems), "warnings": []})
+        print_json({"valid": False, "problems": _plain(error.problems), "warnings": []})
         raise typer.Exit(error.exit_code) from None
     if as_json:
-        _print({"valid": True, "problems": [], "warnings": _plain(found.warnings)})
+        print_json({"valid": True, "problems": [], "warnings": _plain(found.warnings)})
         return
     for warning in found.warnings:
         say(f"warning: {warning}")
-    sys.stdout.write(f"{found.path}: {_summary(found)}\n")
+    tell(f"{found.path}: {_summary(found)}")
 
 
 def _summary(inventory: Inventory) -> str:
@@ -58,10 +53,6 @@ def _summary(inventory: Inventory) -> str:
 
 def _plain(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:
     return [asdict(problem) for problem in problems]
-
-
-def _print(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def schema(
@@ -77,9 +68,9 @@ def schema(
     from slipway.inventory.schema import schema as made
 
     if markdown:
-        sys.stdout.write(reference())
+        write(reference())
     else:
-        _print(made())
+        print_json(made())
 
 
 # --- slipway inventory -----------------------------------------------------------------------------------------------
@@ -103,10 +94,8 @@ def list_hosts(
     found = select(load(inventory), nodes or (), exclude or ())
     rows = [(host.name, host.address, host.role.value, ",".join(host.groups), ",".join(host.tags)) for host in found]
     if as_json:
-        _print([dict(zip(("name", "address", "role", "groups", "tags"), row, strict=True)) for row in rows])
+        print_json([dict(zip(("name", "address", "role", "groups", "tags"), row, strict=True)) for row in rows])
         return
-    from slipway.cli.console import print_table
-
     print_table(("name", "address", "role", "groups", "tags"), rows)
 
 
@@ -123,16 +112,16 @@ def show(
     """
     found = load(inventory)
     if as_json and not with_origins:
-        _print(found.host(host).model_dump(mode="json", by_alias=True))
+        print_json(found.host(host).model_dump(mode="json", by_alias=True))
         return
     from slipway.inventory.origins import origins
 
     values = origins(found, host)
     if as_json:
-        _print([{"key": value.key, "value": value.value, "origin": str(value)} for value in values])
+        print_json([{"key": value.key, "value": value.value, "origin": str(value)} for value in values])
         return
     for value in values:
-        sys.stdout.write(f"{value.key}: {value.value}{f'   ({value})' if with_origins else ''}\n")
+        tell(f"{value.key}: {value.value}{f'   ({value})' if with_origins else ''}")
 
 
 @app.command()
@@ -220,7 +209,7 @@ def _deliver(text: str, notes: tuple[str, ...], output: Path | None) -> None:
     for note in notes:
         say(f"note: {note}")
     if output is None:
-        sys.stdout.write(text)
+        write(text)
         return
     try:
         with output.open("x", encoding="utf-8") as stream:
@@ -241,7 +230,7 @@ def export_ansible(inventory: InventoryOption = INVENTORY) -> None:
     """
     from slipway.inventory.export import ansible
 
-    sys.stdout.write(ansible(load(inventory)))
+    write(ansible(load(inventory)))
 
 
 @export_app.command("ssh-config")
@@ -252,7 +241,7 @@ def export_ssh_config(inventory: InventoryOption = INVENTORY) -> None:
     """
     from slipway.inventory.export import ssh_config
 
-    sys.stdout.write(ssh_config(load(inventory)))
+    write(ssh_config(load(inventory)))
 
 
 @export_app.command("hosts")
@@ -263,4 +252,4 @@ def export_hosts(inventory: InventoryOption = INVENTORY) -> None:
     """
     from slipway.inventory.export import hosts_file
 
-    sys.stdout.write(hosts_file(load(inventory)))
+    write(hosts_file(load(inventory)))

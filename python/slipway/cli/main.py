@@ -109,7 +109,7 @@ def guarded(app: Callable[[], object], *, debug: bool) -> int:
         _tell(Interrupted("interrupted"))
         return Interrupted.exit_code
     except BrokenPipeError:
-        # The reader of our output (head, less) had enough: not an error, and nothing can be told to it any more.
+        # The reader of click's own output (head, less) had enough: not an error, and nothing more can be told to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except SystemExit as end:
@@ -131,6 +131,6 @@ def _tell(error: SlipwayError) -> None:
 
     console = stderr()
     console.print("error:", style="bold red", end=" ")
-    console.print(str(error), markup=False, soft_wrap=True)
+    console.print(str(error), soft_wrap=True)
     if error.hint:
-        console.print(f"next:  {error.hint}", markup=False, soft_wrap=True)
+        console.print(f"next:  {error.hint}", soft_wrap=True)

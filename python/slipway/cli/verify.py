@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import print_json, print_table, progress, say
+from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.cluster import kubeconfig, members
 from slipway.errors import SlipwayError, Unreachable, VerificationRed
@@ -68,7 +68,7 @@ def verify(
 def _show(found: Verification) -> None:
     print_table(text.columns(found), text.rows(found))
     for line in text.findings(found):
-        print(line)
+        tell(line)
     say(f"{len(found.nodes)} nodes in {found.duration:.1f} s")
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 
 from slipway.verify.result import Check, Counts, Finding, NodeVerification, Verdict, Verification
-
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, however it is escaped."""
+from slipway.words import plain
 
 
 def render(verification: Verification) -> str:
@@ -17,6 +14,7 @@ def render(verification: Verification) -> str:
     for node in verification.nodes:
         root.append(_suite(node, verification.time))
     _count(root, [check for node in verification.nodes for check in node.checks])
+    _make_plain(root)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
@@ -41,17 +39,20 @@ def _case(check: Check) -> ET.Element:
     subject, _, name = check.id.rpartition(".")
     case = ET.Element("testcase", classname=subject or check.pack, name=name, time=f"{check.duration:.3f}")
     if check.verdict is Verdict.SKIPPED:
-        ET.SubElement(case, "skipped", message=_clean(check.reason))
+        ET.SubElement(case, "skipped", message=check.reason)
     elif check.finding is not None:
         case.append(_red("failure" if check.verdict is Verdict.FAILED else "error", check, check.finding))
     return case
 
 
 def _red(kind: str, check: Check, finding: Finding) -> ET.Element:
-    element = ET.Element(kind, message=_clean(check.title), type=check.verdict.value)
-    element.text = _clean("\n".join(f"{name}: {value}" for name, value in finding.to_json().items() if value))
+    element = ET.Element(kind, message=check.title, type=check.verdict.value)
+    element.text = "\n".join(f"{name}: {value}" for name, value in finding.to_json().items() if value)
     return element
 
 
-def _clean(text: str) -> str:
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+def _make_plain(root: ET.Element) -> None:
+    """Every text and every attribute, whoever said it: some characters XML cannot hold, however they are escaped."""
+    for element in root.iter():
+        element.attrib = {name: plain(value) for name, value in element.attrib.items()}
+        element.text = element.text and plain(element.text)

@@ -6,7 +6,6 @@ folder without one belongs to a run that did not end.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from slipway.errors import SlipwayError
 from slipway.events import Event, Listener, to_file
 from slipway.outcome import NodeResult
 from slipway.paths import state_dir
+from slipway.words import to_json
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Run:
             data = {"reason": node.reason, "system": node.new_system}
             self.listener(Event("result", node.outcome.value, node.node, data, run=self.id))
         path = self.folder / "result.json"
-        path.write_text(json.dumps(self._result(nodes, error), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(to_json(self._result(nodes, error), indent=2) + "\n", encoding="utf-8")
 
     def _result(self, nodes: Sequence[NodeResult], error: SlipwayError | None) -> dict[str, Any]:
         return {

@@ -1,8 +1,112 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from slipway.cli import console
-from slipway.cli.console import print_json, print_table, progress
+from slipway.cli.console import print_json, print_table, progress, say, tell, write
 from slipway.events import Events
+
+HOSTILE = "/nix/store/x\x1b]0;t\x07\x1b]52;c;Y3VybA==\x07\x1b[2K\x1b[1A\x9b2J\u202e[red]fd00:ab::11[/]:boom:"
+SHOWN = r"/nix/store/x\x1b]0;t\x07\x1b]52;c;Y3VybA==\x07\x1b[2K\x1b[1A\x9b2J\u202e[red]fd00:ab::11[/]:boom:"
+
+
+def emit(text: str) -> None:
+    with progress() as listener:
+        Events(listener).emit("activate", "failed", f"w1{text}", reason=text)
+
+
+@pytest.mark.parametrize(
+    "show",
+    [tell, write, say, lambda text: print_table(("a", text), [(text, "x")], title="t"), emit],
+    ids=["tell", "write", "say", "table", "progress"],
+)
+def test_a_node_s_words_are_shown_and_nothing_else(show, capfd, monkeypatch):
+    """No control, no markup and no emoji code among them means anything."""
+    monkeypatch.setattr(console, "PIPED_WIDTH", 300)
+    show(HOSTILE)
+    said = "".join(capfd.readouterr())
+    assert SHOWN in said
+    assert not set("\x1b\x07\x9b\u202e") & set(said)
+
+
+def test_json_holds_what_was_said_and_shows_no_control(capfd):
+    print_json({"said": HOSTILE})
+    out = capfd.readouterr().out
+    assert not set("\x1b\x07\x9b\u202e") & set(out)
+    assert json.loads(out) == {"said": HOSTILE}
+
+
+def test_lines_of_a_node_s_words_cannot_be_taken_for_another_node_s(capfd):
+    emit("first\nactivate   w2           ok")
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.startswith("activate") for line in lines] == [True, False]
+
+
+def test_only_the_console_writes():
+    """Else somebody prints what no one made plain."""
+    folder = Path(console.__file__).parent
+    writers = [file.name for file in folder.glob("*.py") if writes(file.read_text())]
+    assert writers == []
+
+
+def writes(source: str) -> bool:
+    return any(word in source for word in (" print(", "sys.stdout.write", "sys.stderr.write"))
+
+
+def test_control_a_module_that_writes_is_seen():
+    assert writes("def f():\n    print(1)")
+    assert not writes("def f():\n    console.print(1)")
+
+
+READER_IS_GONE = """
+import sys
+from slipway.cli.console import print_table, progress, say, tell
+from slipway.cli.main import guarded
+from slipway.errors import DeployFailed
+from slipway.events import Events
+from slipway.ssh.pool import for_each
+
+reached = []
+
+def app():
+    with progress() as listener:
+        events = Events(listener)
+        def confirm(name):
+            for _ in range(300):
+                events.emit("activate", "ok", name, text="x" * 400)
+            reached.append(name)
+        for_each(confirm, ["w1", "w2", "w3"])
+    say("x" * 400)
+    tell("x" * 100_000)
+    print_table(("node",), [(name,) for name in reached])
+    raise DeployFailed("w4 did not")
+
+code = guarded(app, debug=False)
+open(sys.argv[1], "w").write(f"{code} {sorted(reached)}")
+"""
+
+
+def test_a_reader_that_is_gone_stops_no_node_and_changes_no_exit_code(tmp_path):
+    """`slipway deploy 2>&1 | head -1`."""
+    result = tmp_path / "result"
+    argv = [sys.executable, "-c", READER_IS_GONE, str(result)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        process.stdout.close()
+        process.wait(30)
+    assert result.read_text() == "6 ['w1', 'w2', 'w3']"
+
+
+def test_a_result_that_meets_a_full_disk_is_an_error(monkeypatch):
+    full = Path("/dev/full").open("w")  # noqa: SIM115 (closing it raises again)
+    monkeypatch.setattr(sys, "stdout", full)
+    with pytest.raises(OSError, match="No space left"):
+        print_json({"a": 1})
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
 
 
 def test_json_is_alone_on_standard_output(capfd):

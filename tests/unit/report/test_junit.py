@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from slipway.report import junit
 from slipway.verify.result import Check, Finding, NodeVerification, Verdict, Verification
 
-RED = Finding(found="that\x1b[1m <&>", expected="this", command="ask it", fix="mend it")
+RED = Finding(found="that\x07 <&>", expected="this", command="ask it", fix="mend it")
 CHECKS = (
     Check("os.clock.within_30_s", "os", "The clock is right", Verdict.PASSED, 0.25),
     Check("os.units.none_has_failed", "os", "No unit has failed", Verdict.FAILED, 0.5, RED),
@@ -45,12 +45,22 @@ def test_a_case_is_named_by_subject_and_check():
 def test_a_failure_tells_all_four_parts_whatever_characters_they_hold():
     (failure,) = report().iter("failure")
     assert failure.get("message") == "No unit has failed"
-    assert failure.text == "expected: this\nfound: that\ufffd[1m <&>\ncommand: ask it\nfix: mend it"
+    assert failure.text == "expected: this\nfound: that\\x07 <&>\ncommand: ask it\nfix: mend it"
 
 
 def test_errors_and_skips_are_no_failures():
     assert [error.text for error in report().iter("error")] == ["found: no answer", "found: lost"]
     assert [skip.get("message") for skip in report().iter("skipped")] == ["single"]
+
+
+def test_no_word_of_a_node_can_end_the_report_as_xml():
+    """What a node says of itself stands in attributes: its system, its boot id, the names of its checks."""
+    words = "\x1b[2J\x00\x9b\ufffe]]>"
+    hostile = NodeVerification("w1", ("os",), words, words, (Check(f"os.{words}", "os", words, Verdict.ERROR),))
+    text = junit.render(Verification("2026-11-23T12:00:00+00:00", (hostile,), 1.0))
+    assert not set("\x1b\x00\x9b") & set(text)
+    properties = {each.get("name"): each.get("value") for each in ET.fromstring(text).iter("property")}
+    assert properties["bootId"] == "\\x1b[2J\\x00\\x9b\\ufffe]]>"
 
 
 def test_the_system_is_a_property():

@@ -21,7 +21,7 @@ def test_a_finding_shows_its_parts():
     assert lines[:5] == [
         "w1: os.units.none_has_failed: not so: No unit has failed",
         "    expected this",
-        "    found    that\x1b[1m <&>",
+        "    found    that\x07 <&>",
         "    command  ask it",
         "    fix      mend it",
     ]

@@ -1,0 +1,64 @@
+"""Words of others (nodes, programs, files) as text that is only text.
+
+A node that is broken, or somebody else's, may send what moves a cursor, sets a title, fills a clipboard, turns the
+direction of a line or cannot stand in XML. Nothing that is read is changed, since it is data; what is told to people,
+logs and reports goes through here: every SlipwayError, every event, every report, and all that the console prints.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_COLOUR = re.compile("(?:\x1b\\[|\x9b)[0-9;]*m")
+"""Colours alone: programs that take us for a terminal use them, and nothing is lost with them."""
+
+_CONTROLS = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # direction of text, and line ends that are none for a shell
+    "\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff"  # half characters: bytes that are no UTF-8
+    "\U000e0000-\U000e007f"  # invisible copies of ASCII
+)
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+
+
+def plain(text: str) -> str:
+    """`text` without a character that does more than being read; newlines and tabs stay.
+
+    Controls become visible (`\\x1b`, `\\u202e`), so that one sees what was sent; colours are left out.
+    """
+    return _CONTROL.sub(_visible, _COLOUR.sub("", text.replace("\r\n", "\n")))
+
+
+def line(text: str) -> str:
+    """The same on one line: newlines and tabs become blanks."""
+    return " ".join(plain(text).split())
+
+
+def plain_data(value: Any) -> Any:  # noqa: ANN401 (plain JSON values, whatever they are)
+    """`value`, plain data, with every text in it made plain."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {plain_data(key): plain_data(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_data(each) for each in value]
+    return value
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """JSON that a terminal can be shown. Nothing is lost: what is not plain is escaped as JSON escapes."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return _CONTROL.sub(_escaped, text)
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1] if ord(found[0]) > 0x7F else f"\\u{ord(found[0]):04x}"
