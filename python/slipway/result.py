@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from slipway.errors import SlipwayError
 
 LOCAL = "localhost"
 EXCERPT_LINES = 20
+LONGEST_QUOTE = 200
+"""Characters of an answer that made no sense, in the error that says so."""
+NO_SENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading raises where a text is not what it was thought to be; UnicodeError and JSON's are ValueErrors."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,14 @@ class CommandResult:
     def command(self) -> str:
         return shlex.join(self.argv)
 
+    @contextmanager
+    def read(self) -> Iterator[str]:
+        """`with result.read() as said:` what it printed; whatever does not fit there is an OddAnswer of its host."""
+        try:
+            yield self.stdout
+        except NO_SENSE as error:
+            raise OddAnswer(self.host, _short(self.command), self.stdout, f"{type(error).__name__}: {error}") from error
+
     def excerpt(self, lines: int = EXCERPT_LINES) -> str:
         """The last lines of what it said, standard error first choice."""
         text = self.stderr.strip() or self.stdout.strip()
@@ -42,12 +55,32 @@ class CommandResult:
         return f"{self.host}: {self.command}: {ended}" + (f"\n{said}" if said else "")
 
 
+def _short(command: str) -> str:
+    """Some commands are whole scripts."""
+    first = command.partition("\n")[0]
+    return first if len(first) <= LONGEST_QUOTE else first[:LONGEST_QUOTE] + " ..."
+
+
 class CommandFailed(SlipwayError):
     """A command ended with an exit code that its caller did not expect. Not to be tried again blindly."""
 
     def __init__(self, result: CommandResult, *, hint: str | None = None) -> None:
         super().__init__(str(result), hint=hint)
         self.result = result
+
+
+class TooMuchSaid(SlipwayError):
+    """A command said more than anybody asked for and was ended; half an answer is none."""
+
+    def __init__(self, argv: Sequence[str], host: str, most: int) -> None:
+        super().__init__(f"{host}: {shlex.join(argv)}: more than {most >> 20} MiB of output; it was ended")
+
+
+class OddAnswer(SlipwayError):
+    """A machine answered a question with something else than an answer. Nothing is known from it."""
+
+    def __init__(self, host: str, question: str, said: str, why: str) -> None:
+        super().__init__(f"{host}: {question}: the answer makes no sense ({why}): {said[:LONGEST_QUOTE]!r}")
 
 
 class CommandTimedOut(SlipwayError):

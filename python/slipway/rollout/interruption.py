@@ -10,11 +10,12 @@ from types import FrameType
 
 from slipway.tools import run
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP: the terminal, or the SSH session that somebody deploys from, is gone."""
 
 
 class Interruption:
-    """Hears of SIGINT and SIGTERM while `heard` lasts.
+    """Hears of SIGINT, SIGTERM and SIGHUP while `heard` lasts; what is ignored (nohup) stays so.
 
     One ends what is under way and raises KeyboardInterrupt in the main thread. Within `sheltered` the first only sets
     `asked`, and what has begun may end; the second sets `insisted` and ends that too. KeyboardInterrupt then comes at
@@ -34,7 +35,8 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
         finally:

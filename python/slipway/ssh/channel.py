@@ -41,6 +41,8 @@ is replaced by an unguessable word, since start-up files of the login shell may 
 
 CHUNK = 32768
 """Bytes per read and write: paramiko's largest packet."""
+AT_ONCE = 64
+"""Chunks that are read between two looks at the clock."""
 LOOK_AROUND = 0.25
 """Seconds of silence on standard output after which standard error is looked at. It shares its window with standard
 output, so a command that fills it with errors alone would stand still if nobody read them."""
@@ -48,12 +50,18 @@ output, so a command that fills it with errors alone would stand still if nobody
 
 SEND_AGAIN = 0.02
 """Seconds until the next try when the node takes no more input for the moment."""
+MOST_OUTPUT = 16 << 20
+"""Bytes of each stream of one command; who says more is ended, since half an answer is none."""
 LONGEST_TAIL = 64
 """Bytes between the ending word and its newline: an exit code or a process group, generously."""
 
 
 class SessionLost(Exception):
     """The stream ended before the command did. Private to this room: Remote turns it into Unreachable."""
+
+
+class TooMuch(Exception):
+    """The command says more than MOST_OUTPUT; the stream cannot be used any more."""
 
 
 class OutOfTime(Exception):
@@ -115,14 +123,20 @@ class Shell:
             self._exchange(b"", out, err, time.monotonic() + timeout)
         except SessionLost:
             raise SessionLost(err.text(out)) from None
+        except TooMuch:
+            raise SessionLost("its login says more than anybody reads") from None
+        if not out.tail.isdigit() or int(out.tail) < 2:
+            raise SessionLost(f"its shell said no process group: {out.tail!r}")
         self.group = int(out.tail)
         """Process group of the shell and of everything it starts, on the node."""
 
     def run(self, argv: Sequence[str], input: bytes | None, timeout: float) -> Answer:
-        """Raises OutOfTime or SessionLost, after which this shell is of no more use."""
+        """Raises OutOfTime, TooMuch or SessionLost, after which this shell is of no more use."""
         token = secrets.token_hex(16)
         out, err = _Collector(token.encode()), _Collector(token.encode())
         self._exchange(request(argv, token, input), out, err, time.monotonic() + timeout)
+        if not out.tail.isdigit():
+            raise SessionLost(f"its shell said no exit code: {out.tail!r}")
         return Answer(int(out.tail), bytes(out.body), bytes(err.body))
 
     def close(self) -> None:
@@ -152,9 +166,14 @@ class Shell:
         return sent
 
     def _drain(self, out: _Collector, err: _Collector) -> None:
-        while self._stream.recv_ready():
+        """What is there; some of it, where more comes than can be read: the deadline has to be looked at as well."""
+        for _ in range(AT_ONCE):
+            if not self._stream.recv_ready():
+                break
             out.add(self._stream.recv(CHUNK))
-        while self._stream.recv_stderr_ready():
+        for _ in range(AT_ONCE):
+            if not self._stream.recv_stderr_ready():
+                break
             err.add(self._stream.recv_stderr(CHUNK))
 
     def _wait(self, out: _Collector, err: _Collector, seconds: float) -> None:
@@ -187,6 +206,8 @@ class _Collector:
         self.body += chunk
         if self._ending:
             self._look_for_end(max(0, known - len(self._ending) - LONGEST_TAIL))
+        if len(self.body) > MOST_OUTPUT:
+            raise TooMuch
 
     def _look_for_end(self, start: int) -> None:
         found = self.body.find(self._ending, start)

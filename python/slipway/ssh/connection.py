@@ -3,6 +3,7 @@ anything, because it runs in threads: a key with a passphrase has to be in the a
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import paramiko
 
-from slipway.errors import Unreachable, UsageError
+from slipway.errors import PrerequisiteMissing, Unreachable, UsageError
 from slipway.inventory.address import address_of
 from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
 
@@ -129,9 +130,18 @@ def _socket(endpoint: Endpoint, timeout: float) -> socket.socket:
     except ConnectionRefusedError:
         raise Unreachable(f"{endpoint.place}: connection refused", hint="is sshd running there?") from None
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise no_descriptors(endpoint.place) from None
         raise Unreachable(f"{endpoint.place}: {_words(error)}", hint="is the address right?") from None
     _watch(opened)
     return opened
+
+
+def no_descriptors(place: str) -> PrerequisiteMissing:
+    """It is this computer that lacks something, not the machine."""
+    return PrerequisiteMissing(
+        f"{place}: no file descriptor is left on this computer for a connection", hint="ulimit -n 4096, or fewer nodes"
+    )
 
 
 def _watch(opened: socket.socket) -> None:

@@ -20,9 +20,9 @@ from typing import NoReturn, Protocol
 import paramiko
 
 from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable
-from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut
+from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid
 from slipway.secret import Secret
-from slipway.ssh.channel import Answer, OutOfTime, SessionLost, Shell, login_command
+from slipway.ssh.channel import MOST_OUTPUT, Answer, OutOfTime, SessionLost, Shell, TooMuch, login_command
 from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, connect
 from slipway.ssh.keys import KnownHosts
 from slipway.tools import run as local
@@ -31,6 +31,7 @@ DEFAULT_TIMEOUT = 60.0
 SHELL_TIMEOUT = 30.0
 """Seconds for the login shell to start: on a loaded machine that takes some."""
 KILL_TIMEOUT = 10.0
+"""Seconds for a second shell beside one that does not answer, and again for what it ends there."""
 
 PUT = """umask 077
 temporary=$1.slipway-$$
@@ -91,7 +92,7 @@ class Remote:
         self._lock = threading.RLock()
         self._transport: paramiko.Transport | None = None
         self._shell: Shell | None = None
-        self._is_shut = False
+        self._shut = threading.Event()
 
     def run(
         self,
@@ -132,7 +133,7 @@ class Remote:
 
     def shut(self) -> None:
         """Close for good, because of an interruption: whoever still uses this machine gets Interrupted."""
-        self._is_shut = True
+        self._shut.set()
         self.close()
 
     def close(self) -> None:
@@ -148,6 +149,9 @@ class Remote:
         except OutOfTime:
             self._kill(shell)
             raise CommandTimedOut(argv, self.name, timeout) from None
+        except TooMuch:
+            self._kill(shell)
+            raise TooMuchSaid(argv, self.name, MOST_OUTPUT) from None
         except SessionLost as loss:
             self._lost(f"while it ran {shlex.join(argv)}", loss)
         except BaseException:
@@ -155,31 +159,40 @@ class Remote:
             raise
 
     def _open_shell(self) -> Shell:
-        if self._is_shut:
+        if self._shut.is_set():
             raise Interrupted(f"{self.endpoint.place}: interrupted")
         if self._shell is not None and self._transport is not None and self._transport.is_active():
             return self._shell
         self.close()
-        self._transport = connect(self.endpoint, self._known_hosts, self._connect_timeout)
-        self._shell = self._start_shell(self._transport)
-        return self._shell
+        self._transport = transport = connect(self.endpoint, self._known_hosts, self._connect_timeout)
+        shell = self._start_shell(transport)
+        # Whoever shuts this machine while it connects finds no connection to close; the one who connects closes it.
+        if self._shut.is_set():
+            self.close()
+            raise Interrupted(f"{self.endpoint.place}: interrupted while it was connected")
+        self._shell = shell
+        return shell
 
     def _start_shell(self, transport: paramiko.Transport) -> Shell:
         try:
-            return self._new_shell(transport)
+            return self._new_shell(transport, SHELL_TIMEOUT)
         except SessionLost as loss:
             if self._sudo and transport.is_active():
                 self.close()
                 raise self._no_root(str(loss)) from None
             self._lost("while its shell started", loss)
-        except (OutOfTime, OSError, EOFError, paramiko.SSHException) as error:
+        except OutOfTime:
+            self._lost("while its shell started", TimeoutError(f"no shell within {SHELL_TIMEOUT:g} s"))
+        except (OSError, EOFError, paramiko.SSHException) as error:
             self._lost("while its shell started", error)
 
-    def _new_shell(self, transport: paramiko.Transport) -> Shell:
+    def _new_shell(self, transport: paramiko.Transport, timeout: float) -> Shell:
+        """`timeout` is for all three steps together. Raises OutOfTime, SessionLost, or what paramiko raises."""
+        deadline = time.monotonic() + timeout
         ready = secrets.token_hex(16)
-        channel = transport.open_session(timeout=SHELL_TIMEOUT)
-        channel.exec_command(login_command(ready, sudo=self._sudo))
-        return Shell(channel, ready, SHELL_TIMEOUT)
+        channel = transport.open_session(timeout=timeout)
+        _request(channel, login_command(ready, sudo=self._sudo), deadline - time.monotonic())
+        return Shell(channel, ready, deadline - time.monotonic())
 
     @property
     def _sudo(self) -> bool:
@@ -197,20 +210,44 @@ class Remote:
         if transport is None:
             return
         try:
-            self._shell = self._new_shell(transport)
+            self._shell = self._new_shell(transport, KILL_TIMEOUT)
             self._shell.run(["sh", "-c", KILL, "kill", str(shell.group)], None, KILL_TIMEOUT)
-        except (SessionLost, OutOfTime, OSError, EOFError, paramiko.SSHException):
+        except (SessionLost, OutOfTime, TooMuch, OSError, EOFError, paramiko.SSHException):
             self.close()
         shell.close()
 
     def _lost(self, when: str, cause: Exception) -> NoReturn:
         self.close()
-        if self._is_shut:
+        if self._shut.is_set():
             raise Interrupted(f"{self.endpoint.place}: interrupted {when}") from None
         raise Unreachable(
             f"{self.endpoint.place}: connection lost {when}" + (f": {cause}" if str(cause) else ""),
             hint="the same command again, when the machine answers",
         ) from None
+
+
+def _request(channel: paramiko.Channel, command: str, timeout: float) -> None:
+    """Ask for a program to be started. Raises OutOfTime where the server does not answer: paramiko would wait for ever.
+
+    A server that is stopped, or hangs in PAM or on a disk, acknowledges what we send and says nothing.
+    """
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        channel.close()
+
+    timer = threading.Timer(max(0.0, timeout), give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        channel.exec_command(command)
+    except paramiko.SSHException:
+        if late.is_set():
+            raise OutOfTime from None
+        raise
+    finally:
+        timer.cancel()
 
 
 class Local:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import resource
+import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from slipway.errors import SlipwayError
-from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint
+from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, no_descriptors
 from slipway.ssh.host import Host, Remote
 from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
 
@@ -20,6 +24,11 @@ Result = TypeVar("Result")
 
 LIMIT = 50
 """Machines worked on at a time where the caller names no limit: connecting costs us some 20 ms of processor each."""
+
+
+DESCRIPTORS = 8
+"""File descriptors that one machine may take: two connections, the agent, the pipes of a copy."""
+OWN_DESCRIPTORS = 128
 
 
 class Pool:
@@ -34,6 +43,7 @@ class Pool:
             name: Remote(endpoint, known_hosts, connect_timeout=connect_timeout)
             for name, endpoint in self.endpoints.items()
         }
+        _raise_limit(len(self._hosts))
 
     @classmethod
     def of(cls, inventory: Inventory, more: Iterable[Endpoint] = ()) -> Self:
@@ -51,8 +61,7 @@ class Pool:
     ) -> dict[str, Result | SlipwayError]:
         """Call `function` on each machine (all of them if `names` is left out), at most `limit` at a time.
 
-        Returns what it returned or the error it raised, by name, in the order of `names`. Any other exception is a
-        mistake of ours and passes through, as does an interruption: what has not begun by then does not begin.
+        Returns what it returned or the error it raised, by name, in the order of `names`: see `for_each`.
         """
         chosen = list(self._hosts if names is None else names)
         return for_each(lambda name: function(self.host(name)), chosen, limit=limit)
@@ -83,7 +92,11 @@ def endpoint_of(host: InventoryHost) -> Endpoint:
 def for_each(
     function: Callable[[str], Result], names: Iterable[str], *, limit: int = LIMIT
 ) -> dict[str, Result | SlipwayError]:
-    """`function` of each name, at most `limit` at a time; results and SlipwayErrors by name."""
+    """`function` of each name, at most `limit` at a time; results and SlipwayErrors by name.
+
+    Nothing that happens to one of them ends the others: any exception is an error of that name, Unforeseen where it is
+    none of ours. An interruption passes through; what has not begun by then does not begin.
+    """
     chosen = list(names)
     if not chosen:
         return {}
@@ -92,15 +105,40 @@ def for_each(
         futures = {name: executor.submit(function, name) for name in chosen}
         outcomes: dict[str, Result | SlipwayError] = {}
         for name, future in futures.items():
-            outcome = _outcome(future)
+            outcome = _outcome(name, future)
             outcomes[name] = outcome
         return outcomes
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _outcome(future: Future[Result]) -> Result | SlipwayError:
+class Unforeseen(SlipwayError):
+    """What happened with one machine is no error that we know: an odd answer, or a mistake of ours."""
+
+
+def _outcome(name: str, future: Future[Result]) -> Result | SlipwayError:
     try:
         return future.result()
     except SlipwayError as error:
         return error
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return no_descriptors(name)
+        return _unforeseen(name, error)
+    except Exception as error:
+        return _unforeseen(name, error)
+
+
+def _unforeseen(name: str, error: Exception) -> Unforeseen:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return Unforeseen(f"{name}: {type(error).__name__} in {where}: {error}", hint="please report this line as a bug")
+
+
+def _raise_limit(machines: int) -> None:
+    """Let this process open what so many connections take, as far as it may: the usual 1,024 are for small programs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OWN_DESCRIPTORS + machines * DESCRIPTORS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft not in (resource.RLIM_INFINITY,) and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shutil
 import signal
 import subprocess
@@ -22,12 +23,21 @@ from plumbum import local
 
 from slipway.errors import Interrupted, PrerequisiteMissing
 from slipway.paths import cache_dir
-from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut
+from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid
 from slipway.secret import Secret
 
 DEFAULT_TIMEOUT = 120.0
 GRACE = 5.0
 """Seconds between TERM and KILL for a process group that has to go."""
+LINGER = 5.0
+"""Seconds for what a program left behind to let go of its output, once the program itself has ended."""
+TICK = 0.05
+"""Seconds between two looks at whether the program has ended or has to."""
+CHUNK = 65536
+MOST_OUTPUT = 64 << 20
+"""Bytes of standard output; who says more is ended, since half an answer is none."""
+MOST_ERRORS = 4 << 20
+"""Bytes of standard error that are kept, its last ones."""
 
 OnLine = Callable[[str], None]
 
@@ -61,8 +71,9 @@ def run(
 
     `env` adds to this process's environment. `input` is written to its standard input (else it reads end of file);
     a Secret is passed the same way and never shown. `on_line` gets each line of standard error as it comes, for
-    progress. Raises CommandFailed for an exit code that is not in `expect` (unless `check` is off), CommandTimedOut,
-    PrerequisiteMissing when the program is not there, or Interrupted after `stop`.
+    progress; what it raises ends the program and is raised here. Raises CommandFailed for an exit code that is not in
+    `expect` (unless `check` is off), CommandTimedOut, TooMuchSaid, PrerequisiteMissing when the program is not there,
+    or Interrupted after `stop`.
     """
     words = tuple(str(word) for word in argv)
     if _stopped.is_set():
@@ -72,7 +83,7 @@ def run(
     _under_way.add(process)
     payload = input.reveal() if isinstance(input, Secret) else input
     try:
-        out, err = _communicate(process, payload, timeout, on_line)
+        out, err = _communicate(words, process, payload, timeout, on_line)
     except subprocess.TimeoutExpired:
         _end(process)
         raise CommandTimedOut(words, LOCAL, timeout) from None
@@ -99,12 +110,21 @@ def call(argv: Sequence[str | Path], *, cwd: Path | None = None, timeout: float 
         return process.wait(timeout)
     except subprocess.TimeoutExpired:
         process.terminate()
-        process.wait(GRACE)
+        _let_go(process)
         raise CommandTimedOut(words, LOCAL, timeout) from None
     except KeyboardInterrupt:
         # It was interrupted as well; let it finish its own way out first.
-        process.wait(GRACE)
+        _let_go(process)
         raise
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """A grace for its own way out, then KILL."""
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(GRACE)
 
 
 def replace(argv: Sequence[str | Path]) -> NoReturn:
@@ -125,8 +145,7 @@ def stop() -> None:
     """
     _stopped.set()
     for process in list(_under_way):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        _signal(process, signal.SIGTERM)
 
 
 def _program(name: str) -> Path:
@@ -148,54 +167,152 @@ def _start(words: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | No
 
 
 def _communicate(
-    process: subprocess.Popen[bytes], payload: bytes | None, timeout: float, on_line: OnLine | None
+    words: Sequence[str],
+    process: subprocess.Popen[bytes],
+    payload: bytes | None,
+    timeout: float,
+    on_line: OnLine | None,
 ) -> tuple[str, str]:
-    if on_line is None:
-        out, err = process.communicate(payload, timeout=timeout)
-        return out.decode(errors="replace"), err.decode(errors="replace")
-    return _follow(process, payload, timeout, on_line)
+    """Feed and read the program until it has ended and said all; raises subprocess.TimeoutExpired or TooMuchSaid."""
+    talk = _Talk(words, process, payload or b"", on_line)
+    with talk:
+        talk.until(time.monotonic() + timeout)
+    return talk.stdout.decode(errors="replace"), talk.stderr.decode(errors="replace")
 
 
-def _follow(
-    process: subprocess.Popen[bytes], payload: bytes | None, timeout: float, on_line: OnLine
-) -> tuple[str, str]:
-    """Like communicate, but hands over the lines of standard error while they come."""
-    assert process.stdout and process.stderr and process.stdin
-    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
-    lines: list[str] = []
-    outputs: list[bytes] = []
+class _Talk:
+    """The three streams of one program, in one thread: none of them can stand still because of another."""
 
-    def feed() -> None:
+    def __init__(
+        self, words: Sequence[str], process: subprocess.Popen[bytes], payload: bytes, on_line: OnLine | None
+    ) -> None:
+        self._words = words
+        assert process.stdin and process.stdout and process.stderr
+        self._process = process
+        self._stdin, self._out, self._err = process.stdin, process.stdout, process.stderr
+        self._unsent = memoryview(payload)
+        self._on_line = on_line
+        self._line = bytearray()
+        self._stopped_at: float | None = None
+        self.stdout, self.stderr = bytearray(), bytearray()
+
+    def __enter__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        for stream, event in (
+            (self._stdin, selectors.EVENT_WRITE),
+            (self._out, selectors.EVENT_READ),
+            (self._err, selectors.EVENT_READ),
+        ):
+            os.set_blocking(stream.fileno(), False)
+            self._selector.register(stream, event)
+
+    def __exit__(self, *_error: object) -> None:
+        self._selector.close()
+        for stream in (self._stdin, self._out, self._err):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    def until(self, deadline: float) -> None:
+        """Returns when the program has ended and its streams too; what it left behind holds them for LINGER at most."""
+        ended: float | None = None
+        while self._is_open(self._out, self._err) or ended is None:
+            now = time.monotonic()
+            if ended is None and self._process.poll() is not None:
+                ended = now
+            if ended is not None and now > ended + LINGER:
+                return
+            if ended is None and now > deadline:
+                raise subprocess.TimeoutExpired(self._process.args, deadline)
+            if _stopped.is_set() and self._stopped_at is None:
+                self._stopped_at = now
+            if self._stopped_at is not None and now > self._stopped_at + GRACE:
+                _signal(self._process, signal.SIGKILL)
+            self._turn(min(TICK, max(0.0, deadline - now)))
+
+    def _is_open(self, *streams: object) -> bool:
+        return any(key.fileobj in streams for key in self._selector.get_map().values())
+
+    def _turn(self, seconds: float) -> None:
+        if not self._is_open(self._out, self._err):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+            seconds = 0.0
+        for key, _ in self._selector.select(seconds):
+            if key.fileobj is self._stdin:
+                self._send()
+            else:
+                self._receive(key.fileobj is self._out)
+
+    def _send(self) -> None:
         # A program may end without reading all of its input; that is its business, as it is in a pipe of the shell.
         with contextlib.suppress(BrokenPipeError):
-            stdin.write(payload or b"")
-            stdin.close()
+            if self._unsent:
+                self._unsent = self._unsent[os.write(self._stdin.fileno(), self._unsent[:CHUNK]) :]
+                return
+        self._selector.unregister(self._stdin)
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
 
-    def follow_errors() -> None:
-        for raw in stderr:
-            lines.append(raw.decode(errors="replace"))
-            on_line(lines[-1].rstrip("\n"))
+    def _receive(self, is_out: bool) -> None:
+        stream = self._out if is_out else self._err
+        chunk = os.read(stream.fileno(), CHUNK)
+        if not chunk:
+            self._selector.unregister(stream)
+        if is_out:
+            self.stdout += chunk
+            if len(self.stdout) > MOST_OUTPUT:
+                raise TooMuchSaid(self._words, LOCAL, MOST_OUTPUT)
+        else:
+            self._hear(chunk)
 
-    threads = [
-        threading.Thread(target=target, daemon=True)
-        for target in (feed, follow_errors, lambda: outputs.append(stdout.read()))
-    ]
-    for thread in threads:
-        thread.start()
-    process.wait(timeout=timeout)
-    for thread in threads:
-        thread.join(GRACE)
-    return b"".join(outputs).decode(errors="replace"), "".join(lines)
+    def _hear(self, chunk: bytes) -> None:
+        """Of standard error the end is kept: the reason for a failure stands there."""
+        self.stderr += chunk
+        if len(self.stderr) > 2 * MOST_ERRORS:
+            cut = len(self.stderr) - MOST_ERRORS
+            self.stderr[:cut] = f"[{cut} bytes before this are left out]\n".encode()
+        if self._on_line is None:
+            return
+        *lines, rest = (bytes(self._line) + chunk).split(b"\n")
+        if not chunk and rest:
+            lines, rest = [rest], b""
+        self._line = bytearray(rest[-MOST_ERRORS:])
+        for line in lines:
+            self._on_line(line.decode(errors="replace"))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """TERM the group, KILL what is left after a grace."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, kind)
-            process.wait(GRACE)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    """TERM the group; after a grace KILL whoever of it is left, also where its leader went at once."""
+    _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE
+    while _is_there(process) and time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(TICK)
+        time.sleep(TICK if process.returncode is not None else 0)
+    _signal(process, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+
+
+def _is_there(process: subprocess.Popen[bytes]) -> bool:
+    """Whether anybody of the group is; the dead whom nobody buried do not count."""
+    if process.poll() is None:
+        return True
+    return _signal(process, 0) and any(_lives_in(stat, process.pid) for stat in Path("/proc").glob("[0-9]*/stat"))
+
+
+def _lives_in(stat: Path, group: int) -> bool:
+    try:
+        state, _parent, of = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+    except (OSError, ValueError):
+        return False
+    return state != "Z" and int(of) == group
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """To the whole group; false where nobody is left of it."""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

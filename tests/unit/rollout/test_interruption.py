@@ -2,12 +2,20 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from slipway.rollout.interruption import Interruption
 from slipway.tools import run
+
+Seen = TypeVar("Seen")
 
 
 @pytest.fixture
@@ -30,7 +38,7 @@ def hit(number: int = signal.SIGINT) -> None:
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_outside_the_shelter_all_ends_at_once(interruption, cut, number):
     with pytest.raises(KeyboardInterrupt), interruption.heard():
         hit(number)
@@ -79,3 +87,41 @@ def test_without_a_signal_nothing_happens(interruption, cut):
     with interruption.heard(), interruption.sheltered():
         pass
     assert (cut, interruption.asked) == ([], False)
+
+
+TERMINAL_GONE = """
+import sys
+from slipway.rollout.interruption import Interruption
+from slipway.tools.run import run
+with Interruption(lambda: None, print).heard():
+    run(["sh", "-c", 'echo $$ >"$1"; exec sleep 60', "sh", sys.argv[1]], timeout=100)
+"""
+
+
+@pytest.mark.parametrize("before", [[], ["nohup"]], ids=["as it is", "nohup"])
+def test_no_program_is_left_behind_when_the_terminal_goes(tmp_path, before):
+    pid = tmp_path / "pid"
+    argv = [*before, sys.executable, "-c", TERMINAL_GONE, str(pid)]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        child = wait_for(lambda: pid.exists() and pid.read_text().strip())
+        process.send_signal(signal.SIGHUP)
+        if before:
+            time.sleep(0.3)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    assert wait_for(lambda: is_gone(int(child)))
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+
+
+def wait_for(seen: Callable[[], Seen]) -> Seen:
+    end = time.monotonic() + 10
+    while not (found := seen()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found

@@ -3,16 +3,22 @@
 import hashlib
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from slipway.errors import Interrupted, Unreachable
-from slipway.result import CommandFailed, CommandTimedOut
+from slipway.result import CommandFailed, CommandTimedOut, TooMuchSaid
 from slipway.secret import Secret
-from slipway.ssh.host import Host, Local
+from slipway.ssh import channel
+from slipway.ssh import host as module
+from slipway.ssh.connection import Endpoint, connect
+from slipway.ssh.host import Host, Local, Remote
+from slipway.ssh.keys import KnownHosts
 
 HOSTILE = [
     "plain",
@@ -259,3 +265,103 @@ def test_put_into_a_folder_that_is_not_there_fails_and_leaves_nothing(remote, tm
     with pytest.raises(CommandFailed):
         remote.put(str(tmp_path / "no" / "file"), b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- machines that are neither well nor gone ---
+
+
+class Mute(paramiko.ServerInterface):
+    """A fake server that opens a session and never answers the request to start a program: PAM hangs, or a disk."""
+
+    def __init__(self, done: threading.Event) -> None:
+        self.done = done
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.done.wait(30)
+        return False
+
+
+@pytest.fixture
+def mute(sshd, tmp_path):
+    key, done = paramiko.ECDSAKey.generate(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            transport = paramiko.Transport(listener.accept()[0])
+            transport.add_server_key(key)
+            transport.start_server(server=Mute(done))
+
+        threading.Thread(target=serve, daemon=True).start()
+        known = tmp_path / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n")
+        yield Remote(Endpoint("mute", "127.0.0.1", port, "root", sshd.folder / "client"), KnownHosts.load(known))
+        done.set()
+
+
+def test_a_server_that_never_starts_a_program_is_given_up(mute, monkeypatch):
+    monkeypatch.setattr(module, "SHELL_TIMEOUT", 0.5)
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=r"connection lost while its shell started: no shell within 0\.5 s"):
+        mute.run(["true"])
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("content", [None, b"x" * 20_000_000], ids=["asked", "sent to"])
+def test_a_machine_that_stands_still_under_a_command_is_given_up(remote, monkeypatch, content):
+    """It acknowledges, since its kernel lives, and says nothing."""
+    monkeypatch.setattr(module, "KILL_TIMEOUT", 0.3)
+    server = server_of(remote)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(CommandTimedOut):
+            remote.run(["true"], input=content, timeout=0.3)
+        assert time.monotonic() - began < 20
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+
+def test_nothing_runs_on_a_machine_that_was_shut_while_it_was_connected(sshd, tmp_path, monkeypatch):
+    connecting, go_on = threading.Event(), threading.Event()
+
+    def slowly(*arguments):
+        connecting.set()
+        go_on.wait(10)
+        return connect(*arguments)
+
+    monkeypatch.setattr(module, "connect", slowly)
+    host, mark, seen = sshd.remote(), tmp_path / "mark", []
+
+    def touch() -> None:
+        try:
+            host.run(["touch", str(mark)])
+        except Interrupted as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    connecting.wait(5)
+    host.shut()
+    go_on.set()
+    thread.join(10)
+    assert len(seen) == 1
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("script", ["yes", "yes >&2", "exec cat /dev/zero"], ids=["output", "errors", "zeros"])
+def test_an_endless_answer_is_ended_and_the_machine_stays_usable(remote, monkeypatch, script):
+    monkeypatch.setattr(channel, "MOST_OUTPUT", 1 << 20)
+    monkeypatch.setattr(module, "MOST_OUTPUT", 1 << 20)
+    with pytest.raises(TooMuchSaid, match=r"node: sh -c .*: more than 1 MiB of output; it was ended"):
+        remote.run(["sh", "-c", script], timeout=60)
+    assert remote.run(["echo", "next"]).stdout == "next\n"

@@ -1,5 +1,7 @@
 """Many machines at once."""
 
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import Unreachable
-from slipway.ssh.pool import Pool, for_each
+from slipway.ssh.pool import Pool, Unforeseen, for_each
 
 
 @pytest.fixture
@@ -59,9 +61,55 @@ def test_no_more_than_the_limit_at_a_time():
     assert most == 4
 
 
-def test_a_mistake_of_ours_is_not_a_result():
-    with pytest.raises(ZeroDivisionError):
-        for_each(lambda _name: 1 / 0, ["a", "b"])
+def test_nothing_that_happens_to_one_ends_the_others():
+    """An odd answer of one node ended the run of all, with exit code 1 and no results."""
+    results = for_each(lambda name: int(name), ["1", "odd", "2"])
+    odd = results.pop("odd")
+    assert results == {"1": 1, "2": 2}
+    assert isinstance(odd, Unforeseen)
+    assert str(odd).startswith("odd: ValueError in test_pool.py:")
+    assert "invalid literal" in str(odd)
+
+
+def test_an_interruption_is_nobody_s_result():
+    def interrupt(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for_each(interrupt, ["a", "b"])
+
+
+FEW_DESCRIPTORS = """
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+from slipway.ssh.connection import Endpoint
+from slipway.ssh.keys import KnownHosts
+from slipway.ssh.pool import Pool
+
+folder, port, user, hard = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
+node = Endpoint("node", "127.0.0.1", port, user, folder / "client")
+with Pool([replace(node, name=f"w{n}") for n in range(45)], KnownHosts.load(folder / "known_hosts")) as pool:
+    answers = pool.map(lambda host: host.run(["true"]).ok, limit=4)
+bad = [answer for answer in answers.values() if answer is not True]
+print(len(bad), *sorted({f"{type(error).__name__}: {error.hint}" for error in bad}))
+"""
+
+
+def few_descriptors(sshd, hard: int) -> str:
+    argv = [sys.executable, "-c", FEW_DESCRIPTORS, str(sshd.folder), str(sshd.port), sshd.endpoint.user, str(hard)]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_many_machines_need_no_setting_of_the_user(sshd):
+    assert few_descriptors(sshd, 4096) == "0\n"
+
+
+def test_where_no_descriptor_is_left_that_is_said(sshd):
+    number, _, told = few_descriptors(sshd, 40).partition(" ")
+    assert 0 < int(number) < 45
+    assert told == "PrerequisiteMissing: ulimit -n 4096, or fewer nodes\n"
 
 
 def test_nothing_to_do_is_done():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import Interrupted, PrerequisiteMissing
-from slipway.result import CommandFailed, CommandTimedOut
+from slipway.result import CommandFailed, CommandTimedOut, TooMuchSaid
 from slipway.secret import Secret
 from slipway.tools import run as module
 from slipway.tools.run import call, find_program, run
@@ -72,6 +72,89 @@ def test_a_program_that_ignores_term_is_killed(monkeypatch):
     monkeypatch.setattr(module, "GRACE", 0.2)
     with pytest.raises(CommandTimedOut):
         run(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], timeout=0.3)
+
+
+def test_what_ignores_term_is_killed_also_where_its_leader_went_at_once(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.3)
+    pid_file = tmp_path / "pid"
+    script = f"(trap '' TERM; exec sleep 60) & echo $! > {pid_file}; wait"
+    with pytest.raises(CommandTimedOut):
+        run(["sh", "-c", script], timeout=0.5)
+    _gone(int(pid_file.read_text()))
+
+
+def _gone(pid: int) -> None:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and _alive(pid):
+        time.sleep(0.02)
+    assert not _alive(pid)
+
+
+def test_call_ends_what_ignores_term(monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.2)
+    with pytest.raises(CommandTimedOut):
+        call(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], timeout=0.3)
+
+
+def test_a_listener_that_raises_ends_the_program_at_once(tmp_path: Path):
+    """It stood still until its time limit, an hour for a build: nobody read its pipe any more."""
+    pid_file = tmp_path / "pid"
+
+    def full(_line: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    script = f"echo $$ > {pid_file}; while :; do echo line >&2; done"
+    with pytest.raises(OSError, match="No space left"):
+        run(["sh", "-c", script], on_line=full, timeout=30)
+    _gone(int(pid_file.read_text()))
+
+
+def test_what_a_program_leaves_behind_does_not_hold_it_back(monkeypatch):
+    monkeypatch.setattr(module, "LINGER", 0.2)
+    result = run(["sh", "-c", "sleep 30 & echo $!"], timeout=10)
+    os.kill(int(result.stdout), 9)
+
+
+def test_an_endless_answer_ends_the_program(monkeypatch):
+    monkeypatch.setattr(module, "MOST_OUTPUT", 1 << 20)
+    with pytest.raises(TooMuchSaid, match="localhost: yes: more than 1 MiB of output; it was ended"):
+        run(["yes"], timeout=30)
+
+
+def test_of_much_error_output_the_end_is_kept(monkeypatch):
+    monkeypatch.setattr(module, "MOST_ERRORS", 1000)
+    lines: list[str] = []
+    result = run(["sh", "-c", "seq 100000 >&2"], on_line=lines.append)
+    assert lines == [str(number) for number in range(1, 100_001)]
+    assert len(result.stderr) < 3000
+    assert "bytes before this are left out" in result.stderr
+    assert result.stderr.endswith("99999\n100000\n")
+
+
+def test_a_last_line_without_an_end_is_handed_over_too():
+    lines: list[str] = []
+    run(["sh", "-c", "printf 'one\\ntwo' >&2"], on_line=lines.append)
+    assert lines == ["one", "two"]
+
+
+def test_input_and_output_of_any_size_pass_at_the_same_time():
+    content = os.urandom(3_000_000).hex().encode()
+    assert run(["cat"], input=content, timeout=30).stdout.encode() == content
+
+
+def test_what_ignores_term_does_not_outlive_an_interruption(monkeypatch):
+    monkeypatch.setattr(module, "_stopped", threading.Event())
+    monkeypatch.setattr(module, "GRACE", 0.2)
+    codes: list[int] = []
+    script = "trap '' TERM; while :; do sleep 0.1; done"
+    thread = threading.Thread(target=lambda: codes.append(run(["sh", "-c", script], check=False).exit_code))
+    thread.start()
+    while not module._under_way:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    module.stop()
+    thread.join(10)
+    assert codes == [-9]
 
 
 def test_environment_is_added_and_folder_is_set(tmp_path: Path):
