@@ -58,8 +58,8 @@ class Sshd:
     def known_hosts(self) -> KnownHosts:
         return KnownHosts.load(self.folder / "known_hosts")
 
-    def remote(self, **changes: object) -> Remote:
-        return Remote(replace(self.endpoint, **changes), self.known_hosts)  # type: ignore[arg-type]
+    def remote(self, known_hosts: KnownHosts | None = None, **changes: object) -> Remote:
+        return Remote(replace(self.endpoint, **changes), known_hosts or self.known_hosts)  # type: ignore[arg-type]
 
     def connections(self) -> list[int]:
         """Processes of the server that serve a connection."""

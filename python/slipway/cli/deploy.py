@@ -1,17 +1,12 @@
-"""`slipway trust`, `slipway plan` and `slipway deploy`."""
+"""`slipway plan` and `slipway deploy`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import Annotated
-
-import typer
 
 from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
-from slipway.cli.targets import resolve
-from slipway.errors import SlipwayError, Unreachable, UsageError
+from slipway.errors import SlipwayError
 from slipway.events import Events
 from slipway.inventory import load
 from slipway.inventory.select import select
@@ -23,15 +18,7 @@ from slipway.rollout.phases import Preparation
 from slipway.rollout.plan import NodePlan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
-from slipway.ssh.connection import shown_key
-from slipway.ssh.keys import PKey, describe, fingerprint_of
-from slipway.ssh.pool import Pool, for_each
-
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Pin what the machines show without asking.")]
-FingerprintOption = Annotated[
-    str | None,
-    typer.Option(help="Pin one machine's key if it has this fingerprint, without asking.", metavar="SHA256:..."),
-]
+from slipway.ssh.pool import Pool
 
 
 def plan(
@@ -104,67 +91,6 @@ def _show(run: Run, result: Deployment, json_output: bool) -> None:
         if node.log and not node.outcome.good:
             say(f"\n{node.node}, the last it said:\n{node.log}")
     say(f"run {run.id}: {run.folder}")
-
-
-def trust(
-    selection: Selection = None,
-    inventory_file: InventoryOption = INVENTORY,
-    yes: YesOption = False,
-    fingerprint: FingerprintOption = None,
-) -> None:
-    """Pin the host keys of machines in known_hosts, after you have compared their fingerprints.
-
-    A machine that is not in the inventory yet is named by user@address[:port].
-
-    Example: slipway trust w1 --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
-    """
-    targets = resolve(selection or (), inventory_file)
-    if fingerprint is not None and len(targets.names) != 1:
-        raise UsageError(f"--fingerprint is of one machine; {len(targets.names)} are chosen", hint="slipway trust NODE")
-    with targets.pool as pool:
-        shown = for_each(lambda name: shown_key(pool.endpoints[name]), targets.names)
-        refused = [name for name, key in shown.items() if not _pin(pool, name, key, yes, fingerprint)]
-    if refused:
-        raise Unreachable(f"not pinned: {' '.join(refused)}", hint=f"slipway trust {' '.join(refused)}")
-
-
-def _pin(pool: Pool, name: str, key: PKey | SlipwayError, yes: bool, fingerprint: str | None) -> bool:
-    """Pin one machine's key unless somebody or something says no; say what was done."""
-    endpoint, known = pool.endpoints[name], pool.known_hosts
-    if isinstance(key, SlipwayError):
-        say(str(key))
-        return False
-    pinned = known.of(endpoint.address, endpoint.port)
-    say(f"{name} ({endpoint.address}) shows {describe(key)}")
-    if any(one.blob == key.get_base64() for one in pinned):
-        say("  pinned already")
-        return True
-    for one in pinned:
-        say(f"  pinned so far: {one.type} {one.fingerprint}")
-    if not _agreed(name, fingerprint_of(key.asbytes()), yes, fingerprint):
-        return False
-    known.pin(endpoint.address, endpoint.port, key)
-    say(f"  pinned in {known.path}")
-    return True
-
-
-def _agreed(name: str, shown: str, yes: bool, expected: str | None) -> bool:
-    if expected is not None:
-        if shown != expected:
-            say(f"  that is not {expected}: not pinned")
-        return shown == expected
-    if yes:
-        return True
-    if not _somebody_is_there():
-        raise UsageError(
-            "nobody is there to compare the fingerprint", hint=f"slipway trust {name} --fingerprint {shown}"
-        )
-    say("  compare: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, at the machine itself")
-    return typer.confirm(f"  Is this the key of {name}?", err=True)
-
-
-def _somebody_is_there() -> bool:
-    return sys.stdin.isatty()
 
 
 def _system(path: str | None) -> str:

@@ -37,7 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("slipway.cli.inventory", "import_app", _DESCRIBE),
     "export": Entry("slipway.cli.inventory", "export_app", _DESCRIBE),
     "discover": Entry("slipway.cli.discover", "discover", _DESCRIBE),
-    "trust": Entry("slipway.cli.deploy", "trust", _DESCRIBE),
+    "trust": Entry("slipway.cli.trust", "trust", _DESCRIBE),
     "generate": Entry("slipway.cli.generate", "generate", _DEPLOY),
     "plan": Entry("slipway.cli.deploy", "plan", _DEPLOY),
     "deploy": Entry("slipway.cli.deploy", "deploy", _DEPLOY),

@@ -110,14 +110,15 @@ class _Copy:
     def _copy(self, host: Host, system: str) -> None:
         pool, deploy = self.preparation.pool, self.preparation.inventory.deploy
         endpoint = pool.endpoints[host.name]
-        nix.copy(
-            [system],
-            openssh.store(endpoint),
-            ssh=openssh.options(endpoint, pool.known_hosts.path.resolve(), deploy.timeouts.connect),
-            options=deploy.nix_options,
-            timeout=deploy.timeouts.copy_,
-            on_line=self._progress(host.name),
-        )
+        with pool.known_hosts.only(endpoint.address, endpoint.port) as known_hosts:
+            nix.copy(
+                [system],
+                openssh.store(endpoint),
+                ssh=openssh.options(endpoint, known_hosts, deploy.timeouts.connect),
+                options=deploy.nix_options,
+                timeout=deploy.timeouts.copy_,
+                on_line=self._progress(host.name),
+            )
 
     def _progress(self, name: str) -> Callable[[str], None]:
         return lambda line: self.preparation.events.emit("copy", "progress", name, text=line)

@@ -1,22 +1,25 @@
 """Host keys: the pinned ones in the repository's `known_hosts`, and those that machines show.
 
-The file is in OpenSSH's own format, since `nix copy` hands it to OpenSSH. Lines with hashed names are understood.
+One list of accepted keys per machine is made of the file, by the rules of OpenSSH (known_hosts.py). Our own connections
+are held to it, and `nix copy`, which starts OpenSSH, gets a file that holds this list and nothing else.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
+import contextlib
 import os
+import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from paramiko import PKey as PKey
 
 from slipway.errors import InvalidInput, Unreachable
+from slipway.secret import Secret
+from slipway.ssh.known_hosts import REVOKED, Damaged, PinnedKey, fingerprint_of, keys_in, lines_of, read
 
 KNOWN_HOSTS = "known_hosts"
 """Name of the file beside inventory.yaml."""
@@ -28,39 +31,9 @@ class HostKeyRefused(Unreachable):
     """The machine that answers is not the one we know, or we know none."""
 
 
-@dataclass(frozen=True)
-class PinnedKey:
-    """One line of known_hosts: whom it is for, and the key as OpenSSH writes it."""
-
-    names: tuple[str, ...]
-    type: str
-    blob: str
-    line: int
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint_of(base64.b64decode(self.blob))
-
-    def is_for(self, name: str) -> bool:
-        return any(_matches(pattern, name) for pattern in self.names)
-
-
 def known_name(address: str, port: int) -> str:
     """How OpenSSH names a machine in known_hosts: `[address]:port` unless the port is 22."""
-    return address if port == 22 else f"[{address}]:{port}"
-
-
-def fingerprint_of(blob: bytes) -> str:
-    """`SHA256:...`, as ssh-keygen and sshd's log show it."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-
-
-def _matches(pattern: str, name: str) -> bool:
-    if not pattern.startswith("|1|"):
-        return pattern == name
-    _, _, salt, digest = pattern.split("|")
-    made = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
-    return hmac.compare_digest(made, base64.b64decode(digest))
+    return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
 
 
 @dataclass
@@ -69,25 +42,54 @@ class KnownHosts:
 
     path: Path
     keys: tuple[PinnedKey, ...] = ()
-    _by_name: dict[str, list[PinnedKey]] = field(default_factory=dict, repr=False)
+    _literal: dict[str, list[PinnedKey]] = field(default_factory=dict, repr=False)
+    _others: list[PinnedKey] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def load(cls, path: Path) -> KnownHosts:
         """Raises InvalidInput with file and line for a line that is none of OpenSSH's."""
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        keys = tuple(_keys_in(path, text))
-        plain: dict[str, list[PinnedKey]] = {}
-        for key in keys:
-            for name in key.names:
-                plain.setdefault(name, []).append(key)
-        return cls(path, keys, plain)
+        known = cls(path)
+        known._take(_content(path))
+        return known
+
+    def _take(self, content: bytes) -> None:
+        try:
+            self.keys = tuple(keys_in(content))
+        except Damaged as damaged:
+            number, why = damaged.args
+            raise InvalidInput(f"{self.path}:{number}: not a line of known_hosts: {why}") from None
+        self._literal, self._others = {}, []
+        for key in self.keys:
+            for name in key.names.lower().split(",") if key.is_literal else ():
+                self._literal.setdefault(name, []).append(key)
+            if not key.is_literal:
+                self._others.append(key)
+
+    def _all_of(self, address: str, port: int) -> list[PinnedKey]:
+        name = known_name(address, port)
+        found = [key for key in self._literal.get(name, ()) if key.is_for(name)]
+        return found + [key for key in self._others if key.is_for(name)]
 
     def of(self, address: str, port: int) -> list[PinnedKey]:
-        """The keys pinned for a machine; several if it has several types."""
+        """The keys that this machine may show; several if it has several types. Revoked ones are none of them."""
+        lines = self._all_of(address, port)
+        revoked = {key.blob for key in lines if key.marker == REVOKED}
+        return [key for key in lines if not key.marker and key.blob not in revoked]
+
+    def is_revoked(self, address: str, port: int, key: PKey) -> bool:
+        return any(one.marker == REVOKED and one.blob == key.get_base64() for one in self._all_of(address, port))
+
+    @contextmanager
+    def only(self, address: str, port: int) -> Iterator[Path]:
+        """A known_hosts file, there while the block lasts, with exactly the keys that `of` gives, for OpenSSH.
+
+        It lies in memory, where nobody else writes.
+        """
         name = known_name(address, port)
-        hashed = [key for key in self.keys if key.names[0].startswith("|1|") and key.is_for(name)]
-        return self._by_name.get(name, []) + hashed
+        text = "".join(f"{name} {key.type} {key.blob}\n" for key in self.of(address, port))
+        with Secret(text).as_file() as path:
+            yield Path(path)
 
     def check(self, node: str, address: str, port: int, shown: PKey) -> None:
         """Raises HostKeyRefused, with both fingerprints, unless `shown` is pinned for this machine."""
@@ -95,6 +97,8 @@ class KnownHosts:
         if any(key.blob == shown.get_base64() for key in pinned):
             return
         place = f"{node} ({known_name(address, port)})"
+        if self.is_revoked(address, port, shown):
+            raise HostKeyRefused(f"{place}: the machine shows a key that {self.path} revokes: {describe(shown)}")
         if not pinned:
             raise HostKeyRefused(
                 f"{place}: no host key is pinned in {self.path}; the machine shows {describe(shown)}",
@@ -105,50 +109,61 @@ class KnownHosts:
             f"{place}: the machine shows another host key than the pinned one\n"
             f"  shown:  {describe(shown)}\n  pinned: {ours} in {self.path}\n"
             "Either it was installed anew, or something else answers at this address.",
-            hint=f"if it was installed anew: slipway trust {node}",
+            hint=f"if it was installed anew: slipway trust {node} --replace",
         )
 
     def pin(self, address: str, port: int, key: PKey) -> None:
-        """Write `key` as the only one of this machine; other machines' lines and comments stay as they are."""
+        """Write `key` as the only one of this machine; all other bytes of the file stay as they are.
+
+        Raises InvalidInput where a line of many machines (a pattern) is for this one too, or revokes the key: it is
+        for people to say what that line shall mean now.
+        """
         name = known_name(address, port)
-        line = f"{name} {key.get_name()} {key.get_base64()}"
         with self._lock:
-            old = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-            kept = [text for text in old.splitlines() if not _is_line_for(text, name)]
-            _replace(self.path, "\n".join([*kept, line]) + "\n")
-            fresh = KnownHosts.load(self.path)
-            self.keys, self._by_name = fresh.keys, fresh._by_name
+            content = _content(self.path)
+            kept = [_without(line, name, self._place(number)) for number, line in enumerate(lines_of(content), start=1)]
+            if self.is_revoked(address, port, key):
+                raise InvalidInput(f"{self.path} revokes the key {describe(key)}: it is not pinned")
+            lines = [line for line in kept if line is not None] + [f"{name} {key.get_name()} {key.get_base64()}"]
+            written = "".join(f"{line}\n" for line in lines).encode("latin-1")
+            _replace(self.path, written)
+            self._take(written)
+
+    def _place(self, number: int) -> str:
+        return f"{self.path}:{number}"
 
 
 def describe(key: PKey) -> str:
     return f"{key.get_name()} {fingerprint_of(key.asbytes())}"
 
 
-def _keys_in(path: Path, text: str) -> Iterable[PinnedKey]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0].startswith("@"):
-            raise InvalidInput(f"{path}:{number}: {words[0]} lines are not supported; pin the machines' own keys")
-        if len(words) < 3 or not _is_base64(words[2]):
-            raise InvalidInput(f"{path}:{number}: not a line of known_hosts: `names type key` is expected")
-        yield PinnedKey(tuple(words[0].split(",")), words[1], words[2], number)
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
 
 
-def _is_base64(text: str) -> bool:
+def _without(line: str, name: str, place: str) -> str | None:
+    """`line` without the machine `name`; None if it was for no other."""
+    key = read(line)
+    if key is None or key.marker or not key.is_for(name):
+        return line
+    if key.names.startswith("|"):
+        return None
+    if not key.is_literal:
+        raise InvalidInput(f"{place}: {key.names} is for {name} too: mend that line by hand first")
+    others = [other for other in key.names.split(",") if other.lower() != name]
+    start, _, rest = line.partition(key.names)
+    return f"{start}{','.join(others)}{rest}" if others else None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """As a whole, under a name that nobody can have laid out before."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        return bool(base64.b64decode(text, validate=True))
-    except ValueError:
-        return False
-
-
-def _is_line_for(line: str, name: str) -> bool:
-    words = line.split()
-    return bool(words) and any(_matches(pattern, name) for pattern in words[0].split(","))
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise

@@ -9,13 +9,17 @@ from slipway.ssh.connection import DEAD_AFTER, Endpoint
 
 
 def options(endpoint: Endpoint, known_hosts: Path, timeout: float) -> list[str]:
-    """Words for the command line. The user's own configuration is left out: Nix hangs behind a shared connection."""
+    """Words for the command line. `known_hosts` is a file of the keys that the machine may show (KnownHosts.only).
+
+    The user's own configuration is left out: Nix hangs behind a shared connection.
+    """
     given = {
         "HostName": endpoint.address,
         "Port": str(endpoint.port),
         "UserKnownHostsFile": _path(known_hosts),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
+        "UpdateHostKeys": "no",
         "BatchMode": "yes",
         "ControlMaster": "no",
         "ControlPath": "none",

@@ -1,21 +1,18 @@
-"""`slipway trust` against a real sshd, and what `plan` and `deploy` print."""
+"""What `plan` and `deploy` print."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from slipway.cli import deploy as module
 from slipway.cli.main import build
-from slipway.errors import DeployFailed, SlipwayError, Unreachable, UsageError
+from slipway.errors import DeployFailed, SlipwayError
 from slipway.outcome import NodeResult, Outcome
 from slipway.rollout.engine import Deployment
 from slipway.rollout.plan import NodePlan
 from slipway.ssh import pool
 from slipway.ssh.connection import Endpoint
-from slipway.ssh.keys import KnownHosts
 
 INVENTORY = """
 apiVersion: slipway/v1
@@ -53,80 +50,6 @@ def slipway(repository):
         return result
 
     return slipway
-
-
-@pytest.fixture
-def fingerprint(sshd):
-    said = subprocess.run(
-        ["ssh-keygen", "-lf", str(sshd.folder / "host_ed25519.pub")], capture_output=True, text=True, check=True
-    )
-    return said.stdout.split()[1]
-
-
-def pinned(repository: Path, port: int) -> list[str]:
-    return [key.fingerprint for key in KnownHosts.load(repository / "known_hosts").of("127.0.0.1", port)]
-
-
-def test_the_right_fingerprint_pins_the_key(slipway, repository, sshd, fingerprint):
-    result = slipway("trust", "cp1", "--fingerprint", fingerprint)
-    assert result.exit_code == 0
-    assert fingerprint in result.stderr
-    assert pinned(repository, sshd.port) == [fingerprint]
-
-
-def test_another_fingerprint_pins_nothing(slipway, repository, sshd):
-    with pytest.raises(Unreachable, match="not pinned: cp1"):
-        slipway("trust", "cp1", "--fingerprint", "SHA256:something")
-    assert pinned(repository, sshd.port) == []
-
-
-def test_yes_pins_what_is_shown_and_a_second_time_changes_nothing(slipway, repository, sshd, fingerprint):
-    slipway("trust", "cp1", "--yes")
-    before = (repository / "known_hosts").read_text()
-    assert "pinned already" in slipway("trust", "cp1", "--yes").stderr
-    assert (repository / "known_hosts").read_text() == before
-    assert pinned(repository, sshd.port) == [fingerprint]
-
-
-def test_with_nobody_to_ask_it_says_what_to_type(slipway, repository, sshd, fingerprint):
-    with pytest.raises(UsageError) as caught:
-        slipway("trust", "cp1")
-    assert caught.value.hint == f"slipway trust cp1 --fingerprint {fingerprint}"
-    assert pinned(repository, sshd.port) == []
-
-
-@pytest.mark.parametrize(("answer", "pins"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_a_person_decides(slipway, repository, sshd, monkeypatch, answer, pins):
-    monkeypatch.setattr(module, "_somebody_is_there", lambda: True)
-    if pins:
-        slipway("trust", "cp1", input=answer)
-    else:
-        with pytest.raises(Unreachable):
-            slipway("trust", "cp1", input=answer)
-    assert bool(pinned(repository, sshd.port)) == pins
-
-
-def test_a_changed_key_is_shown_beside_the_pinned_one(slipway, repository, sshd, fingerprint):
-    other = (sshd.folder / "client.pub").read_text().split()
-    (repository / "known_hosts").write_text(f"[127.0.0.1]:{sshd.port} {other[0]} {other[1]}\n")
-    old = pinned(repository, sshd.port)
-    result = slipway("trust", "cp1", "--yes")
-    assert f"pinned so far: ssh-ed25519 {old[0]}" in result.stderr
-    assert pinned(repository, sshd.port) == [fingerprint]
-
-
-def test_one_fingerprint_is_of_one_machine(slipway):
-    with pytest.raises(UsageError, match="of one machine; 2 are chosen"):
-        slipway("trust", "--fingerprint", "SHA256:x")
-
-
-def test_a_machine_that_does_not_answer_keeps_no_other_from_being_pinned(slipway, repository, sshd, monkeypatch):
-    text = (repository / "inventory.yaml").read_text()
-    closed = text.replace("{address: 10.0.0.21, role: worker}", "{address: 10.0.0.21, role: worker, ssh: {port: 1}}")
-    (repository / "inventory.yaml").write_text(closed)
-    with pytest.raises(Unreachable, match="not pinned: w1"):
-        slipway("trust", "--yes")
-    assert len(pinned(repository, sshd.port)) == 1
 
 
 RESULT = Deployment(

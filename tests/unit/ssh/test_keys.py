@@ -4,7 +4,7 @@ import paramiko
 import pytest
 
 from slipway.errors import InvalidInput
-from slipway.ssh.keys import KnownHosts, known_name
+from slipway.ssh.keys import HostKeyRefused, KnownHosts, known_name
 
 
 @pytest.fixture
@@ -25,11 +25,12 @@ def test_a_pinned_key_is_found_by_address_and_port(tmp_path, key):
 
 def test_pinning_replaces_the_machine_s_line_and_no_other(tmp_path, key):
     path = tmp_path / "known_hosts"
-    path.write_text("# our machines\n10.0.0.11 ssh-ed25519 AAAA\n10.0.0.12 ssh-ed25519 BBBB\n")
+    old = line_of(paramiko.ECDSAKey.generate())
+    path.write_text(f"# our machines\n10.0.0.11 {old}\n10.0.0.12 {old}\n")
     hosts = KnownHosts.load(path)
     hosts.pin("10.0.0.11", 22, key)
     lines = path.read_text().splitlines()
-    assert lines == ["# our machines", "10.0.0.12 ssh-ed25519 BBBB", f"10.0.0.11 {key.get_name()} {key.get_base64()}"]
+    assert lines == ["# our machines", f"10.0.0.12 {old}", f"10.0.0.11 {line_of(key)}"]
 
 
 def test_openssh_reads_what_is_pinned(tmp_path, key):
@@ -53,19 +54,48 @@ def test_a_file_that_is_not_there_pins_nothing(tmp_path):
     assert KnownHosts.load(tmp_path / "none").keys == ()
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("10.0.0.11 ssh-ed25519", "known_hosts:2: not a line of known_hosts"),
-        ("10.0.0.11 ssh-ed25519 not*base64", "known_hosts:2: not a line of known_hosts"),
-        ("@cert-authority *.example.org ssh-ed25519 AAAA", "known_hosts:2: @cert-authority lines are not supported"),
-    ],
-)
-def test_a_damaged_line_is_named(tmp_path, line, message):
+def test_pinning_changes_no_other_byte(tmp_path, key):
+    """A comment that holds U+2028 became a line of its own, and so a pin, when another machine was pinned."""
     path = tmp_path / "known_hosts"
-    path.write_text(f"# first\n{line}\n")
-    with pytest.raises(InvalidInput, match=message):
-        KnownHosts.load(path)
+    pin = line_of(key)
+    others = f"# rack a\u202810.0.0.5 {pin}\n\n  10.0.0.12\t{pin}  me\r\n@revoked 10.0.0.9 {pin}\n"
+    path.write_bytes(others.encode())
+    KnownHosts.load(path).pin("10.0.0.11", 22, key)
+    assert path.read_bytes() == others.encode() + f"10.0.0.11 {line_of(key)}\n".encode()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["known_hosts"]
+
+
+def line_of(key: paramiko.PKey) -> str:
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def test_pinning_takes_one_name_from_a_line_of_several(tmp_path, key):
+    path = tmp_path / "known_hosts"
+    other = paramiko.ECDSAKey.generate()
+    path.write_text(f"10.0.0.10,10.0.0.11,10.0.0.12 {line_of(other)} rack a\n")
+    hosts = KnownHosts.load(path)
+    hosts.pin("10.0.0.11", 22, key)
+    assert path.read_text() == f"10.0.0.10,10.0.0.12 {line_of(other)} rack a\n10.0.0.11 {line_of(key)}\n"
+    hosts.check("w2", "10.0.0.12", 22, other)
+
+
+def test_a_pattern_that_is_for_the_machine_too_is_for_people_to_mend(tmp_path, key):
+    path = tmp_path / "known_hosts"
+    before = f"10.0.0.* {line_of(paramiko.ECDSAKey.generate())}\n"
+    path.write_text(before)
+    with pytest.raises(InvalidInput, match=r"known_hosts:1: 10\.0\.0\.\* is for 10\.0\.0\.11 too"):
+        KnownHosts.load(path).pin("10.0.0.11", 22, key)
+    assert path.read_text() == before
+
+
+def test_a_revoked_key_is_neither_accepted_nor_pinned(tmp_path, key):
+    path = tmp_path / "known_hosts"
+    path.write_text(f"@revoked * {line_of(key)}\n10.0.0.11 {line_of(key)}\n")
+    hosts = KnownHosts.load(path)
+    with pytest.raises(HostKeyRefused, match=r"a key that .*known_hosts revokes"):
+        hosts.check("cp1", "10.0.0.11", 22, key)
+    with pytest.raises(InvalidInput, match="revokes the key"):
+        hosts.pin("10.0.0.11", 22, key)
 
 
 @pytest.mark.parametrize(

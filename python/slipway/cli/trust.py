@@ -1,0 +1,170 @@
+"""`slipway trust`: whose keys the machines may show."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from slipway.cli.console import print_json, say
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.cli.targets import resolve
+from slipway.errors import InvalidInput, SlipwayError, Unreachable, UsageError
+from slipway.ssh.connection import Endpoint, shown_key
+from slipway.ssh.keys import KnownHosts, PKey, describe
+from slipway.ssh.known_hosts import PinnedKey, fingerprint_of
+from slipway.ssh.pool import for_each
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Pin what the machines show without asking.")]
+FingerprintOption = Annotated[
+    str | None,
+    typer.Option(help="Pin one machine's key if it has this fingerprint, without asking.", metavar="SHA256:..."),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Also where another key is pinned so far: the machine was installed anew.")
+]
+
+LOOK = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
+"""What a machine's own console shows for comparison."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What one machine shows, and what is pinned for it so far. `error` where it shows nothing."""
+
+    name: str
+    address: str
+    port: int
+    key: PKey | None
+    pinned: tuple[PinnedKey, ...]
+    error: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.key.asbytes()) if self.key else ""
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.key is not None and any(one.blob == self.key.get_base64() for one in self.pinned)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How it came out for one machine: `pinned`, `unchanged` or `refused`, which has a reason."""
+
+    offer: Offer
+    state: str
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "node": self.offer.name,
+            "address": self.offer.address,
+            "port": self.offer.port,
+            "keyType": self.offer.key.get_name() if self.offer.key else None,
+            "fingerprint": self.offer.fingerprint or None,
+            "state": self.state,
+            "reason": self.reason or None,
+        }
+
+
+def trust(
+    selection: Selection = None,
+    inventory_file: InventoryOption = INVENTORY,
+    yes: YesOption = False,
+    fingerprint: FingerprintOption = None,
+    replace: ReplaceOption = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Pin the host keys of machines in known_hosts, after you have compared their fingerprints.
+
+    A machine that is not in the inventory yet is named by user@address[:port]. A key that is pinned is replaced by
+    --replace alone.
+
+    Example: slipway trust w1 --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
+    """
+    targets = resolve(selection or (), inventory_file)
+    if fingerprint is not None and len(targets.names) != 1:
+        raise UsageError(f"--fingerprint is of one machine; {len(targets.names)} are chosen", hint="slipway trust NODE")
+    with targets.pool as pool:
+        shown = for_each(lambda name: shown_key(pool.endpoints[name]), targets.names)
+        offers = [_offer(pool.endpoints[name], key, pool.known_hosts) for name, key in shown.items()]
+        _require_somebody(offers, yes, fingerprint, replace)
+        decisions = [_decide(offer, pool.known_hosts, yes, fingerprint, replace) for offer in offers]
+    if json_output:
+        print_json([decision.to_json() for decision in decisions])
+    _judge(decisions)
+
+
+def _offer(endpoint: Endpoint, key: PKey | SlipwayError, known: KnownHosts) -> Offer:
+    pinned = tuple(known.of(endpoint.address, endpoint.port))
+    error, found = (str(key), None) if isinstance(key, SlipwayError) else ("", key)
+    return Offer(endpoint.name, endpoint.address, endpoint.port, found, pinned, error)
+
+
+def _require_somebody(offers: Sequence[Offer], yes: bool, fingerprint: str | None, replace: bool) -> None:
+    """Before anything is pinned. The hint names no fingerprint: the one that was shown proves nothing."""
+    open_ones = [each for each in offers if each.key and not each.is_pinned and (replace or not each.pinned)]
+    if yes or fingerprint is not None or not open_ones or _somebody_is_there():
+        return
+    name = open_ones[0].name
+    raise UsageError(
+        f"nobody is there to compare the fingerprint of {', '.join(each.name for each in open_ones)}; read it at the "
+        f"machine itself: {LOOK}",
+        hint=f"slipway trust {name} --fingerprint SHA256:WHAT-THE-MACHINE-SAYS",
+    )
+
+
+def _decide(offer: Offer, known: KnownHosts, yes: bool, fingerprint: str | None, replace: bool) -> Decision:
+    """Pin one machine's key unless somebody or something says no; say what was done."""
+    decision = _decided(offer, known, yes, fingerprint, replace)
+    told = {"pinned": f"pinned in {known.path}", "unchanged": "pinned already"}.get(decision.state, decision.reason)
+    say(f"  {told}" if offer.key else decision.reason)
+    return decision
+
+
+def _decided(offer: Offer, known: KnownHosts, yes: bool, fingerprint: str | None, replace: bool) -> Decision:
+    if offer.key is None:
+        return Decision(offer, "refused", offer.error)
+    say(f"{offer.name} ({offer.address}) shows {describe(offer.key)}")
+    if fingerprint is not None and offer.fingerprint != fingerprint:
+        return Decision(offer, "refused", f"that is not {fingerprint}: not pinned")
+    if offer.is_pinned:
+        return Decision(offer, "unchanged")
+    for one in offer.pinned:
+        say(f"  pinned so far: {one.type} {one.fingerprint} (line {one.line})")
+    if offer.pinned and not replace:
+        return Decision(offer, "refused", "another key is pinned: not replaced without --replace")
+    if not (yes or fingerprint is not None or _agreed(offer.name)):
+        return Decision(offer, "refused", "not agreed to")
+    try:
+        known.pin(offer.address, offer.port, offer.key)
+    except InvalidInput as error:
+        return Decision(offer, "refused", str(error))
+    return Decision(offer, "pinned")
+
+
+def _agreed(name: str) -> bool:
+    say(f"  compare: {LOOK}, at the machine itself")
+    return typer.confirm(f"  Is this the key of {name}?", err=True)
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
+
+
+def _judge(decisions: Sequence[Decision]) -> None:
+    """Raises Unreachable where a key was not pinned."""
+    refused = [decision for decision in decisions if decision.state == "refused"]
+    if not refused:
+        return
+    others = [decision.offer.name for decision in refused if decision.offer.pinned and decision.offer.key]
+    hint = (
+        f"only if {' '.join(others)} was installed anew: slipway trust {' '.join(others)} --replace"
+        if others
+        else f"read the fingerprint at the machine itself ({LOOK}), then slipway trust {refused[0].offer.name}"
+    )
+    raise Unreachable(f"not pinned: {' '.join(decision.offer.name for decision in refused)}", hint=hint)
