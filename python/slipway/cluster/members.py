@@ -59,15 +59,14 @@ class Membership:
 
 def look(machine: Host) -> Membership:
     """Ask one machine."""
-    seen = machine.run(["sh", "-c", LOOK]).stdout.split()
-    return Membership(**{word.replace("-", "_"): True for word in seen})
+    with machine.run(["sh", "-c", LOOK]).read() as said:
+        return Membership(**{word.replace("-", "_"): True for word in said.split()})
 
 
 def etcd_members(controller: Host) -> Mapping[str, str]:
     """Members of etcd as a running controller lists them: name to peer URL."""
-    listed = json.loads(controller.run(["k0s", "etcd", "member-list"]).stdout)
-    members: dict[str, str] = listed["members"]
-    return members
+    with controller.run(["k0s", "etcd", "member-list"]).read() as said:
+        return {str(name): str(url) for name, url in json.loads(said)["members"].items()}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from slipway.node import facts
 from slipway.node.facts import Facts
 from slipway.node.places import NIXOS, Places
 from slipway.outcome import NodeResult, Outcome
-from slipway.result import EXCERPT_LINES, CommandFailed, CommandTimedOut
+from slipway.result import EXCERPT_LINES, CommandFailed, CommandTimedOut, OddAnswer, TooMuchSaid
 from slipway.ssh.host import Host
 
 SCRIPT = Path(__file__).with_name("activate.sh")
@@ -32,6 +33,8 @@ RECONNECT = 1.0
 STARTS_WITHIN = 15.0
 COMMAND = 20.0
 """Seconds for one of our small questions to the node."""
+MOST_LINES = 20_000
+"""Lines of one activation that are told and written down."""
 SPARE = 60.0
 """Seconds that a node gets to become reachable again beside what activation itself may take."""
 
@@ -66,6 +69,11 @@ class Limits:
     def silence(self) -> float:
         """How long a node may say nothing before we stop asking: it decides alone within that, however it goes."""
         return self.activate + self.confirm + SPARE
+
+    @property
+    def whole(self) -> float:
+        """How long all of it may take, whatever the node says: there, waiting for us, and back again."""
+        return 2 * self.activate + self.confirm + SPARE
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,8 @@ class _Activation:
     places: Places
     given_up: Callable[[], bool]
     before: Facts | None = None
-    log: list[str] = field(default_factory=list)
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=EXCERPT_LINES))
+    lines: int = 0
     trouble: str = ""
     """Why the confirmation did not get through, or why the node does not answer."""
     began: float = field(default_factory=time.monotonic)
@@ -156,7 +165,7 @@ class _Activation:
 
     def follow(self) -> Status | None:
         """Look until the node has decided; None where it does not answer or has forgotten."""
-        while time.monotonic() - self.heard < self.limits.silence and not self.given_up():
+        while self._is_in_time() and not self.given_up():
             try:
                 report = self._look()
                 if report.final(time.monotonic() - self.began):
@@ -164,12 +173,16 @@ class _Activation:
                 if report.status is not None and report.status.phase == "waiting":
                     self._confirm()
                 time.sleep(POLL)
-            except (Unreachable, CommandTimedOut) as error:
+            except (Unreachable, CommandTimedOut, TooMuchSaid, OddAnswer) as error:
                 self._missed(str(error))
                 time.sleep(RECONNECT)
             except Interrupted:
                 break
         return None
+
+    def _is_in_time(self) -> bool:
+        now = time.monotonic()
+        return now - self.heard < self.limits.silence and now - self.began < self.limits.whole
 
     def _missed(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -177,15 +190,25 @@ class _Activation:
         self.trouble = trouble
 
     def _look(self) -> Report:
-        said = self.host.run(["sh", "-c", ASK, "ask", self.folder, str(len(self.log) + 1)], timeout=COMMAND).stdout
-        state, _, rest = said.partition("\n")
-        status, _, log = rest.partition("\n")
+        result = self.host.run(["sh", "-c", ASK, "ask", self.folder, str(self.lines + 1)], timeout=COMMAND)
+        with result.read() as said:
+            state, _, rest = said.partition("\n")
+            line, _, log = rest.partition("\n")
+            status = _status(line)
         for line in log.split("\n")[:-1]:
-            self.log.append(line)
-            self._say("progress", line)
+            self._keep(line)
         if status:
             self.heard = time.monotonic()
-        return Report(state, _status(status))
+        return Report(state, status)
+
+    def _keep(self, line: str) -> None:
+        """The end of the log is kept, and MOST_LINES are told: a unit that talks without end fills no disk of ours."""
+        self.lines += 1
+        self.log.append(line)
+        if self.lines <= MOST_LINES:
+            self._say("progress", line)
+        elif self.lines == MOST_LINES + 1:
+            self._say("progress", f"more than {MOST_LINES} lines: the rest stays on the node")
 
     def _confirm(self) -> None:
         """Over a new connection, since an old one lives on where nobody can come in any more."""
@@ -265,7 +288,7 @@ class _Activation:
             outcome=outcome,
             reason=reason,
             duration=time.monotonic() - self.began,
-            log="\n".join(self.log[-EXCERPT_LINES:]),
+            log="\n".join(self.log),
             old_system=self.before.current if self.before else None,
             new_system=self.system,
         )
@@ -278,4 +301,9 @@ def _status(line: str) -> Status | None:
     if not line:
         return None
     said = json.loads(line)
-    return Status(said["phase"], said["code"], said["back"], said["old"] or None, said["reason"])
+    status = Status(said["phase"], said["code"], said["back"], said["old"] or None, said["reason"])
+    if not (isinstance(status.code, int) and isinstance(status.back, int)):
+        raise ValueError(f"no exit codes: {line}")
+    if not all(isinstance(each, str) for each in (status.phase, status.old or "", status.reason)):
+        raise ValueError(f"no words: {line}")
+    return status

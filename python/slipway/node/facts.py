@@ -59,20 +59,21 @@ class Facts:
 
 
 def read(host: Host, places: Places = NIXOS) -> Facts:
-    """Raises Unreachable, or whatever else keeps us from asking."""
-    said = host.run(["sh", "-c", READ, "facts", places.current, places.booted, places.profile, places.allow_rename])
-    facts = dict(line.split("=", 1) for line in said.stdout.splitlines() if "=" in line)
-    return Facts(
-        hostname=facts["hostname"],
-        boot_id=facts["boot_id"],
-        current=_system(facts, "current", places.current),
-        booted=_system(facts, "booted", places.booted),
-        profile=_system(facts, "profile", places.profile),
-        may_be_renamed="rename" in facts,
-        has_systemd="systemd" in facts,
-        has_nix="nix" in facts,
-        free=int(facts["free"] or 0),
-    )
+    """Raises Unreachable, OddAnswer, or whatever else keeps us from asking."""
+    result = host.run(["sh", "-c", READ, "facts", places.current, places.booted, places.profile, places.allow_rename])
+    with result.read() as said:
+        facts = dict(line.split("=", 1) for line in said.split("\n") if "=" in line)
+        return Facts(
+            hostname=facts["hostname"],
+            boot_id=facts["boot_id"],
+            current=_system(facts, "current", places.current),
+            booted=_system(facts, "booted", places.booted),
+            profile=_system(facts, "profile", places.profile),
+            may_be_renamed="rename" in facts,
+            has_systemd="systemd" in facts,
+            has_nix="nix" in facts,
+            free=int(facts["free"] or 0),
+        )
 
 
 def _system(facts: dict[str, str], name: str, link: str) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
 
-from slipway.result import CommandFailed
 from slipway.ssh.host import Host
 from slipway.verify.asked import Facts
 
@@ -21,20 +21,20 @@ FACTS_BOUND = 30.0
 
 
 def gather(connection: Host) -> Facts:
-    """Raises Unreachable, CommandTimedOut, or CommandFailed where the node answers something else than six lines."""
+    """Raises Unreachable, CommandTimedOut, CommandFailed, or OddAnswer where something else than six lines comes."""
     before = time.time()
     result = connection.run(["sh", "-c", ASK], timeout=FACTS_BOUND)
     after = time.time()
-    lines = result.stdout.splitlines()
-    if len(lines) != 6:
-        raise CommandFailed(result)
-    system, profile, boot_id, machine_id, hostname, clock = lines
-    return Facts(
-        system=system,
-        profile=profile,
-        boot_id=boot_id,
-        machine_id=machine_id,
-        hostname=hostname,
-        clock_offset=float(clock) - (before + after) / 2,
-        clock_error=(after - before) / 2,
-    )
+    with result.read() as said:
+        system, profile, boot_id, machine_id, hostname, clock = said.removesuffix("\n").split("\n")
+        if not re.fullmatch(r"[0-9]{1,12}\.[0-9]{1,9}", clock):
+            raise ValueError(f"no time: {clock}")
+        return Facts(
+            system=system,
+            profile=profile,
+            boot_id=boot_id,
+            machine_id=machine_id,
+            hostname=hostname,
+            clock_offset=float(clock) - (before + after) / 2,
+            clock_error=(after - before) / 2,
+        )

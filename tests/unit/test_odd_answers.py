@@ -1,0 +1,169 @@
+"""Whatever a node answers to any question, it is that node's error and nothing else's: over every reader there is."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slipway.cluster import join, kubeconfig, members, token, unit
+from slipway.errors import SlipwayError
+from slipway.events import Event, Events
+from slipway.node import activate, diff, facts, probe, proposal
+from slipway.outcome import NodeResult
+from slipway.result import CommandResult, OddAnswer
+from slipway.ssh.connection import Endpoint
+from slipway.ssh.host import Host
+from slipway.verify import facts as asked
+
+SYSTEMS = "current=/nix/store/a\nbooted=/nix/store/a\nprofile=/nix/store/a\n"
+FACTS = f"hostname=w9\nboot_id=b\n{SYSTEMS}systemd=1\nnix=1\nfree=9999\n"
+STATUS = 'running\n{"phase": "activating", "code": -1, "back": -1, "old": "/nix/store/a", "reason": ""}\nlog\n'
+PROBE = (Path(__file__).parent / "node" / "probes" / "server.txt").read_text(encoding="utf-8")
+
+
+@dataclass
+class FakeHost:
+    """A fake machine that gives the same answer to whatever it is asked; its facts may stay right."""
+
+    said: str
+    honest_about_facts: bool = False
+    name: str = "w9"
+
+    def run(self, argv: Sequence[str], **_how: object) -> CommandResult:
+        said = FACTS if self.honest_about_facts and "facts" in argv else self.said
+        return CommandResult(tuple(argv), self.name, 0, said, said, 0.1)
+
+    def put(self, *_what: object, **_how: object) -> None:
+        pass
+
+    @contextmanager
+    def fresh(self):
+        yield self
+
+    def close(self) -> None:
+        pass
+
+
+def activated(host: Host) -> NodeResult:
+    return activate.activate(host, "/nix/store/b", Events(), limits=activate.Limits(0.001, 0.001))
+
+
+def proposed(host: Host) -> str:
+    hardware = probe.read(host)
+    assert proposal.summary(hardware) is not None
+    endpoint = Endpoint("w9", "10.0.0.9")
+    return proposal.propose(hardware, proposal.Entry("w9", endpoint, None))
+
+
+READERS: dict[str, tuple[Callable[[Host], object], str]] = {
+    "facts": (facts.read, FACTS),
+    "activation": (activated, STATUS),
+    "closures": (lambda host: diff.closures(host, "/a", "/b"), "k0s: 1.0 → 1.1\n"),
+    "hardware": (proposed, PROBE),
+    "membership": (members.look, "control-plane kubelet active\n"),
+    "etcd": (members.etcd_members, '{"members": {"cp1": "https://10.0.0.1:2380"}}'),
+    "token": (lambda host: token.create(host, token.Kind.WORKER), "H4sI"),
+    "kubeconfig": (kubeconfig.fetch, "apiVersion: v1\n"),
+    "unit": (unit.state, "active\n"),
+    "API server": (join.api_problem, "[-]etcd failed: reason withheld\n"),
+    "verification": (asked.gather, "/nix/store/a\n/nix/store/a\nb\nm\nw9\n1700000000.5\n"),
+}
+
+WORDS = st.text(max_size=30) | st.sampled_from(
+    ["", "-1", "1e999", "nan", "null", "[]", "{}", '{"members": 1}', "9" * 5000, "[" * 3000, "=", "\t", "\x1b[2J", "{"]
+)
+
+
+@st.composite
+def odd(draw: st.DrawFn, right: str) -> str:
+    """The right answer with some of its lines or words lost, doubled or replaced; or something else altogether."""
+    if draw(st.integers(0, 4)) == 0:
+        return draw(WORDS)
+    separator = draw(st.sampled_from(["\n", " ", "=", ":", '"', "\t", ","]))
+    parts = right.split(separator)
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(parts) - 1))
+        parts[place : place + 1] = draw(st.sampled_from([[], [parts[place]] * 2, [draw(WORDS)]]))
+        parts = parts or [""]
+    return separator.join(parts)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    for name in ("SPARE", "POLL", "RECONNECT"):
+        monkeypatch.setattr(activate, name, 0.0)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_odd_answer_is_that_node_s_error(reader, data):
+    read, right = READERS[reader]
+    for honest in (True, False):
+        host = FakeHost(data.draw(odd(right)), honest_about_facts=honest)
+        try:
+            read(host)
+        except SlipwayError as error:
+            assert "w9" in str(error)
+
+
+@pytest.mark.parametrize("reader", [name for name in READERS if name != "token"])
+def test_control_the_right_answer_is_read(reader):
+    read, right = READERS[reader]
+    assert read(FakeHost(right, honest_about_facts=True)) is not None
+
+
+@pytest.mark.parametrize(
+    ("reader", "said"),
+    [
+        ("membership", "kubelet evil\n"),
+        ("facts", FACTS.replace("9999", "lots")),
+        ("facts", "hostname=w9\n"),
+        ("etcd", "[]"),
+        ("etcd", "[" * 100_000),
+        ("verification", "s\np\nb\nm\nh\nsoon\n"),
+        ("verification", "s\np\nb\nm\nh\nnan\n"),
+    ],
+)
+def test_what_ended_the_run_of_all_nodes_is_one_node_s_error(reader, said):
+    with pytest.raises(OddAnswer, match=r"w9: .*the answer makes no sense"):
+        READERS[reader][0](FakeHost(said))
+
+
+def test_an_activation_that_never_ends_is_followed_for_its_time_and_no_longer():
+    """A node that says `activating` for ever kept us following for ever."""
+    began = time.monotonic()
+    result = activated(FakeHost(STATUS, honest_about_facts=True))
+    assert time.monotonic() - began < 5
+    assert "it runs its old system" in result.reason
+
+
+def test_a_status_that_makes_no_sense_is_asked_for_again():
+    """The node decides alone; one odd answer says nothing about what it runs."""
+    answers = iter(["running\nnot json\n", STATUS.replace("activating", "kept").replace('"code": -1', '"code": 0')])
+
+    class Odd(FakeHost):
+        def run(self, argv: Sequence[str], **how: object) -> CommandResult:
+            said = next(answers) if "ask" in argv else FACTS
+            return CommandResult(tuple(argv), self.name, 0, said, "", 0.1)
+
+    limits = activate.Limits(5, 5)
+    result = activate.activate(Odd(""), "/nix/store/b", Events(), limits=limits)
+    assert result.outcome == "ok"
+
+
+def test_a_log_without_end_fills_no_disk(monkeypatch):
+    monkeypatch.setattr(activate, "MOST_LINES", 10)
+    told: list[Event] = []
+    activate.activate(
+        FakeHost(STATUS + "line\n" * 1000, honest_about_facts=True),
+        "/nix/store/b",
+        Events(told.append),
+        limits=activate.Limits(0.05, 0.05),
+    )
+    assert sum(event.state == "progress" for event in told) == 11
