@@ -1,8 +1,9 @@
 # Open what the role and the pod network need, to the peers that need it (ports: k0s's networking documentation and
-# Cilium's system requirements). nftables, because its rules say sources and ports in one line each.
+# Cilium's system requirements). nftables, because its rules say sources and ports in one line each. Protocols are
+# numbers: NixOS checks the rules against IANA's names, of which 4 is another than Debian's.
 { config, lib, ... }:
 let
-  inherit (lib) concatMapStrings concatMapStringsSep mkOption optional optionals optionalString types;
+  inherit (lib) concatMapStringsSep mkOption optional optionals optionalString types;
   cfg = config.slipway;
   inherit (cfg.cluster) cilium ports;
 
@@ -40,35 +41,45 @@ let
     + tcp [ ports.konnectivityAgent ] (nodes ++ pods)
     # k0s's own API, and etcd.
     + tcp [ ports.k0sApi 2380 ] controllers
-    + optionalString hasVip (from controllers "meta l4proto vrrp accept");
+    # VRRP.
+    + optionalString hasVip (from controllers "meta l4proto 112 accept");
 
   providers = {
     cilium =
-      # Health checks, Hubble's peers.
-      tcp ([ 4240 ] ++ optional cilium.hubble 4244) nodes
+      # Health checks; Hubble's peers, which its relay asks as a pod.
+      tcp [ 4240 ] nodes
+      + tcp (optional cilium.hubble 4244) (nodes ++ pods)
       + udp (
         optional (cilium.routing == "vxlan") 8472
         ++ optional (cilium.routing == "geneve") 6081
         ++ optional (cilium.encryption == "wireguard") 51871
-      ) nodes;
-    # BGP, and tunnels to nodes in other networks.
-    kuberouter = tcp [ 179 ] nodes + from nodes "meta l4proto ipencap accept";
+      ) nodes
+      # What Cilium itself hands to its proxy (MARK_MAGIC_TO_PROXY in bpf/lib/common.h). No pod can send a mark: the
+      # kernel clears it where a packet leaves a network namespace.
+      + "meta mark & 0xf00 == 0x200 accept\n";
+    # BGP, and tunnels to nodes in other networks (IP in IP).
+    kuberouter = tcp [ 179 ] nodes + from nodes "meta l4proto 4 accept";
     # VXLAN.
     calico = udp [ 4789 ] nodes;
   };
 
-  # What pods of this node send to the node itself.
+  # Where packets of this node's own pods come in.
   podLinks = {
-    cilium = [ "cilium_*" "lxc*" ];
+    cilium = [ "lxc*" ];
     kuberouter = [ "kube-bridge" ];
-    calico = [ "cali*" "vxlan.calico" ];
+    calico = [ "cali*" ];
   };
+
+  # The end for pods: whatever is opened after this is open to others. By link for those of this node, by source for
+  # those of others, whose packets come over the network of the nodes or through a tunnel.
+  noMoreForPods =
+    concatMapStringsSep "" (link: "iifname \"${link}\" drop\n") podLinks.${cfg.cluster.provider}
+    + from pods "drop";
 
   workloadRules =
     # kubelet: konnectivity agents and metrics-server call from any node, as a pod or as the node.
     tcp [ 10250 ] (nodes ++ pods)
-    + providers.${cfg.cluster.provider}
-    + concatMapStrings (name: "iifname \"${name}\" accept\n") podLinks.${cfg.cluster.provider};
+    + providers.${cfg.cluster.provider};
 in
 {
   options.slipway.firewall = {
@@ -85,12 +96,23 @@ in
     allowedTCPPorts = mkOption {
       type = types.listOf types.port;
       default = [ ];
-      description = "More TCP ports to open to everybody.";
+      description = "More TCP ports to open to everybody, pods included.";
     };
     allowedUDPPorts = mkOption {
       type = types.listOf types.port;
       default = [ ];
-      description = "More UDP ports to open to everybody.";
+      description = "More UDP ports to open to everybody, pods included.";
+    };
+    podTCPPorts = mkOption {
+      type = types.listOf types.port;
+      default = [ ];
+      example = [ 9100 ];
+      description = "More TCP ports to open to pods, as for metrics of programs in the node's own network.";
+    };
+    podUDPPorts = mkOption {
+      type = types.listOf types.port;
+      default = [ ];
+      description = "More UDP ports to open to pods.";
     };
   };
 
@@ -102,9 +124,12 @@ in
       checkReversePath = "loose";
       inherit (cfg.firewall) allowedTCPPorts allowedUDPPorts;
       extraInputRules =
-        tcp [ cfg.ssh.port ] cfg.firewall.sshFrom
-        + optionalString cfg.isController controllerRules
-        + optionalString cfg.runsWorkloads workloadRules;
+        optionalString cfg.isController controllerRules
+        + optionalString cfg.runsWorkloads workloadRules
+        + tcp cfg.firewall.podTCPPorts pods
+        + udp cfg.firewall.podUDPPorts pods
+        + noMoreForPods
+        + tcp [ cfg.ssh.port ] cfg.firewall.sshFrom;
     };
   };
 }

@@ -11,6 +11,23 @@ let
     loose = "fib saddr . mark oif missing";
     strict = "fib saddr . mark . iif oif missing";
   };
+  # NixOS lets nft check the rules while it builds the system, where it knows the names of iana-etc alone. Words of
+  # nft's own grammar need no name.
+  words = [ "ah" "comp" "dccp" "esp" "icmp" "icmpv6" "igmp" "sctp" "tcp" "udp" "udplite" ];
+  names = map (lib.splitString "\t") (lib.splitString "\n" (builtins.readFile ../protocols));
+  known = words ++ map builtins.head (builtins.filter (line: builtins.length line == 2) names);
+  named =
+    let
+      matches = builtins.filter builtins.isList (
+        builtins.split "(l4proto|protocol|nexthdr)[ ]+([!=]=[ ]+)?([{][^}]*[}]|[^ ;\n]+)" cfg.extraInputRules
+      );
+      parts = match: builtins.filter (word: builtins.isString word && word != "") (
+        builtins.split "[{}, \n]+" (lib.last match)
+      );
+    in
+    builtins.concatLists (map parts matches);
+  unknown = builtins.filter (word: builtins.match "[0-9]+" word == null && !builtins.elem word known) named;
+
   check = if cfg.checkReversePath == true then "strict" else cfg.checkReversePath;
 
   # Declared before it is deleted, so that deleting works the first time too; one transaction.
@@ -59,6 +76,10 @@ in
   };
 
   config = lib.mkIf (cfg.enable && config.networking.nftables.enable) {
+    assertions = map (name: {
+      assertion = false;
+      message = "nftables: NixOS has no protocol ${name} in its /etc/protocols: write its number";
+    }) unknown;
     environment.etc."nftables.conf".text = rules;
     systemd.services.nftables = {
       description = "nftables firewall";

@@ -130,6 +130,8 @@ def _firewall(host: Host) -> Settings:
         apiFrom=list(firewall.api_from),
         allowedTCPPorts=list(firewall.allowed_tcp_ports),
         allowedUDPPorts=list(firewall.allowed_udp_ports),
+        podTCPPorts=list(firewall.pod_tcp_ports),
+        podUDPPorts=list(firewall.pod_udp_ports),
     )
 
 

@@ -318,6 +318,9 @@ class Firewall(Section):
     """Sources that may reach the Kubernetes API beside the nodes; default: everywhere."""
     allowed_tcp_ports: tuple[v.Port, ...] = ()
     allowed_udp_ports: tuple[v.Port, ...] = ()
+    pod_tcp_ports: tuple[v.Port, ...] = ()
+    """Ports of the node that pods may reach beside, as for metrics of programs in the node's own network."""
+    pod_udp_ports: tuple[v.Port, ...] = ()
 
 
 class User(Section):

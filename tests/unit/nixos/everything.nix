@@ -11,6 +11,8 @@
     firewall = {
       allowedTCPPorts = [ 80 ];
       allowedUDPPorts = [ 53 ];
+      podTCPPorts = [ 9100 ];
+      podUDPPorts = [ 9125 ];
     };
     hardware.cpu = "intel";
     images.registries."docker.io" = [ "https://mirror.example.org" ];

@@ -106,27 +106,33 @@ def rules(evaluate: Evaluate, role: str, more: str = "") -> list[str]:
     return str(evaluate(RULES, role, more)).strip().splitlines()
 
 
+PODS_END = ['iifname "lxc*" drop', "ip saddr { 10.244.0.0/16 } drop", "tcp dport { 22 } accept"]
+"""Pods reach what is opened before this; SSH, however wide it is open, is for others."""
+
+
 def test_a_controller_opens_its_ports_to_those_who_need_them(evaluate):
     assert rules(evaluate, "controller") == [
-        "tcp dport { 22 } accept",
         "tcp dport { 6443 } accept",
         f"{PEERS} tcp dport {{ 8132 }} accept",
         "ip6 saddr { fd00::/64 } tcp dport { 8132 } accept",
         "ip saddr { 10.0.0.11, 10.0.0.12 } tcp dport { 9443, 2380 } accept",
+        *PODS_END,
     ]
 
 
 def test_a_worker_opens_kubelet_and_cilium(evaluate):
+    """Hubble's relay is a pod, and asks the agent of its own node under its own address."""
     assert rules(evaluate, "worker") == [
-        "tcp dport { 22 } accept",
         f"{PEERS} tcp dport {{ 10250 }} accept",
         "ip6 saddr { fd00::/64 } tcp dport { 10250 } accept",
-        f"{NODES} tcp dport {{ 4240, 4244 }} accept",
-        "ip6 saddr { fd00::/64 } tcp dport { 4240, 4244 } accept",
+        f"{NODES} tcp dport {{ 4240 }} accept",
+        "ip6 saddr { fd00::/64 } tcp dport { 4240 } accept",
+        f"{PEERS} tcp dport {{ 4244 }} accept",
+        "ip6 saddr { fd00::/64 } tcp dport { 4244 } accept",
         f"{NODES} udp dport {{ 8472 }} accept",
         "ip6 saddr { fd00::/64 } udp dport { 8472 } accept",
-        'iifname "cilium_*" accept',
-        'iifname "lxc*" accept',
+        "meta mark & 0xf00 == 0x200 accept",
+        *PODS_END,
     ]
 
 
@@ -150,15 +156,45 @@ def test_other_networks_have_other_ports(evaluate, provider, rule):
 
 def test_a_virtual_address_lets_controllers_speak_vrrp(evaluate):
     found = rules(evaluate, "controller", 'slipway.cluster.vip = "10.0.0.10";')
-    assert "ip saddr { 10.0.0.11, 10.0.0.12 } meta l4proto vrrp accept" in found
+    assert "ip saddr { 10.0.0.11, 10.0.0.12 } meta l4proto 112 accept" in found
     assert "tcp dport { 6443, 6444 } accept" in found
 
 
 def test_sources_can_be_limited(evaluate):
     more = 'slipway.firewall = { sshFrom = [ "192.0.2.0/24" ]; apiFrom = [ "192.0.2.7/32" ]; };'
     found = rules(evaluate, "controller", more)
-    assert found[0] == "ip saddr { 192.0.2.0/24 } tcp dport { 22 } accept"
+    assert found[-1] == "ip saddr { 192.0.2.0/24 } tcp dport { 22 } accept"
     assert "ip saddr { 192.0.2.7/32, 10.0.0.0/24, 10.244.0.0/16 } tcp dport { 6443 } accept" in found
+
+
+def test_pods_may_be_let_in_to_more(evaluate):
+    found = rules(evaluate, "worker", "slipway.firewall = { podTCPPorts = [ 9100 ]; podUDPPorts = [ 9125 ]; };")
+    assert found[-5:] == [
+        "ip saddr { 10.244.0.0/16 } tcp dport { 9100 } accept",
+        "ip saddr { 10.244.0.0/16 } udp dport { 9125 } accept",
+        *PODS_END,
+    ]
+
+
+@pytest.mark.parametrize("provider", ["cilium", "kuberouter", "calico"])
+@pytest.mark.parametrize("role", ROLES)
+def test_protocols_are_known_to_nixos(evaluate, role, provider):
+    more = f'slipway.cluster = {{ provider = "{provider}"; vip = "10.0.0.10"; }};'
+    assert evaluate(assertions(), role, more) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "refused"),
+    [
+        ("meta l4proto ipencap accept", ["ipencap"]),
+        ("meta l4proto { tcp, ipencap, 4 } accept", ["ipencap"]),
+        ("ip protocol != ipencap drop", ["ipencap"]),
+        ("meta l4proto { vrrp, 112, icmpv6 } accept", []),
+    ],
+)
+def test_a_protocol_that_debian_alone_knows_is_refused_as_by_nixos(evaluate, rule, refused):
+    found = evaluate(assertions(), "worker", f'networking.firewall.extraInputRules = "{rule}";')
+    assert [line.split()[5] for line in found] == refused
 
 
 # --- links -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,216 @@
+"""The generated rules in a kernel: who reaches which port of a node. Network namespaces stand in for the machines."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from tests.unit.nixos.conftest import MACHINE, NIXOS
+
+from slipway.result import CommandFailed
+from slipway.tools.run import run
+
+pytestmark = pytest.mark.lab
+
+SSH, WEB, ETCD, ETCD_PEERS, HEALTH, HUBBLE, API = 22, 80, 2379, 2380, 4240, 4244, 6443
+KONNECTIVITY, METRICS, K0S_API, PROXY, KUBELET, CONTROLLER_MANAGER = 8132, 9100, 9443, 10000, 10250, 10257
+PORTS = (
+    SSH, WEB, ETCD, ETCD_PEERS, HEALTH, HUBBLE, API, KONNECTIVITY, METRICS, K0S_API, PROXY, KUBELET,
+    CONTROLLER_MANAGER,
+)  # fmt: skip
+NODE, CONTROLLER, STRANGER, POD, REMOTE_POD = "10.0.0.11", "10.0.0.12", "198.51.100.7", "10.244.0.5", "10.244.1.5"
+LINKS = {"cilium": "lxc12", "kuberouter": "kube-bridge", "calico": "cali12"}
+SETTINGS = 'apiFrom = [ "192.0.2.0/24" ]; allowedTCPPorts = [ 80 ]; podTCPPorts = [ 9100 ];'
+"""SSH is open to everybody, as it is by default: pods are nobody."""
+
+LISTEN = """
+import socket, sys, selectors
+chosen = selectors.DefaultSelector()
+for port in map(int, sys.argv[1:]):
+    chosen.register(socket.create_server(("", port)), selectors.EVENT_READ)
+print("ready", flush=True)
+while True:
+    for key, _ in chosen.select():
+        key.fileobj.accept()[0].close()
+"""
+# All at once: what is dropped gives no answer, and the wait for it is the same for all.
+CONNECT = """
+import json, select, socket, sys
+target, source, mark, *ports = sys.argv[1:]
+poll, tried = select.poll(), {}
+for port in map(int, ports):
+    one = socket.socket()
+    one.setblocking(False)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(mark))
+    one.bind((source, 0))
+    one.connect_ex((target, port))
+    tried[one.fileno()] = (one, port)
+    poll.register(one, select.POLLOUT)
+reached, waited = set(), 800
+while ready := poll.poll(waited):
+    for number, _ in ready:
+        one, port = tried[number]
+        poll.unregister(number)
+        if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            reached.add(port)
+print(json.dumps(sorted(reached)))
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A network namespace."""
+
+    name: str
+
+    def run(self, *words: object) -> str:
+        return run(["ip", "netns", "exec", self.name, *map(str, words)]).stdout
+
+    def ip(self, *commands: str) -> None:
+        for command in commands:
+            run(["ip", "-n", self.name, *command.split()])
+
+    def reaches(self, source: str, *, target: str = NODE, mark: int = 0, ports: tuple[int, ...] = PORTS) -> set[int]:
+        return set(json.loads(self.run(sys.executable, "-c", CONNECT, target, source, mark, *ports)))
+
+
+@dataclass(frozen=True)
+class Ground:
+    node: Place
+    pod: Place
+    outside: Place
+    link: str
+
+    def nft(self, text: str) -> None:
+        """As NixOS checks rules: by the protocol names of iana-etc."""
+        script = f'mount --bind {NIXOS}/lab/protocols /etc/protocols; echo "$1" | nft -f -'
+        self.node.run("sh", "-ec", script, "sh", text)
+
+
+@pytest.fixture(params=LINKS)
+def provider(request) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def rules(nix_value, provider) -> str:
+    """The whole ruleset of a controller that runs pods."""
+    return str(
+        nix_value(f"""
+        let
+          lab = import {NIXOS}/lab;
+          machine = {{ lib, ... }}: {{ {MACHINE} slipway.role = "controller+worker"; }};
+          more = {{ slipway = {{ cluster.provider = "{provider}"; firewall = {{ {SETTINGS} }}; }}; }};
+          system = lab.nixosSystem {{ modules = [ {NIXOS}/modules machine more ]; }};
+        in
+        system.config.environment.etc."nftables.conf".text
+    """)
+    )
+
+
+@pytest.fixture
+def ground(provider) -> Iterator[Ground]:
+    """A node with a link to a pod and one to everybody else; no rules yet, and something listens on every port."""
+    places = [Place(f"slipway-test-{os.getpid()}-{name}") for name in ("node", "pod", "outside")]
+    node, pod, outside = places
+    ground = Ground(node, pod, outside, LINKS[provider])
+    try:
+        for place in places:
+            run(["ip", "netns", "add", place.name])
+            place.ip("link set lo up")
+        _wire(ground)
+        with _listening(node, PORTS), _listening(pod, (WEB,)):
+            yield ground
+    finally:
+        for place in places:
+            run(["ip", "netns", "delete", place.name], check=False)
+
+
+def _wire(ground: Ground) -> None:
+    ground.node.ip(
+        f"link add {ground.link} type veth peer name eth0 netns {ground.pod.name}",
+        f"link add eno1 type veth peer name eth0 netns {ground.outside.name}",
+        f"address add {NODE}/24 dev eno1", "link set eno1 up", f"link set {ground.link} up",
+        f"route add {POD}/32 dev {ground.link}", f"route add {STRANGER}/32 dev eno1",
+        "route add 10.244.1.0/24 dev eno1",
+    )  # fmt: skip
+    ground.pod.ip(f"address add {POD}/32 dev eth0", "link set eth0 up", f"route add {NODE} dev eth0")
+    ground.outside.ip(f"address add {CONTROLLER}/24 dev eth0", "link set eth0 up")
+    ground.outside.ip(f"address add {STRANGER}/32 dev eth0", f"address add {REMOTE_POD}/32 dev eth0")
+
+
+@contextmanager
+def _listening(place: Place, ports: tuple[int, ...]) -> Iterator[None]:
+    argv = ["ip", "netns", "exec", place.name, sys.executable, "-c", LISTEN, *map(str, ports)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+OPEN = {WEB, API, KONNECTIVITY, KUBELET}
+"""To pods and nodes alike."""
+FOR_PODS = OPEN | {METRICS}
+
+
+def hubble(provider: str) -> set[int]:
+    return {HUBBLE} if provider == "cilium" else set()
+
+
+def test_without_rules_everything_is_reached(ground):
+    """The control: what is not reached below is not reached because of a rule."""
+    assert ground.pod.reaches(POD) == ground.outside.reaches(STRANGER) == set(PORTS)
+
+
+def test_pods_reach_the_named_ports_alone(ground, rules, provider):
+    ground.nft(rules)
+    assert ground.pod.reaches(POD) == FOR_PODS | hubble(provider)
+
+
+def test_pods_of_other_nodes_reach_the_same(ground, rules, provider):
+    """Under their own address, where the pod network does not translate it."""
+    ground.nft(rules)
+    assert ground.outside.reaches(REMOTE_POD) == FOR_PODS | hubble(provider)
+
+
+def test_trust_in_the_link_would_open_everything(ground, rules):
+    """The control: what this firewall said before."""
+    ground.nft(rules)
+    ground.nft(f'insert rule inet nixos-fw input-allow iifname "{ground.link}" accept')
+    assert ground.pod.reaches(POD) == set(PORTS)
+
+
+def test_nodes_and_strangers_reach_theirs(ground, rules, provider):
+    ground.nft(rules)
+    of_network = {HEALTH, HUBBLE} if provider == "cilium" else set()
+    assert ground.outside.reaches(CONTROLLER) == {SSH, ETCD_PEERS, K0S_API} | OPEN | of_network
+    assert ground.outside.reaches(STRANGER) == {SSH, WEB}
+
+
+def test_the_node_reaches_its_pods(ground, rules):
+    """kubelet's probes: answers come in by the pods' link."""
+    ground.nft(rules)
+    assert ground.node.reaches(NODE, target=POD, ports=(WEB,)) == {WEB}
+
+
+@pytest.mark.parametrize("provider", ["cilium"], indirect=True)
+def test_what_cilium_hands_to_its_proxy_comes_in_and_a_pod_cannot_feign_it(ground, rules):
+    ground.nft(rules)
+    assert ground.pod.reaches(POD, mark=0x200, ports=(PROXY,)) == set()
+    ground.nft(f"""table inet cilium-stands-in {{ chain prerouting {{
+        type filter hook prerouting priority mangle; tcp dport {PROXY} meta mark set 0x200
+    }} }}""")
+    assert ground.pod.reaches(POD, ports=(PROXY, SSH)) == {PROXY}
+
+
+def test_names_that_debian_alone_knows_are_refused_here(ground):
+    with pytest.raises(CommandFailed, match="ipencap"):
+        ground.nft("table inet one { chain two { meta l4proto ipencap accept; } }")
+    ground.nft("table inet one { chain two { meta l4proto { 4, vrrp } accept; } }")
