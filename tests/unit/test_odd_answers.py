@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.cluster.credentials import admin, written
 
 from slipway.cluster import join, kubeconfig, members, token, unit
 from slipway.errors import SlipwayError
 from slipway.events import Event, Events
+from slipway.inventory import load
 from slipway.node import activate, diff, facts, probe, proposal
 from slipway.outcome import NodeResult
 from slipway.result import CommandResult, OddAnswer
@@ -23,6 +25,7 @@ from slipway.verify import facts as asked
 SYSTEMS = "current=/nix/store/a\nbooted=/nix/store/a\nprofile=/nix/store/a\n"
 FACTS = f"hostname=w9\nboot_id=b\n{SYSTEMS}systemd=1\nnix=1\nfree=9999\n"
 STATUS = 'running\n{"phase": "activating", "code": -1, "back": -1, "old": "/nix/store/a", "reason": ""}\nlog\n'
+INVENTORY = load(Path(__file__).parents[2] / "examples" / "single" / "inventory.yaml")
 PROBE = (Path(__file__).parent / "node" / "probes" / "server.txt").read_text(encoding="utf-8")
 
 
@@ -68,7 +71,10 @@ READERS: dict[str, tuple[Callable[[Host], object], str]] = {
     "membership": (members.look, "control-plane kubelet active\n"),
     "etcd": (members.etcd_members, '{"members": {"cp1": "https://10.0.0.1:2380"}}'),
     "token": (lambda host: token.create(host, token.Kind.WORKER), "H4sI"),
-    "kubeconfig": (kubeconfig.fetch, "apiVersion: v1\n"),
+    "kubeconfig": (
+        lambda host: kubeconfig.fetch(host, INVENTORY),
+        written(admin(f"https://{INVENTORY.controllers[0].address}:6443")),
+    ),
     "unit": (unit.state, "active\n"),
     "API server": (join.api_problem, "[-]etcd failed: reason withheld\n"),
     "verification": (asked.gather, "/nix/store/a\n/nix/store/a\nb\nm\nw9\n1700000000.5\n"),

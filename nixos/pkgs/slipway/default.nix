@@ -11,6 +11,7 @@ python3Packages.buildPythonApplication {
   inherit src;
   build-system = [ python3Packages.hatchling ];
   dependencies = with python3Packages; [
+    cryptography
     jinja2
     paramiko
     plumbum

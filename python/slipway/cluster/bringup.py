@@ -136,7 +136,7 @@ class BringUp:
         return self.pool.host(host.name)
 
     def nodes(self) -> Nodes:
-        return Nodes(kubeconfig.fetch(self.machine(self.founder)))
+        return Nodes(kubeconfig.fetch(self.machine(self.founder), self.inventory))
 
     def sayer(self, host: Host) -> join.Say:
         return lambda text: self.events.emit(PHASE, "progress", node=host.name, text=text)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.unit.cluster.credentials import admin, written
+
 from slipway.cluster.join import SENTINEL
 from slipway.cluster.members import KUBELET_CONF, LOOK
 from slipway.cluster.token import TOKEN_FILE
@@ -63,6 +65,8 @@ class FakeMachine:
     state: str = "inactive"
     outdated: bool = False
     breaks: str = ""
+    address: str = "10.0.0.10"
+    kubeconfig: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     calls: list[tuple[str, ...]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -115,7 +119,7 @@ class FakeMachine:
             case ["kubectl", "get", "--raw=/readyz", _]:
                 return (1, "[-]etcd failed: reason withheld") if self.breaks == "api" else (0, "ok")
             case ["kubeconfig", "admin"]:
-                return 0, "a kubeconfig"
+                return 0, written(admin(f"https://{self.address}:6443")) if self.kubeconfig is None else self.kubeconfig
             case ["token", "create", role, expiry]:
                 assert re.fullmatch(r"--expiry=[0-9]+m", expiry)
                 return 0, self.cluster.token(role.removeprefix("--role=")).decode() + "\n"
@@ -174,7 +178,10 @@ class FakePool:
     """The machines of an inventory, as slipway.ssh.pool.Pool has them."""
 
     def __init__(self, inventory: Inventory, cluster: FakeCluster) -> None:
-        self.machines = {host.name: FakeMachine(host.name, cluster, host.is_controller) for host in inventory.hosts}
+        self.machines = {
+            host.name: FakeMachine(host.name, cluster, host.is_controller, address=host.address)
+            for host in inventory.hosts
+        }
 
     def host(self, name: str) -> FakeMachine:
         return self.machines[name]
