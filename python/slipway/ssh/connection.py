@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 import socket
-from collections.abc import Generator
-from contextlib import closing
+import struct
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,14 @@ from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for the TCP connection, and again for the SSH handshake and for each key that is offered."""
+AGENT_TIMEOUT = 10.0
+"""Seconds for one answer of the agent; a security key that nobody touches gives none."""
+MOST_LOGINS = 4
+"""Connections for one login. A server ends the connection after some keys (MaxAuthTries, 6), and so does paramiko where
+the agent cannot sign with one; the keys after it are offered on the next."""
 DEAD_AFTER = 30
 """Seconds without an acknowledgement after which the kernel gives a connection up."""
+NOT_ACCEPTED = ": not accepted"
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 # Its threads log what we raise as errors anyway; without a handler Python prints that to standard error.
@@ -77,14 +85,20 @@ def _is_ip_address(text: str) -> bool:
 
 def connect(endpoint: Endpoint, known_hosts: KnownHosts, timeout: float = CONNECT_TIMEOUT) -> paramiko.Transport:
     """A connection of its own, authenticated. Raises Unreachable with what is wrong and what may help."""
-    transport = _handshake(endpoint, known_hosts, timeout)
-    try:
-        known_hosts.check(endpoint.name, endpoint.address, endpoint.port, transport.get_remote_server_key())
-        _authenticate(transport, endpoint)
-    except BaseException:
+    login = _Login(endpoint)
+    for _ in range(MOST_LOGINS):
+        transport = _handshake(endpoint, known_hosts, timeout)
+        try:
+            known_hosts.check(endpoint.name, endpoint.address, endpoint.port, transport.get_remote_server_key())
+            if login.succeeds(transport):
+                return transport
+        except BaseException:
+            transport.close()
+            raise
         transport.close()
-        raise
-    return transport
+        if login.is_over:
+            break
+    raise login.refusal()
 
 
 def shown_key(endpoint: Endpoint, timeout: float = CONNECT_TIMEOUT) -> paramiko.PKey:
@@ -154,33 +168,74 @@ def _watch(opened: socket.socket) -> None:
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _authenticate(transport: paramiko.Transport, endpoint: Endpoint) -> None:
-    refused: list[str] = []
-    with closing(_private_keys(endpoint, refused)) as keys:
-        for source, key in keys:
-            if _accepted(transport, endpoint, source, key, refused):
-                return
-            if not transport.is_active():
-                break
-    tried = "; ".join(refused) or "there is no key: no agent, and none of " + ", ".join(DEFAULT_KEYS) + " in ~/.ssh"
-    raise Unreachable(
-        f"{endpoint.place}: login refused: {tried}", hint="set `ssh.identity` in inventory.yaml, or ssh-add"
-    )
+class _Login:
+    """Offering keys to one machine, each once, over as many connections as that takes."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._offered: set[bytes] = set()
+        self._refused: list[str] = []
+        self.is_over = False
+        """Whether there is no other key to offer."""
+
+    def succeeds(self, transport: paramiko.Transport) -> bool:
+        """Offer what was not offered yet, until one is accepted or the connection is at its end."""
+        self._refused = [said for said in self._refused if said.endswith(NOT_ACCEPTED)]
+        with closing(_private_keys(self._endpoint, self._refused)) as keys:
+            for source, key in keys:
+                if key.asbytes() in self._offered:
+                    continue
+                self._offered.add(key.asbytes())
+                if self._is_accepted(transport, source, key):
+                    return True
+                if not transport.is_active():
+                    return False
+        self.is_over = True
+        return False
+
+    def _is_accepted(self, transport: paramiko.Transport, source: str, key: paramiko.PKey) -> bool:
+        """Offer one key. One that cannot be used is like one that is not accepted."""
+        try:
+            transport.auth_publickey(self._endpoint.user, key)
+        except paramiko.BadAuthenticationType as error:
+            raise Unreachable(f"{self._endpoint.place}: public keys are not accepted: {_words(error)}") from None
+        except paramiko.AuthenticationException:
+            self._refused.append(f"{source}{NOT_ACCEPTED}")
+        except Exception as error:
+            self._refused.append(f"{source} ({_words(error)}){NOT_ACCEPTED}")
+        return transport.is_authenticated()
+
+    def refusal(self) -> Unreachable:
+        none = "there is no key: no agent, and none of " + ", ".join(DEFAULT_KEYS) + " in ~/.ssh"
+        return Unreachable(
+            f"{self._endpoint.place}: login refused: {'; '.join(self._refused) or none}",
+            hint="set `ssh.identity` in inventory.yaml, or ssh-add",
+        )
 
 
-def _accepted(
-    transport: paramiko.Transport, endpoint: Endpoint, source: str, key: paramiko.PKey, refused: list[str]
-) -> bool:
-    """Offer one key; where it is not taken, the reason is in `refused`."""
+class _Agent(paramiko.Agent):
+    """The user's agent, which has a bound for its answers."""
+
+    def _connect(self, conn: socket.socket) -> None:
+        conn.settimeout(AGENT_TIMEOUT)
+        try:
+            super()._connect(conn)  # type: ignore[misc]  # (the types leave out what begins with an underscore)
+        except BaseException:
+            conn.close()
+            raise
+
+
+@contextmanager
+def _agent(refused: list[str]) -> Iterator[list[paramiko.AgentKey]]:
+    """The keys that it holds; none of an agent that cannot be asked, with the reason in `refused`."""
     try:
-        transport.auth_publickey(endpoint.user, key)
-    except paramiko.BadAuthenticationType as error:
-        raise Unreachable(f"{endpoint.place}: public keys are not accepted: {_words(error)}") from None
-    except paramiko.AuthenticationException:
-        refused.append(f"{source}: not accepted")
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        refused.append(f"{source}: {_words(error)}")
-    return transport.is_authenticated()
+        agent = _Agent()
+    except (paramiko.SSHException, OSError, EOFError, ValueError, struct.error) as error:
+        refused.append(f"the agent ({os.environ.get('SSH_AUTH_SOCK', '')}): {_words(error)}")
+        yield []
+        return
+    with closing(agent):
+        yield list(agent.get_keys())
 
 
 def _private_keys(endpoint: Endpoint, refused: list[str]) -> Generator[tuple[str, paramiko.PKey], None, None]:
@@ -190,8 +245,8 @@ def _private_keys(endpoint: Endpoint, refused: list[str]) -> Generator[tuple[str
         if key is not None:
             yield str(endpoint.identity), key
             return
-    with closing(paramiko.Agent()) as agent:
-        for held in _of_interest(agent, endpoint.identity):
+    with _agent(refused) as held_keys:
+        for held in _of_interest(held_keys, endpoint.identity):
             yield "agent " + (held.comment or held.get_name()), held
     if endpoint.identity is None:
         for name in DEFAULT_KEYS:
@@ -200,9 +255,8 @@ def _private_keys(endpoint: Endpoint, refused: list[str]) -> Generator[tuple[str
                 yield str(path), key
 
 
-def _of_interest(agent: paramiko.Agent, identity: Path | None) -> list[paramiko.AgentKey]:
+def _of_interest(keys: list[paramiko.AgentKey], identity: Path | None) -> list[paramiko.AgentKey]:
     """The agent's keys; the one of `identity` alone, if its public half lies beside it."""
-    keys = list(agent.get_keys())
     public = identity.with_name(identity.name + ".pub") if identity else None
     if public is None or not public.exists():
         return keys

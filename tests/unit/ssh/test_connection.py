@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import Unreachable, UsageError
+from slipway.ssh import connection
 from slipway.ssh.connection import Endpoint, connect, shown_key
 from slipway.ssh.keys import HostKeyRefused, KnownHosts
 
@@ -118,20 +119,88 @@ def test_an_identity_that_is_not_there(sshd, tmp_path, monkeypatch):
         sshd.remote(identity=tmp_path / "none").run(["true"])
 
 
-def test_the_agent_s_keys_are_offered(sshd, tmp_path, monkeypatch):
-    started = subprocess.run(
-        ["ssh-agent", "-s", "-a", str(tmp_path / "agent")], capture_output=True, text=True, check=True
-    )
+@pytest.fixture
+def agent(tmp_path, monkeypatch):
+    """A real agent without keys, and a home without any."""
+    argv = ["ssh-agent", "-s", "-a", str(tmp_path / "agent")]
+    started = subprocess.run(argv, capture_output=True, text=True, check=True)
     variables = dict(part.split("=", 1) for part in started.stdout.replace("\n", "").split(";") if "=" in part)
     monkeypatch.setenv("SSH_AUTH_SOCK", variables["SSH_AUTH_SOCK"])
     monkeypatch.setenv("HOME", str(tmp_path))
+    yield
+    subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
+
+
+def add(*keys: Path) -> None:
+    subprocess.run(["ssh-add", "-q", *map(str, keys)], check=True, capture_output=True)
+
+
+def is_let_in(sshd) -> bool:
+    host = sshd.remote(identity=None)
     try:
-        subprocess.run(["ssh-add", "-q", str(sshd.folder / "client")], check=True)
-        host = sshd.remote(identity=None)
-        assert host.run(["echo", "in"]).stdout == "in\n"
-        host.close()
+        return bool(host.run(["echo", "in"]).stdout == "in\n")
     finally:
-        subprocess.run(["kill", variables["SSH_AGENT_PID"]], check=True)
+        host.close()
+
+
+def test_the_agent_s_keys_are_offered(sshd, agent):
+    add(sshd.folder / "client")
+    assert is_let_in(sshd)
+
+
+def test_more_keys_than_the_server_takes_at_once(sshd, tmp_path, agent):
+    """sshd ends the connection after six (MaxAuthTries)."""
+    add(*(new_key(tmp_path / f"other{number}") for number in range(8)), sshd.folder / "client")
+    assert is_let_in(sshd)
+
+
+def test_no_more_connections_than_that_are_made(sshd, tmp_path, agent, monkeypatch):
+    monkeypatch.setattr(connection, "MOST_LOGINS", 1)
+    add(*(new_key(tmp_path / f"other{number}") for number in range(8)), sshd.folder / "client")
+    with pytest.raises(Unreachable, match=r"login refused: agent .*: not accepted"):
+        is_let_in(sshd)
+
+
+def test_a_key_that_the_agent_cannot_sign_with_is_skipped(running_sshd, tmp_path, agent):
+    """Such as one of a security key that is not plugged in; here one that asks a person who is not there (-c)."""
+    locked = new_key(tmp_path / "locked")
+    (tmp_path / "own").mkdir()
+    with running_sshd(tmp_path / "own") as own:
+        with (own.folder / "client.pub").open("a") as accepted:
+            accepted.write((tmp_path / "locked.pub").read_text())
+        subprocess.run(["ssh-add", "-q", "-c", str(locked)], check=True, capture_output=True)
+        add(own.folder / "client")
+        assert is_let_in(own)
+
+
+def test_an_agent_that_does_not_answer_is_told(sshd, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "AGENT_TIMEOUT", 0.2)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "still"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as still:
+        still.bind(str(tmp_path / "still"))
+        still.listen()
+        with pytest.raises(Unreachable, match=r"login refused: the agent \(.*still\): timed out"):
+            is_let_in(sshd)
+
+
+def test_an_agent_that_answers_something_else_is_told(sshd, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "odd"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as odd:
+        odd.bind(str(tmp_path / "odd"))
+        odd.listen()
+
+        def answer() -> None:
+            with odd.accept()[0] as asked:
+                asked.recv(100)
+                asked.sendall(b"\0\0\0\x01\x05")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unreachable, match=r"login refused: the agent \(.*odd\): could not get keys"):
+            is_let_in(sshd)
+        thread.join()
 
 
 def test_the_default_keys_are_offered(sshd, tmp_path, monkeypatch):
