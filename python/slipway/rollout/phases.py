@@ -109,12 +109,11 @@ class _Copy:
 
     def _copy(self, host: Host, system: str) -> None:
         pool, deploy = self.preparation.pool, self.preparation.inventory.deploy
-        endpoint = pool.endpoints[host.name]
-        with pool.known_hosts.only(endpoint.address, endpoint.port) as known_hosts:
+        with pool.openssh(host.name) as ssh:
             nix.copy(
                 [system],
-                openssh.store(endpoint),
-                ssh=openssh.options(endpoint, known_hosts, deploy.timeouts.connect),
+                openssh.store(pool.endpoints[host.name]),
+                ssh=ssh,
                 options=deploy.nix_options,
                 timeout=deploy.timeouts.copy_,
                 on_line=self._progress(host.name),

@@ -3,13 +3,14 @@ anything, because it runs in threads: a key with a passphrase has to be in the a
 
 from __future__ import annotations
 
+import base64
 import errno
 import logging
 import os
 import re
 import socket
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import paramiko
 
 from slipway.errors import PrerequisiteMissing, Unreachable, UsageError
 from slipway.inventory.address import address_of
+from slipway.secret import Secret
 from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
 
 CONNECT_TIMEOUT = 10.0
@@ -83,9 +85,34 @@ def _is_ip_address(text: str) -> bool:
     return True
 
 
-def connect(endpoint: Endpoint, known_hosts: KnownHosts, timeout: float = CONNECT_TIMEOUT) -> paramiko.Transport:
-    """A connection of its own, authenticated. Raises Unreachable with what is wrong and what may help."""
-    login = _Login(endpoint)
+@dataclass
+class Accepted:
+    """The key that a machine took last: offered first the next time, and the only one that OpenSSH is to offer.
+
+    `public` as in authorized_keys, empty before the first login; `file` where it came from one, else from the agent.
+    """
+
+    public: str = ""
+    file: Path | None = None
+
+    @contextmanager
+    def as_file(self) -> Iterator[Path | None]:
+        """What OpenSSH takes as IdentityFile: of a key in the agent its public half says which one is meant."""
+        if self.file is not None or not self.public:
+            yield self.file
+            return
+        with Secret(f"{self.public}\n").as_file() as path:
+            yield Path(path)
+
+
+def connect(
+    endpoint: Endpoint, known_hosts: KnownHosts, timeout: float = CONNECT_TIMEOUT, accepted: Accepted | None = None
+) -> paramiko.Transport:
+    """A connection of its own, authenticated. Raises Unreachable with what is wrong and what may help.
+
+    `accepted` says which key to offer first, and afterwards which it was.
+    """
+    login = _Login(endpoint, accepted or Accepted())
     for _ in range(MOST_LOGINS):
         transport = _handshake(endpoint, known_hosts, timeout)
         try:
@@ -171,8 +198,9 @@ def _watch(opened: socket.socket) -> None:
 class _Login:
     """Offering keys to one machine, each once, over as many connections as that takes."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, accepted: Accepted) -> None:
         self._endpoint = endpoint
+        self._accepted = accepted
         self._offered: set[bytes] = set()
         self._refused: list[str] = []
         self.is_over = False
@@ -180,17 +208,27 @@ class _Login:
 
     def succeeds(self, transport: paramiko.Transport) -> bool:
         """Offer what was not offered yet, until one is accepted or the connection is at its end."""
+        first = self._accepted.public
+        if first and self._offers(transport, lambda key: _public(key) == first):
+            return True
+        if not transport.is_active():
+            return False
+        self.is_over = not self._offers(transport, lambda _key: True) and transport.is_active()
+        return transport.is_authenticated()
+
+    def _offers(self, transport: paramiko.Transport, chosen: Callable[[paramiko.PKey], bool]) -> bool:
         self._refused = [said for said in self._refused if said.endswith(NOT_ACCEPTED)]
         with closing(_private_keys(self._endpoint, self._refused)) as keys:
             for source, key in keys:
-                if key.asbytes() in self._offered:
+                if key.asbytes() in self._offered or not chosen(key):
                     continue
                 self._offered.add(key.asbytes())
                 if self._is_accepted(transport, source, key):
+                    self._accepted.public = _public(key)
+                    self._accepted.file = None if isinstance(key, paramiko.AgentKey) else Path(source)
                     return True
                 if not transport.is_active():
                     return False
-        self.is_over = True
         return False
 
     def _is_accepted(self, transport: paramiko.Transport, source: str, key: paramiko.PKey) -> bool:
@@ -211,6 +249,10 @@ class _Login:
             f"{self._endpoint.place}: login refused: {'; '.join(self._refused) or none}",
             hint="set `ssh.identity` in inventory.yaml, or ssh-add",
         )
+
+
+def _public(key: paramiko.PKey) -> str:
+    return f"{key.get_name()} {base64.b64encode(key.asbytes()).decode()}"
 
 
 class _Agent(paramiko.Agent):

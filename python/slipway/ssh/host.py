@@ -23,7 +23,7 @@ from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable
 from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid
 from slipway.secret import Secret
 from slipway.ssh.channel import MOST_OUTPUT, Answer, OutOfTime, SessionLost, Shell, TooMuch, login_command
-from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, connect
+from slipway.ssh.connection import CONNECT_TIMEOUT, Accepted, Endpoint, connect
 from slipway.ssh.keys import KnownHosts
 from slipway.tools import run as local
 
@@ -87,6 +87,8 @@ class Remote:
     ) -> None:
         self.name = endpoint.name
         self.endpoint = endpoint
+        self.accepted = Accepted()
+        """The key of ours that the machine took, once it has."""
         self._known_hosts = known_hosts
         self._connect_timeout = connect_timeout
         self._lock = threading.RLock()
@@ -126,6 +128,7 @@ class Remote:
     @contextmanager
     def fresh(self) -> Iterator[Host]:
         other = Remote(self.endpoint, self._known_hosts, connect_timeout=self._connect_timeout)
+        other.accepted = self.accepted
         try:
             yield other
         finally:
@@ -164,7 +167,7 @@ class Remote:
         if self._shell is not None and self._transport is not None and self._transport.is_active():
             return self._shell
         self.close()
-        self._transport = transport = connect(self.endpoint, self._known_hosts, self._connect_timeout)
+        self._transport = transport = connect(self.endpoint, self._known_hosts, self._connect_timeout, self.accepted)
         shell = self._start_shell(transport)
         # Whoever shuts this machine while it connects finds no connection to close; the one who connects closes it.
         if self._shut.is_set():

@@ -8,8 +8,10 @@ from urllib.parse import quote
 from slipway.ssh.connection import DEAD_AFTER, Endpoint
 
 
-def options(endpoint: Endpoint, known_hosts: Path, timeout: float) -> list[str]:
+def options(endpoint: Endpoint, known_hosts: Path, timeout: float, identity: Path | None = None) -> list[str]:
     """Words for the command line. `known_hosts` is a file of the keys that the machine may show (KnownHosts.only).
+
+    `identity` is the key that it takes, if that is known; else the endpoint's own, else OpenSSH tries what it finds.
 
     The user's own configuration is left out: Nix hangs behind a shared connection.
     """
@@ -27,8 +29,9 @@ def options(endpoint: Endpoint, known_hosts: Path, timeout: float) -> list[str]:
         "ServerAliveInterval": str(DEAD_AFTER // 3),
         "ServerAliveCountMax": "3",
     }
-    if endpoint.identity is not None:
-        given |= {"IdentityFile": _path(endpoint.identity), "IdentitiesOnly": "yes"}
+    chosen = identity or endpoint.identity
+    if chosen is not None:
+        given |= {"IdentityFile": _path(chosen), "IdentitiesOnly": "yes"}
     return ["-F", "/dev/null", *(word for name, value in given.items() for word in ("-o", f"{name}={value}"))]
 
 

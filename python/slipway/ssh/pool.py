@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import resource
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from slipway.errors import SlipwayError
+from slipway.ssh import openssh
 from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, no_descriptors
 from slipway.ssh.host import Host, Remote
 from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
@@ -38,6 +40,7 @@ class Pool:
         self, endpoints: Iterable[Endpoint], known_hosts: KnownHosts, *, connect_timeout: float = CONNECT_TIMEOUT
     ) -> None:
         self.known_hosts = known_hosts
+        self._connect_timeout = connect_timeout
         self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._hosts = {
             name: Remote(endpoint, known_hosts, connect_timeout=connect_timeout)
@@ -55,6 +58,17 @@ class Pool:
     def host(self, name: str) -> Host:
         """The machine `name`, a key of the inventory."""
         return self._hosts[name]
+
+    @contextmanager
+    def openssh(self, name: str) -> Iterator[list[str]]:
+        """Words for an OpenSSH client that does as our own connection does, while the block lasts: it accepts the same
+        keys of the machine, and offers the key that the machine took from us."""
+        endpoint, remote = self.endpoints[name], self._hosts[name]
+        with (
+            self.known_hosts.only(endpoint.address, endpoint.port) as known_hosts,
+            remote.accepted.as_file() as identity,
+        ):
+            yield openssh.options(endpoint, known_hosts, self._connect_timeout, identity)
 
     def map(
         self, function: Callable[[Host], Result], names: Iterable[str] | None = None, *, limit: int = LIMIT

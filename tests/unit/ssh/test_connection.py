@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from slipway.errors import Unreachable, UsageError
 from slipway.ssh import connection
 from slipway.ssh.connection import Endpoint, connect, shown_key
 from slipway.ssh.keys import HostKeyRefused, KnownHosts
+from slipway.ssh.pool import Pool
 
 
 @pytest.fixture
@@ -152,6 +154,35 @@ def test_more_keys_than_the_server_takes_at_once(sshd, tmp_path, agent):
     """sshd ends the connection after six (MaxAuthTries)."""
     add(*(new_key(tmp_path / f"other{number}") for number in range(8)), sshd.folder / "client")
     assert is_let_in(sshd)
+
+
+def test_the_key_that_was_accepted_comes_first_the_next_time_and_alone_for_openssh(sshd, tmp_path, agent):
+    """`nix copy` starts OpenSSH, which would be thrown out after six keys."""
+    add(*(new_key(tmp_path / f"other{number}") for number in range(8)), sshd.folder / "client")
+    with Pool([replace(sshd.endpoint, identity=None)], sshd.known_hosts) as pool:
+        login = f"{sshd.endpoint.user}@node"
+        with pool.openssh("node") as words:
+            unknown = subprocess.run(["ssh", *words, login, "echo in"], capture_output=True, text=True, check=False)
+        assert "Too many authentication failures" in unknown.stderr
+        assert pool.host("node").run(["true"]).ok
+        with pool.openssh("node") as words:
+            known = subprocess.run(["ssh", *words, login, "echo in"], capture_output=True, text=True, check=False)
+        assert (known.stdout, known.returncode) == ("in\n", 0), known.stderr
+        before = len(sshd.log.read_text())
+        with pool.host("node").fresh() as fresh:
+            assert fresh.run(["true"]).ok
+        assert "Too many authentication failures" not in sshd.log.read_text()[before:]
+
+
+def test_a_default_key_is_told_to_openssh_as_a_file(sshd, tmp_path, monkeypatch):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519").write_bytes((sshd.folder / "client").read_bytes())
+    with Pool([replace(sshd.endpoint, identity=None)], sshd.known_hosts) as pool:
+        pool.host("node").run(["true"])
+        with pool.openssh("node") as words:
+            assert f"IdentityFile={tmp_path}/.ssh/id_ed25519" in words
 
 
 def test_no_more_connections_than_that_are_made(sshd, tmp_path, agent, monkeypatch):
