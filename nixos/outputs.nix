@@ -20,7 +20,7 @@ in
 
   packages = forAll (
     _: pkgs: rec {
-      slipway = pkgs.callPackage ./pkgs/slipway { src = self; };
+      slipway = pkgs.callPackage ./pkgs/slipway { src = self; tools = lib.tools pkgs; };
       default = slipway;
     }
   );

@@ -5,10 +5,24 @@ let
   cfg = config.slipway.images;
   dropIn = "k0s/containerd.d/slipway-registries.toml";
   # Read at every pull (containerd's registry host configuration).
+  # A mirror with a path (Harbor, Nexus) serves below that path: containerd would put its own /v2 behind it.
+  hasPath = url: builtins.match "[^:/]+://[^/]+/.+" url != null;
   hostsFile = mirrors: concatMapStrings (url: ''
     [host."${url}"]
       capabilities = ["pull", "resolve"]
-  '') mirrors;
+    ${lib.optionalString (hasPath url) "  override_path = true\n"}'') mirrors;
+  # From 1.36 on k0s runs containerd 2 and refuses to start on a drop-in of any version but 3; up to 1.35 it wants 2
+  # (k0s docs/runtime.md).
+  registriesIn =
+    if lib.versionAtLeast config.slipway.k0s.version "1.36" then
+      { version = 3; plugin = "io.containerd.cri.v1.images"; }
+    else
+      { version = 2; plugin = "io.containerd.grpc.v1.cri"; };
+  platform = pkgs.stdenv.hostPlatform.system;
+  bundle = cfg.airgap.${platform};
+  # k0s imports a bundle again when path or time of change differ (k0s pkg/component/worker/ocibundle.go), and in the
+  # store no time ever does: another content needs another name.
+  contentOf = b: builtins.substring 0 16 (builtins.hashString "sha256" b.hash);
   hostsEntry = registry: mirrors: nameValuePair "k0s/certs.d/${registry}/hosts.toml" { text = hostsFile mirrors; };
 in
 {
@@ -44,20 +58,21 @@ in
       # containerd reads this one when k0s starts it, and the folder that it names at every pull.
       systemd.services.k0s.restartTriggers = [ config.environment.etc.${dropIn}.source ];
       environment.etc = {
-        # Version 2 is what containerd 1.7 reads and containerd 2 converts.
         ${dropIn}.text = ''
-          version = 2
-          [plugins."io.containerd.grpc.v1.cri".registry]
+          version = ${toString registriesIn.version}
+          [plugins."${registriesIn.plugin}".registry]
             config_path = "/etc/k0s/certs.d"
         '';
       }
       // lib.mapAttrs' hostsEntry cfg.registries;
     })
-    (mkIf (cfg.airgap ? ${pkgs.stdenv.hostPlatform.system}) {
+    (mkIf (cfg.airgap ? ${platform}) {
       systemd.tmpfiles.rules = [
         "d /var/lib/k0s/images 0755 root root -"
-        "L+ /var/lib/k0s/images/slipway-airgap.tar - - - - ${
-          pkgs.fetchurl { inherit (cfg.airgap.${pkgs.stdenv.hostPlatform.system}) url hash; }
+        # Bundles before this one, under other names: at boot, where nothing reads them yet.
+        "r! /var/lib/k0s/images/slipway-airgap*.tar - - - - -"
+        "L+ /var/lib/k0s/images/slipway-airgap-${contentOf bundle}.tar - - - - ${
+          pkgs.fetchurl { inherit (bundle) url hash; }
         }"
       ];
     })

@@ -9,8 +9,13 @@ let
   token = "/etc/k0s/k0stoken";
   joins = role != "single";
 
-  # The node's address by hand: with several of them, or a host name that resolves to loopback, kubelet guesses wrong.
-  kubeletArgs = mapAttrsToList (flag: value: "--${flag}=${value}") ({ node-ip = address; } // cfg.kubeletExtraArgs);
+  # The node's addresses by hand: with several of them, or a host name that resolves to loopback, kubelet guesses wrong.
+  # With one of one family a node of a dual-stack cluster would have that one alone.
+  second = config.slipway.network.ipv6.address;
+  nodeIps = [ address ] ++ optional (config.slipway.cluster.dualStack && second != null) second;
+  kubeletArgs = mapAttrsToList (flag: value: "--${flag}=${value}") (
+    { node-ip = concatStringsSep "," nodeIps; } // cfg.kubeletExtraArgs
+  );
 
   several = flag: values: optional (values != [ ]) "${flag}=${concatStringsSep "," values}";
   arguments =
@@ -38,6 +43,14 @@ let
     ''}
     exec ${cfg.package}/bin/k0s "$@"
   '';
+
+  components = [
+    "etcd"
+    "kube-apiserver"
+    "konnectivity-server"
+    "kube-scheduler"
+  ]
+  ++ optional (config.slipway.cluster.vip != null) "keepalived";
 
   # Started by the boot only as what it already is, or is allowed to become; a node that may do neither waits for
   # slipway instead of failing every ten seconds. `|`: one of them is enough.
@@ -115,7 +128,7 @@ in
     # k0s looks these names up for its components, and runs them as root where it finds none.
     users = mkIf isController {
       groups.k0s = { };
-      users = lib.genAttrs [ "etcd" "kube-apiserver" "konnectivity-server" "kube-scheduler" ] (_: {
+      users = lib.genAttrs components (_: {
         isSystemUser = true;
         group = "k0s";
         home = "/var/lib/k0s";

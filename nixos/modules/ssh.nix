@@ -62,7 +62,7 @@ in
         ];
       }
     ];
-    # Closures come unsigned from the deployer's own store.
-    nix.settings.trusted-users = mkIf (!asRoot) [ cfg.user ];
+    # Closures come unsigned from the deployer's own store. A list takes the place of NixOS's own, which is root.
+    nix.settings.trusted-users = mkIf (!asRoot) [ "root" cfg.user ];
   };
 }

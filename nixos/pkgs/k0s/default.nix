@@ -28,6 +28,9 @@ stdenvNoCC.mkDerivation {
     inherit hash;
   };
   dontUnpack = true;
+  # Programs are appended to the binary: stripping or patching it would cut them off.
+  dontStrip = true;
+  dontFixup = true;
   nativeBuildInputs = [ makeWrapper ];
   # mount and umount must be found by kubelet, however k0s is called.
   installPhase = ''
@@ -40,6 +43,7 @@ stdenvNoCC.mkDerivation {
     description = "Kubernetes distribution in one binary";
     homepage = "https://k0sproject.io";
     license = lib.licenses.asl20;
+    sourceProvenance = [ lib.sourceTypes.binaryNativeCode ];
     platforms = builtins.attrNames architecture;
     mainProgram = "k0s";
   };

@@ -3,6 +3,7 @@
   lib,
   python3Packages,
   src,
+  tools,
 }:
 python3Packages.buildPythonApplication {
   pname = "slipway";
@@ -23,7 +24,9 @@ python3Packages.buildPythonApplication {
     ruamel-yaml
     typer
   ];
-  nativeCheckInputs = with python3Packages; [ pytestCheckHook hypothesis ];
+  nativeCheckInputs = with python3Packages; [ pytestCheckHook hypothesis jsonschema ];
+  # Whoever runs it with `nix run` need have nothing but Nix.
+  makeWrapperArgs = [ "--prefix" "PATH" ":" (lib.makeBinPath tools) ];
   # The others need Nix itself, or machines.
   enabledTestPaths = [ "tests/unit/inventory" ];
   pythonImportsCheck = [ "slipway.cli.main" ];

@@ -12,7 +12,10 @@ RELEASE = "cilium"
 NAMESPACE = "kube-system"
 
 LOCAL_API_PORT = 7443
-"""Where k0s's node-local load balancer listens on every node that runs pods (127.0.0.1)."""
+"""Where k0s's node-local load balancer listens on every node that runs pods."""
+LOCAL_API_HOST = "localhost"
+"""k0s takes the first loopback address that this name has (pkg/component/worker/nllb/reconciler.go, getLoopbackIP, of
+v1.36.3+k0s.2): ::1 where /etc/hosts begins with it, as NixOS has it. Whoever asks by name finds either."""
 
 
 def values(inventory: Inventory) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def api_endpoint(inventory: Inventory) -> tuple[str, int]:
     """Address and port at which Cilium on every node reaches an API server, whichever controllers are up."""
     network, port = inventory.cluster.network, inventory.cluster.k0s.ports.api
     if inventory.node_local_load_balancing:
-        return "127.0.0.1", LOCAL_API_PORT
+        return LOCAL_API_HOST, LOCAL_API_PORT
     if network.external_address:
         return network.external_address, port
     if network.vip:

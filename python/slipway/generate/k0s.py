@@ -95,6 +95,8 @@ def _network(inventory: Inventory) -> dict[str, Any]:
     }
     if inventory.node_local_load_balancing:
         values["nodeLocalLoadBalancing"] = {"enabled": True, "type": "EnvoyProxy"}
+    if network.provider is Provider.CALICO:
+        values["calico"] = _calico(network.dual_stack is not None)
     if network.dual_stack:
         values["dualStack"] = {
             "enabled": True,
@@ -102,6 +104,13 @@ def _network(inventory: Inventory) -> dict[str, Any]:
             "IPv6serviceCIDR": network.dual_stack.service_cidr,
         }
     return values
+
+
+def _calico(dual_stack: bool) -> dict[str, str]:
+    """Calico takes the first link that it finds, on machines with several often the wrong one: it shall take the
+    address that the node has in Kubernetes (k0s pkg/apis/k0s/v1beta1/calico.go)."""
+    method = "kubernetes-internal-ip"
+    return {"ipAutodetectionMethod": method, **({"ipV6AutodetectionMethod": method} if dual_stack else {})}
 
 
 def _spec(inventory: Inventory) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def inventory(tmp_path):
     ("network", "roles", "endpoint"),
     [
         ("{}", ONE, ("10.0.0.10", 6443)),
-        ("{}", THREE, ("127.0.0.1", 7443)),
+        ("{}", THREE, ("localhost", 7443)),
         ("{vip: {address: 10.0.0.5/24}}", ONE, ("10.0.0.5", 6443)),
         ("{externalAddress: k8s.example.org}", THREE, ("k8s.example.org", 6443)),
     ],

@@ -1,5 +1,6 @@
 """What slipway's modules make of their options: units, files, firewall, refusals."""
 
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -373,6 +374,64 @@ def test_an_airgap_bundle_is_fetched_when_a_system_is_built_and_not_before(evalu
     bundle = '{ url = "file:///nowhere/bundle.tar"; hash = "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="; }'
     more = f"slipway.images.airgap.x86_64-linux = {bundle};"
     rules = [rule for rule in evaluate("config.systemd.tmpfiles.rules", "worker", more) if "airgap" in rule]
-    assert len(rules) == 1
-    assert rules[0].endswith("-bundle.tar")
+    assert rules[-1].endswith("-bundle.tar")
     assert evaluate("config.systemd.tmpfiles.rules", "controller", more) == evaluate("config.systemd.tmpfiles.rules")
+
+
+def test_a_node_of_a_dual_stack_cluster_has_both_addresses(evaluate):
+    more = 'slipway.cluster.dualStack = true; slipway.network.ipv6.address = "fd00::11";'
+    assert "--node-ip=10.0.0.11,fd00::11" in start_script(evaluate, "worker", more)
+    assert "fd00::11" not in start_script(evaluate, "worker", 'slipway.network.ipv6.address = "fd00::11";')
+
+
+def test_keepalived_gets_a_user_of_its_own(evaluate):
+    """k0s runs it as root, with a warning, where there is none."""
+    users = "builtins.attrNames config.users.users"
+    assert "keepalived" in evaluate(users, "controller", 'slipway.cluster.vip = "10.0.0.10";')
+    assert "keepalived" not in evaluate(users, "controller")
+
+
+def airgap_link(evaluate: Evaluate, hash: str) -> str:
+    bundle = f'{{ url = "file:///nowhere/bundle.tar"; hash = "{hash}"; }}'
+    more = f"slipway.images.airgap.x86_64-linux = {bundle};"
+    (link,) = [r for r in evaluate("config.systemd.tmpfiles.rules", "worker", more) if r.startswith("L+ /var/lib/k0s/")]
+    return str(link.split()[1])
+
+
+def test_another_airgap_bundle_has_another_name(evaluate):
+    """k0s looks at name and time, and in the store no time differs."""
+    one = airgap_link(evaluate, "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")
+    assert one == airgap_link(evaluate, "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")
+    assert one != airgap_link(evaluate, "sha256-+LJ4ulqZOM7SJjgUhKDzG2v6KThwOUnfI1R04Dx3Ssw=")
+
+
+def test_a_mirror_with_a_path_serves_below_it(evaluate):
+    more = 'slipway.images.registries."docker.io" = [ "https://a.example.org/v2/hub" "https://b.example.org:5000" ];'
+    text = evaluate('config.environment.etc."k0s/certs.d/docker.io/hosts.toml".text', "worker", more)
+    hosts = tomllib.loads(text)["host"]
+    assert hosts["https://a.example.org/v2/hub"] == {"capabilities": ["pull", "resolve"], "override_path": True}
+    assert hosts["https://b.example.org:5000"] == {"capabilities": ["pull", "resolve"]}
+
+
+def test_another_user_than_root_does_not_take_roots_trust(evaluate):
+    trusted = evaluate("config.nix.settings.trusted-users", more='slipway.ssh.user = "admin";')
+    assert {"root", "admin"} <= set(trusted)
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "plugin"),
+    [
+        ("1.36.3+k0s.2", 3, "io.containerd.cri.v1.images"),
+        ("1.37.0+k0s.0", 3, "io.containerd.cri.v1.images"),
+        ("1.35.7+k0s.0", 2, "io.containerd.grpc.v1.cri"),
+        ("1.34.10+k0s.0", 2, "io.containerd.grpc.v1.cri"),
+    ],
+)
+def test_containerds_drop_in_is_of_the_version_that_k0s_wants(evaluate, release, version, plugin):
+    more = f'''slipway.images.registries."docker.io" = [ "https://mirror.example.org" ];
+        slipway.k0s.version = lib.mkForce "{release}";'''
+    text = evaluate('config.environment.etc."k0s/containerd.d/slipway-registries.toml".text', "worker", more)
+    assert tomllib.loads(text) == {
+        "version": version,
+        "plugins": {plugin: {"registry": {"config_path": "/etc/k0s/certs.d"}}},
+    }
