@@ -79,7 +79,8 @@ def _read(host: Host, events: Events) -> Hardware:
 
 def _entries(targets: Targets, found: Mapping[str, Hardware]) -> Iterator[str]:
     """The entries as YAML, in the order in which the machines were named."""
-    known = {host.address: host for host in targets.inventory.hosts} if targets.inventory else {}
+    hosts = targets.inventory.hosts if targets.inventory else ()
+    known = {address: host for host in hosts for address in (host.login_address, host.address)}
     taken = {host.name for host in known.values()}
     for name, hardware in found.items():
         endpoint = targets.pool.endpoints[name]

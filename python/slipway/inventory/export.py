@@ -23,7 +23,10 @@ def ansible(inventory: Inventory) -> str:
 
 
 def _variables(host: Host) -> dict[str, Any]:
-    found: dict[str, Any] = {"ansible_host": host.address, "ansible_user": host.ssh.user, "ansible_port": host.ssh.port}
+    found: dict[str, Any] = {"ansible_host": host.login_address}
+    if host.login_address != host.address:
+        found["ip"] = host.address
+    found |= {"ansible_user": host.ssh.user, "ansible_port": host.ssh.port}
     if host.ssh.identity is not None:
         found["ansible_ssh_private_key_file"] = str(host.ssh.identity)
     return found
@@ -55,7 +58,7 @@ def ssh_config(inventory: Inventory) -> str:
 def _ssh_block(inventory: Inventory, host: Host) -> str:
     lines = [
         f"Host {host.name}",
-        f"  HostName {host.address}",
+        f"  HostName {host.login_address}",
         f"  User {host.ssh.user}",
         f"  Port {host.ssh.port}",
         f"  UserKnownHostsFile {_quoted(str(inventory.root.resolve() / 'known_hosts'))}",

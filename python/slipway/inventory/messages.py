@@ -92,7 +92,9 @@ def unknown_key(path: Keys, root: type[BaseModel]) -> str:
 
 def _belongs(key: str, path: Keys, root: type[BaseModel]) -> str:
     """Where a key that is unknown at `path` does exist: below it, or in another section."""
-    here = model_at(root, path)
+    here, host = model_at(root, path), model_at(root, ("hosts", "NAME"))
+    if here is not None and host is not None and issubclass(host, here) and key in keys_at(root, ("hosts", "NAME")):
+        return "; it is a key of hosts.NAME"
     below = _find_key(key, here) if here is not None else None
     if below is not None and len(below) <= 2:
         return f"; did you mean {'.'.join(below)}?"

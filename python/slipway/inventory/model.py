@@ -196,6 +196,9 @@ class Ssh(Section):
 
     user: v.UserName = "root"
     """Login user; another than root needs passwordless sudo."""
+    address: v.IpOrName | None = None
+    """Where slipway logs in, if not at the host's `address`: on a network for management, or at a forwarded port. The
+    nodes use `address` among themselves, and slipway for the Kubernetes API (or `externalAddress`)."""
     port: v.Port = 22
     identity: Annotated[Path, AfterValidator(_from_root)] | None = None
     """Private key file on this machine, relative to the inventory; default: the agent and ~/.ssh."""
@@ -437,7 +440,8 @@ class HostEntry(Settings):
     """A host as the file has it; its key is its name."""
 
     address: v.IpAddress
-    """The address by which slipway and the other nodes reach it; unique, and stable for the life of the node."""
+    """The address by which the other nodes reach it, and slipway too unless `ssh.address` says otherwise; unique, and
+    stable for the life of the node."""
     groups: tuple[v.DnsLabel, ...] = ()
     """Groups whose settings it takes; a later one wins over an earlier one."""
 
@@ -447,6 +451,11 @@ class Host(HostEntry):
 
     name: v.DnsLabel
     role: Role
+
+    @property
+    def login_address(self) -> str:
+        """Where slipway logs in."""
+        return self.ssh.address or self.address
 
     @property
     def is_controller(self) -> bool:

@@ -58,21 +58,22 @@ def propose(hardware: Hardware, entry: Entry) -> str:
 def _settings(hardware: Hardware, entry: Entry) -> Iterator[str]:
     address, link = own_address(hardware, entry.endpoint)
     own = address.partition("/")[0]
-    yield f"address: {scalar(own)}" + remark(_about_address(own, link, entry.endpoint.address))
+    yield f"address: {scalar(own)}" + remark(_about_address(hardware, own, link, entry.endpoint.address))
     yield f"role: {entry.role}" if entry.role else "role: worker  # or controller, controller+worker, single"
     yield from _system(hardware)
     if not hardware.is_installer:  # its account `nixos` is not the machine's
-        yield from _ssh(entry.endpoint)
+        yield from _ssh(entry.endpoint, own)
     yield from network(hardware, address, link)
     yield from disks(hardware)
     yield from _boot(hardware)
     yield from _hardware(hardware)
 
 
-def _about_address(own: str, link: Link | None, wanted: str) -> str | None:
+def _about_address(hardware: Hardware, own: str, link: Link | None, wanted: str) -> str | None:
     if link is None:
         return "no link with this address was found"
-    return None if same(f"{own}/32", wanted) else f"reached as {wanted}"
+    is_own = same(f"{own}/32", wanted)
+    return f"the installation medium was reached as {wanted}" if hardware.is_installer and not is_own else None
 
 
 # --- what it is ------------------------------------------------------------------------------------------------------
@@ -121,8 +122,10 @@ def _system(hardware: Hardware) -> Iterator[str]:
         yield f"system: {system}"
 
 
-def _ssh(endpoint: Endpoint) -> Iterator[str]:
-    settings = [f"user: {endpoint.user}"] if endpoint.user != "root" else []
+def _ssh(endpoint: Endpoint, own: str) -> Iterator[str]:
+    """The way that we came in by."""
+    settings = [] if same(f"{own}/32", endpoint.address) else [f"address: {scalar(endpoint.address)}"]
+    settings += [f"user: {endpoint.user}"] if endpoint.user != "root" else []
     settings += [f"port: {endpoint.port}"] if endpoint.port != 22 else []
     if settings:
         yield f"ssh: {{{', '.join(settings)}}}"

@@ -100,7 +100,7 @@ class Pool:
 
 def endpoint_of(host: InventoryHost) -> Endpoint:
     """Where to log in for a host of the inventory."""
-    return Endpoint(host.name, host.address, host.ssh.port, host.ssh.user, host.ssh.identity)
+    return Endpoint(host.name, host.login_address, host.ssh.port, host.ssh.user, host.ssh.identity)
 
 
 def for_each(

@@ -68,3 +68,17 @@ def test_hosts_file(inventory: Inventory):
     lines = hosts_file(inventory).splitlines()
     assert lines[:2] == ["10.20.0.11\tcp1", "fd00:20::11\tcp1"]
     assert lines[-1] == "10.20.0.10\tplant"
+
+
+def test_other_tools_log_in_where_slipway_does(tmp_path: Path):
+    """`ssh.address`; Ansible keeps the node's own as `ip`, as kubespray has it, and both come back."""
+    text = (INVENTORIES / "valid" / "dual-stack.yaml").read_text()
+    (tmp_path / "inventory.yaml").write_text(text.replace("  w1: {", "  w1: {ssh: {address: bmc.example.org}, ", 1))
+    found = load(tmp_path)
+    own = found.host("w1").address
+    hosts = YAML(typ="safe").load(ansible(found))["all"]["hosts"]
+    assert (hosts["w1"]["ansible_host"], hosts["w1"]["ip"]) == ("bmc.example.org", own)
+    assert "ip" not in hosts["cp1"]
+    assert "HostName bmc.example.org\n" in ssh_config(found)
+    (tmp_path / "hosts.yaml").write_text(ansible(found))
+    assert "address: bmc.example.org" in import_ansible(tmp_path / "hosts.yaml").text

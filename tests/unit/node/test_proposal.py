@@ -106,7 +106,8 @@ def test_a_board_is_told_what_starts_it(host):
     assert found.ssh.port == 2222
     assert found.disks["system"].device == "/dev/disk/by-id/mmc-SC32G_0x1234abcd"
     assert "neither UEFI nor BIOS started it" in proposed("board")
-    assert "address: 192.168.1.40  # reached as pi.local" in proposed("board")
+    assert "address: 192.168.1.40\n" in proposed("board")
+    assert "ssh: {address: pi.local" in proposed("board")
 
 
 def test_a_container_has_a_network_and_no_disks(host):

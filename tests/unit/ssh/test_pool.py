@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import Unreachable
+from slipway.inventory import load
 from slipway.ssh.pool import Pool, Unforeseen, for_each
 
 
@@ -114,3 +115,27 @@ def test_where_no_descriptor_is_left_that_is_said(sshd):
 
 def test_nothing_to_do_is_done():
     assert for_each(lambda name: name, []) == {}
+
+
+INVENTORY = """
+apiVersion: slipway/v1
+cluster: {{name: test, k0s: {{version: 1.36.3+k0s.2}}}}
+defaults:
+  ssh: {{user: {user}, identity: {identity}}}
+  network: {{interface: eth0, prefixLength: 24}}
+hosts:
+  cp1: {{address: 10.0.0.11, role: controller, ssh: {{address: 127.0.0.1, port: {port}}}}}
+"""
+
+
+def test_a_machine_is_reached_where_its_inventory_says(sshd, tmp_path):
+    """`ssh.address`: the node's own is one that nobody here can reach."""
+    values = {"user": sshd.endpoint.user, "identity": sshd.folder / "client", "port": sshd.port}
+    (tmp_path / "inventory.yaml").write_text(INVENTORY.format(**values))
+    (tmp_path / "known_hosts").write_text((sshd.folder / "known_hosts").read_text())
+    with Pool.of(load(tmp_path)) as pool:
+        assert pool.host("cp1").run(["echo", "in"]).stdout == "in\n"
+        with pool.openssh("cp1") as words:
+            login = f"{sshd.endpoint.user}@cp1"
+            said = subprocess.run(["ssh", *words, login, "echo in"], capture_output=True, text=True, check=False)
+        assert said.stdout == "in\n", said.stderr

@@ -60,6 +60,17 @@ def unique_addresses(document: Document) -> Iterator[Finding]:
                 yield Finding(path, f"{text_of(address)} is already used by {{}}", other=first)
 
 
+def unique_logins(document: Document) -> Iterator[Finding]:
+    """Two names for one machine: each would get the other's system."""
+    seen: dict[tuple[str, int], Keys] = {}
+    for name, host in sorted(document.hosts.items(), key=lambda item: item[1].ssh.address is not None):
+        path: Keys = ("hosts", name, *(("ssh",) if host.ssh.address else ()), "address")
+        place = ((host.ssh.address or host.address).lower(), host.ssh.port)
+        first = seen.setdefault(place, path)
+        if first is not path and host.ssh.address:
+            yield Finding(path, f"{place[0]}, port {place[1]}: the way to another host too, {{}}", other=first)
+
+
 def unique_macs(document: Document) -> Iterator[Finding]:
     seen: dict[str, Keys] = {}
     for name, host in document.hosts.items():
@@ -262,6 +273,7 @@ def external_address(document: Document) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     unique_addresses,
+    unique_logins,
     unique_macs,
     usable_addresses,
     prefix_lengths,

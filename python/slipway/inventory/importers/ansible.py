@@ -173,13 +173,12 @@ def _host(draft: Draft, groups: Groups, host: str, role: Role | None, variables:
     usable = {key: value for key, value in variables.items() if not _is_template(draft, key, value)}
     given = [str(usable[key]) for key in _ADDRESS if usable.get(key)]
     address = given[0] if given else host
-    if len(set(given)) > 1:
-        draft.note(f"{host}: ansible_host {given[1]}: slipway reaches a host by the address of its node, {address}")
     if not re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*", address):
         draft.note(f"{host}: no IP address is given; put it into `address`")
     if role is None:
         draft.note(f"{host}: no group tells its role; add `role`")
-    entry = {"address": address, "ssh": {_SSH[key]: usable[key] for key in _SSH if usable.get(key)}}
+    ssh = {_SSH[key]: usable[key] for key in _SSH if usable.get(key)}
+    entry = {"address": address, "ssh": {"address": given[1], **ssh} if len(set(given)) > 1 else ssh}
     entry["tags"] = _tags(groups, host)
     entry["labels"] = {key: text(value) for key, value in mapping(_literal(usable.get("node_labels"))).items()}
     entry["taints"] = [text(taint) for taint in items(_literal(usable.get("node_taints")))]

@@ -62,11 +62,11 @@ def _host(draft: Draft, host: dict[str, Any], where: str) -> None:
     if not entry["address"]:
         draft.note(f"{where}: no address; k0sctl works on the machine itself or over WinRM there")
         return
-    if private and reached and private != reached:
-        draft.note(f"{where}: ssh.address {reached}: slipway reaches a host by the address of its node, {private}")
     if not re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:]+", entry["address"]):
         draft.note(f"{where}: {entry['address']} is a name; put its IP address into `address`")
     entry["ssh"] = _ssh(draft, ssh, where)
+    if private and reached and private != reached:
+        entry["ssh"] = {"address": str(reached), **entry["ssh"]}
     if host.get("privateInterface"):
         entry["network"] = {"interface": str(host["privateInterface"])}
     if role is Role.CONTROLLER_WORKER and not host.get("noTaints"):
