@@ -204,13 +204,18 @@ def test_the_node_reaches_its_pods(ground, rules):
 def test_what_cilium_hands_to_its_proxy_comes_in_and_a_pod_cannot_feign_it(ground, rules):
     ground.nft(rules)
     assert ground.pod.reaches(POD, mark=0x200, ports=(PROXY,)) == set()
-    ground.nft(f"""table inet cilium-stands-in {{ chain prerouting {{
-        type filter hook prerouting priority mangle; tcp dport {PROXY} meta mark set 0x200
-    }} }}""")
+    ground.nft(
+        f"""table inet cilium-stands-in {{
+        chain prerouting {{
+            type filter hook prerouting priority mangle;
+            tcp dport {PROXY} meta mark set 0x200
+        }}
+    }}"""
+    )
     assert ground.pod.reaches(POD, ports=(PROXY, SSH)) == {PROXY}
 
 
 def test_names_that_debian_alone_knows_are_refused_here(ground):
     with pytest.raises(CommandFailed, match="ipencap"):
-        ground.nft("table inet one { chain two { meta l4proto ipencap accept; } }")
-    ground.nft("table inet one { chain two { meta l4proto { 4, vrrp } accept; } }")
+        ground.nft("add table inet one; add chain inet one two; add rule inet one two meta l4proto ipencap accept")
+    ground.nft("add table inet one; add chain inet one two; add rule inet one two meta l4proto { 4, vrrp } accept")
