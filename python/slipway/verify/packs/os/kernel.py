@@ -1,26 +1,27 @@
 """Kernel modules and settings, as the deployed system configures them.
 
-cat /etc/modules-load.d/*.conf /etc/sysctl.d/*.conf
+cat /etc/modules-load.d/*.conf; systemd-analyze cat-config sysctl.d
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import pytest
 
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, expect, listed
+from slipway.verify.packs.os import _conf
 
 BUILT_IN = {
-    "overlay": "OVERLAY_FS", "br_netfilter": "BRIDGE_NETFILTER", "nf_conntrack": "NF_CONNTRACK",
-    "ip_tables": "IP_NF_IPTABLES", "iptable_nat": "IP_NF_NAT", "iptable_mangle": "IP_NF_MANGLE",
-    "iptable_raw": "IP_NF_RAW", "iptable_filter": "IP_NF_FILTER", "ip6table_nat": "IP6_NF_NAT",
-    "ip6table_mangle": "IP6_NF_MANGLE", "ip6table_raw": "IP6_NF_RAW", "ip6table_filter": "IP6_NF_FILTER",
-    "vxlan": "VXLAN", "xt_socket": "NETFILTER_XT_MATCH_SOCKET", "xt_TPROXY": "NETFILTER_XT_TARGET_TPROXY",
-    "xt_CT": "NETFILTER_XT_TARGET_CT", "xt_mark": "NETFILTER_XT_MARK", "ip_set": "IP_SET",
-    "ip_set_hash_ip": "IP_SET_HASH_IP", "xt_set": "NETFILTER_XT_SET", "sch_fq": "NET_SCH_FQ",
+    "overlay": "OVERLAY_FS", "br_netfilter": "BRIDGE_NETFILTER", "nf_conntrack": "NF_CONNTRACK", "vxlan": "VXLAN",
+    "geneve": "GENEVE", "wireguard": "WIREGUARD", "xt_socket": "NETFILTER_XT_MATCH_SOCKET",
+    "xt_TPROXY": "NETFILTER_XT_TARGET_TPROXY", "xt_CT": "NETFILTER_XT_TARGET_CT", "xt_mark": "NETFILTER_XT_MARK",
+    "ip_set": "IP_SET", "ip_set_hash_ip": "IP_SET_HASH_IP", "xt_set": "NETFILTER_XT_SET", "sch_fq": "NET_SCH_FQ",
     "sch_ingress": "NET_SCH_INGRESS", "cls_bpf": "NET_CLS_BPF",
 }  # fmt: skip
 """Module to its symbol in the kernel's own configuration (Kconfig), for kernels that have it built in."""
@@ -46,62 +47,119 @@ exit 0
 """
 
     def __init__(self, host: NodeHost) -> None:
-        wanted = host.check_output("cat /etc/modules-load.d/*.conf").splitlines()
-        self.wanted = [line.strip() for line in wanted if line.strip() and line[0] not in "#;"]
+        self.wanted = _conf.lines(host, "modules-load.d")
         have = set(host.check_output(self.HAVE).replace("-", "_").split())
         self.own = "own_kernel" in have
         self.missing = [name for name in self.wanted if not {_plain(name), f"CONFIG_{BUILT_IN.get(name)}"} & have]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What the files say of a key. No `value`: patterns leave it alone. `may_fail`: and that is all right."""
+
+    value: str | None
+    may_fail: bool
+
+
 class Sysctls:
-    """The settings that the system's files ask for, and those of the kernel.
+    """The settings that systemd-sysctl makes of the system's files, and those of the kernel.
 
     >>> Sysctls(host).different
-    {'net.ipv4.ip_forward': ('1', '0')}
+    {'/proc/sys/net/ipv4/ip_forward': ('1', '0')}
 
-    Left out is what this machine may not set itself, as in a container most of what lies outside net.
+    Left out is what this machine may not set itself, as in a container most of what lies outside net; and, where no
+    udev is there to apply them to links that come later, patterns for links.
     """
 
-    READ = '[ ! -w "$file" ] || { read -r value <"$file"; printf "%s=%s\\n" "$file" "$value"; }'
+    READ = """
+if [ -e /run/udev/control ]; then echo udev; fi
+for file in {paths}; do
+  [ ! -w "$file" ] || {{ read -r value <"$file"; printf "%s=%s\\n" "$file" "$value"; }}
+done"""
 
     def __init__(self, host: NodeHost) -> None:
-        self.wanted = _settings(host.check_output("cat /etc/sysctl.d/*.conf"))
+        self.wanted = settings(_conf.lines(host, "sysctl.d"))
         if not self.wanted:
-            raise CannotRun("/etc/sysctl.d asks for no setting at all, yet every node needs some")
-        paths = " ".join(_pattern(key) for key in self.wanted)
-        script = f"for file in {paths}; do {self.READ}; done"
-        lines = [line.split("=", 1) for line in host.check_output(script).splitlines() if "=" in line]
-        self.actual = {path: " ".join(value.split()) for path, value in lines}
+            raise CannotRun("sysctl.d asks for no setting at all, yet every node needs some")
+        paths = " ".join(_quoted(path) for path, setting in self.wanted.items() if setting.value is not None)
+        said = host.check_output(self.READ.format(paths=paths)).splitlines()
+        self.udev = "udev" in said
+        self.actual = dict(line.split("=", 1) for line in said if "=" in line)
         if not self.actual:
-            raise CannotRun("none of the settings of /etc/sysctl.d can be set on this machine")
+            raise CannotRun("none of the settings of sysctl.d can be set on this machine")
 
     @property
     def different(self) -> dict[str, tuple[str, str]]:
         """Path below /proc/sys to (wanted, actual)."""
-        return {
-            path: (value, self.actual[path])
-            for key, value in self.wanted.items()
-            for path in self.actual
-            if re.fullmatch(_pattern(key).replace("*", "[^/]*"), path) and self.actual[path] != value
-        }
+        pairs = {path: (self._wanted(path), " ".join(value.split())) for path, value in self.actual.items()}
+        return {path: (wanted, is_) for path, (wanted, is_) in pairs.items() if wanted and not _agree(wanted, is_)}
+
+    def _wanted(self, path: str) -> str | None:
+        """None where nothing is asked for: the kernel may keep what it has."""
+        setting = self.wanted.get(path)
+        if setting is None and (self.udev or not _LINK.match(path)):
+            setting = last_of_patterns(self.wanted, path)
+        return None if setting is None or setting.may_fail else setting.value
+
+
+_LINK = re.compile("/proc/sys/net/[^/]+/(conf|neigh)/")
+
+
+def settings(lines: Iterable[str]) -> dict[str, Setting]:
+    """Path below /proc/sys, or pattern of such paths, to what the lines say of it; the order is that of applying.
+
+    As parse_file() and sysctl_normalize() of systemd do it: the last line about a key wins and moves to the end; `-`
+    before an assignment lets it fail, and before a key alone keeps patterns away from it.
+    """
+    found: dict[str, Setting] = {}
+    for line in lines:
+        key, is_assignment, value = (part.strip() for part in line.partition("="))
+        may_fail = key.startswith("-")
+        if not is_assignment and not may_fail:
+            continue
+        path = _path(key.removeprefix("-"))
+        setting = Setting(" ".join(value.split()) if is_assignment else None, may_fail)
+        before = found.get(path)
+        if before is not None and before.value == setting.value:
+            found[path] = Setting(before.value, before.may_fail or may_fail)
+        else:
+            found.pop(path, None)
+            found[path] = setting
+    return found
+
+
+def last_of_patterns(wanted: Mapping[str, Setting], path: str) -> Setting | None:
+    """What patterns make of a path that no line names: all that fit are applied, one after the other."""
+    fitting = [s for pattern, s in wanted.items() if s.value is not None and _fits(pattern, path)]
+    return fitting[-1] if fitting else None
+
+
+def _fits(pattern: str, path: str) -> bool:
+    """glob(7): no wildcard goes beyond a folder."""
+    parts, names = pattern.split("/"), path.split("/")
+    return len(parts) == len(names) and all(map(fnmatchcase, names, parts))
+
+
+def _agree(wanted: str, actual: str) -> bool:
+    """A file of several numbers takes the first few and keeps the rest, such as kernel.printk."""
+    first, words = wanted.split(), actual.split()
+    return words == first or (all(word.lstrip("-").isdigit() for word in words) and words[: len(first)] == first)
 
 
 def _plain(module: str) -> str:
     return module.replace("-", "_")
 
 
-def _settings(text: str) -> dict[str, str]:
-    """sysctl.d(5): later lines win, `-` before a key means that a failure does not matter."""
-    lines = [line.strip() for line in text.splitlines()]
-    pairs = [line.split("=", 1) for line in lines if "=" in line and line[0] not in "#;-"]
-    return {key.strip(): " ".join(value.split()) for key, value in pairs}
-
-
-def _pattern(key: str) -> str:
+def _path(key: str) -> str:
     """The file of a setting. Its first separator decides: `net.ipv4.x` with dots, `net/ipv4/eth0.1/x` with slashes."""
     slashes = re.match(r"[^./]*/", key) is not None
-    path = key if slashes else key.translate(str.maketrans("./", "/."))
-    return "/proc/sys/" + "*".join(shlex.quote(part) for part in path.split("*") if part or "*" in path)
+    return "/proc/sys/" + (key if slashes else key.translate(str.maketrans("./", "/."))).strip("/")
+
+
+def _quoted(path: str) -> str:
+    """For the shell, with its wildcards still at work."""
+    parts = re.split(r"(\[[\w!^-]+\]|[*?])", path)
+    return "".join(part if i % 2 else shlex.quote(part) for i, part in enumerate(parts) if part)
 
 
 def test_modules_are_there(host: NodeHost) -> None:
@@ -126,5 +184,5 @@ def test_settings_are_in_force(host: NodeHost) -> None:
         expected=listed(f"{path} = {wanted}" for path, (wanted, _) in wrong.items()),
         found=listed(f"{path} = {actual}" for path, (_, actual) in wrong.items()),
         fix="systemctl restart systemd-sysctl; if it comes back, something else sets it: grep it in /etc",
-        command="cat /etc/sysctl.d/*.conf",
+        command="systemd-analyze cat-config sysctl.d",
     )
