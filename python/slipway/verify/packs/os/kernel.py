@@ -71,11 +71,12 @@ class Sysctls:
     udev is there to apply them to links that come later, patterns for links.
     """
 
+    # Read at once: these files have an end after whatever was read first, and a shell may read letter by letter.
     READ = """
 if [ -e /run/udev/control ]; then echo udev; fi
-for file in {paths}; do
-  [ ! -w "$file" ] || {{ read -r value <"$file"; printf "%s=%s\\n" "$file" "$value"; }}
-done"""
+set --
+for file in {paths}; do [ ! -w "$file" ] || set -- "$@" "$file"; done
+[ $# = 0 ] || grep -s -H -m 1 "" "$@" || true"""
 
     def __init__(self, host: NodeHost) -> None:
         self.wanted = settings(_conf.lines(host, "sysctl.d"))
@@ -84,7 +85,7 @@ done"""
         paths = " ".join(_quoted(path) for path, setting in self.wanted.items() if setting.value is not None)
         said = host.check_output(self.READ.format(paths=paths)).splitlines()
         self.udev = "udev" in said
-        self.actual = dict(line.split("=", 1) for line in said if "=" in line)
+        self.actual = dict(line.split(":", 1) for line in said if ":" in line)
         if not self.actual:
             raise CannotRun("none of the settings of sysctl.d can be set on this machine")
 
