@@ -44,6 +44,10 @@ let
     # VRRP.
     + optionalString hasVip (from controllers "meta l4proto 112 accept");
 
+  # What Cilium itself hands to its proxy (MARK_MAGIC_TO_PROXY in its bpf/lib/common.h). No pod can send a mark: the
+  # kernel clears it where a packet leaves a network namespace.
+  toProxy = "meta mark & 0xf00 == 0x200 accept\n";
+
   providers = {
     cilium =
       # Health checks; Hubble's peers, which its relay asks as a pod.
@@ -54,9 +58,7 @@ let
         ++ optional (cilium.routing == "geneve") 6081
         ++ optional (cilium.encryption == "wireguard") 51871
       ) nodes
-      # What Cilium itself hands to its proxy (MARK_MAGIC_TO_PROXY in bpf/lib/common.h). No pod can send a mark: the
-      # kernel clears it where a packet leaves a network namespace.
-      + "meta mark & 0xf00 == 0x200 accept\n";
+      + toProxy;
     # BGP, and tunnels to nodes in other networks (IP in IP).
     kuberouter = tcp [ 179 ] nodes + from nodes "meta l4proto 4 accept";
     # VXLAN.
@@ -120,8 +122,10 @@ in
     networking.nftables.enable = true;
     networking.firewall = {
       enable = true;
-      # A strict reverse path check drops traffic of kube-proxy's replacement (cilium/cilium#31565).
+      # A strict reverse path check drops traffic of kube-proxy's replacement (cilium/cilium#31565), and any check
+      # what Cilium hands to its proxy: the way back of that mark is the machine itself.
       checkReversePath = "loose";
+      extraReversePathFilterRules = optionalString (cfg.cluster.provider == "cilium") toProxy;
       inherit (cfg.firewall) allowedTCPPorts allowedUDPPorts;
       extraInputRules =
         optionalString cfg.isController controllerRules

@@ -1,42 +1,65 @@
 # Kernel modules and settings for k0s and the pod network. Containers cannot load modules: there is no /lib/modules.
-{ config, lib, ... }:
+{ config, lib, pkgs, ... }:
 let
-  inherit (lib) mkDefault mkIf mkMerge optionals;
+  inherit (lib) concatStringsSep mkDefault mkIf mkMerge optional optionals;
   cfg = config.slipway;
-  cilium = cfg.cluster.provider == "cilium";
+  inherit (cfg.cluster) provider;
+  cilium = provider == "cilium";
+
+  # iptables of old: kernels from 6.17 on have it only with NETFILTER_XTABLES_LEGACY. k0s and Cilium do without where
+  # it is missing, whereas images that bring an iptables of old need it where it is there.
+  legacy = [
+    "iptable_nat"
+    "iptable_mangle"
+    "iptable_raw"
+    "iptable_filter"
+  ]
+  ++ optionals cfg.cluster.dualStack [
+    "ip6table_nat"
+    "ip6table_mangle"
+    "ip6table_raw"
+    "ip6table_filter"
+  ];
 in
 {
   config = mkMerge [
     {
+      # Each of them is demanded: systemd-modules-load fails where one is missing, and so does verification.
       boot.kernelModules = [
         "overlay"
         "br_netfilter"
         "nf_conntrack"
-        "iptable_nat"
-        "iptable_mangle"
-        "iptable_raw"
-        "iptable_filter"
       ]
-      ++ optionals cfg.cluster.dualStack [
-        "ip6table_nat"
-        "ip6table_mangle"
-        "ip6table_raw"
-        "ip6table_filter"
-      ]
-      # Tunnels, L7 proxy, policy by sets, and the BPF programs on interfaces (Cilium's system requirements).
-      ++ optionals cilium [
-        "vxlan"
-        "xt_socket"
-        "xt_TPROXY"
-        "xt_CT"
-        "xt_mark"
-        "ip_set"
-        "ip_set_hash_ip"
-        "xt_set"
-        "sch_fq"
-        "sch_ingress"
-        "cls_bpf"
-      ];
+      # L7 proxy, policy by sets, and the BPF programs on interfaces (Cilium's system requirements); tunnels.
+      ++ optionals cilium (
+        [
+          "xt_socket"
+          "xt_TPROXY"
+          "xt_CT"
+          "xt_mark"
+          "ip_set"
+          "ip_set_hash_ip"
+          "xt_set"
+          "sch_fq"
+          "sch_ingress"
+          "cls_bpf"
+        ]
+        ++ optional (cfg.cluster.cilium.routing != "native") cfg.cluster.cilium.routing
+        ++ optional (cfg.cluster.cilium.encryption == "wireguard") "wireguard"
+      );
+
+      systemd.services.slipway-iptables = {
+        description = "Kernel modules of old iptables, where this kernel has them";
+        after = [ "systemd-modules-load.service" ];
+        before = [ "k0s.service" ];
+        wantedBy = [ "multi-user.target" ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          # modprobe goes on to the next one; `-`: what is missing is no failure.
+          ExecStart = "-${pkgs.kmod}/bin/modprobe --all --quiet ${concatStringsSep " " legacy}";
+        };
+      };
 
       boot.kernel.sysctl = {
         # Two names of one switch; NixOS itself turns it off under the second.
@@ -54,12 +77,22 @@ in
         "net.bridge.bridge-nf-call-ip6tables" = 1;
       };
     })
+    # The kernel takes the larger one of `all` and of the link, and systemd's 50-default.conf has 2 (loose) for links.
     (mkIf cilium {
-      # Answers leave by another interface than the question came in by; systemd's default of 2 would drop them.
+      # Answers leave by another interface than the question came in by. These are the settings of Cilium's own
+      # sysctlfix, which the chart leaves to us.
       boot.kernel.sysctl = {
         "net.ipv4.conf.all.rp_filter" = 0;
         "net.ipv4.conf.default.rp_filter" = 0;
         "net.ipv4.conf.lxc*.rp_filter" = 0;
+        "net.ipv4.conf.cilium_*.rp_filter" = 0;
+      };
+    })
+    (mkIf (provider == "calico") {
+      # Felix refuses a loose `all`, and makes the pods' own links strict, so that no pod feigns another's address.
+      boot.kernel.sysctl = {
+        "net.ipv4.conf.all.rp_filter" = 0;
+        "net.ipv4.conf.cali*.rp_filter" = 1;
       };
     })
   ];

@@ -38,7 +38,11 @@ let
       chain rpfilter {
         type filter hook prerouting priority mangle + 10; policy accept;
         ${optionalString (check != false) "meta nfproto ipv4 udp sport . udp dport { 67 . 68, 68 . 67 } accept"}
+        ${optionalString (check != false) "jump rpfilter-allow"}
         ${optionalString (check != false) "${reversePath.${toString check}} drop"}
+      }
+      chain rpfilter-allow {
+        ${cfg.extraReversePathFilterRules}
       }
       chain input {
         type filter hook input priority filter; policy drop;
@@ -72,6 +76,7 @@ in
         default = "loose";
       };
       extraInputRules = mkOption { type = types.lines; default = ""; };
+      extraReversePathFilterRules = mkOption { type = types.lines; default = ""; };
     };
   };
 

@@ -17,6 +17,8 @@ in
 
   config = {
     environment.etc."modules-load.d/nixos.conf".text = lib.concatLines config.boot.kernelModules;
+    # NixOS links systemd's own file; Debian leaves it out.
+    environment.etc."sysctl.d/50-default.conf".source = ../50-default.conf;
     environment.etc."sysctl.d/60-nixos.conf".text = lib.concatStrings (
       lib.mapAttrsToList line config.boot.kernel.sysctl
     );
@@ -25,7 +27,7 @@ in
     systemd.services.systemd-sysctl = {
       overrideStrategy = "asDropin";
       stopIfChanged = false;
-      restartTriggers = [ config.environment.etc."sysctl.d/60-nixos.conf".source ];
+      restartTriggers = map (name: config.environment.etc."sysctl.d/${name}.conf".source) [ "50-default" "60-nixos" ];
       wantedBy = [ "sysinit.target" ];
     };
     system.activationScripts.modules = ''

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,6 +197,68 @@ def test_protocols_are_known_to_nixos(evaluate, role, provider):
 def test_a_protocol_that_debian_alone_knows_is_refused_as_by_nixos(evaluate, rule, refused):
     found = evaluate(assertions(), "worker", f'networking.firewall.extraInputRules = "{rule}";')
     assert [line.split()[5] for line in found] == refused
+
+
+# --- kernel ----------------------------------------------------------------------------------------------------------
+
+MODULES = "config.boot.kernelModules"
+SETTINGS = "config.boot.kernel.sysctl"
+LEGACY = ("ip_tables", "iptable_", "ip6_tables", "ip6table_")
+"""Missing from kernels of 6.17 and later as nixpkgs builds them (NETFILTER_XTABLES_LEGACY)."""
+
+
+@pytest.mark.parametrize("provider", ["cilium", "kuberouter", "calico"])
+def test_no_module_is_demanded_that_newer_kernels_lack(evaluate, provider):
+    more = f'slipway.cluster = {{ provider = "{provider}"; dualStack = true; }};'
+    demanded = evaluate(MODULES, more=more)
+    assert "br_netfilter" in demanded
+    assert [name for name in demanded if name.startswith(LEGACY)] == []
+
+
+def test_iptables_of_old_is_loaded_where_it_is_there(evaluate):
+    """`-` before the program: a module that is missing is no failure."""
+    command = "config.systemd.services.slipway-iptables.serviceConfig.ExecStart"
+    program, *words = evaluate(command).split()
+    assert program.startswith("-")
+    assert words == ["--all", "--quiet", "iptable_nat", "iptable_mangle", "iptable_raw", "iptable_filter"]
+    assert "ip6table_nat" in evaluate(command, more="slipway.cluster.dualStack = true;").split()
+
+
+@pytest.mark.parametrize(
+    ("cilium", "wanted"),
+    [
+        ("", {"vxlan"}),
+        ('routing = "geneve";', {"geneve"}),
+        ('routing = "native";', set()),
+        ('routing = "native"; encryption = "wireguard";', {"wireguard"}),
+        ('encryption = "wireguard";', {"vxlan", "wireguard"}),
+    ],
+)
+def test_cilium_has_the_modules_of_its_tunnel_and_its_encryption(evaluate, cilium, wanted):
+    found = evaluate(MODULES, more=f"slipway.cluster.cilium = {{ {cilium} }};")
+    assert set(found) & {"vxlan", "geneve", "wireguard"} == wanted
+
+
+def rp_filter(evaluate: Evaluate, provider: str) -> dict[str, int]:
+    found = evaluate(SETTINGS, more=f'slipway.cluster.provider = "{provider}";')
+    return {key.split(".")[3]: value for key, value in found.items() if key.endswith(".rp_filter")}
+
+
+def test_the_way_back_is_left_to_the_pod_network(evaluate):
+    """Cilium's own sysctlfix is off; Felix sets pods' links to 1 and refuses `all` at 2; kube-router needs nothing."""
+    assert rp_filter(evaluate, "cilium") == {"all": 0, "default": 0, "lxc*": 0, "cilium_*": 0}
+    assert rp_filter(evaluate, "calico") == {"all": 0, "cali*": 1}
+    assert rp_filter(evaluate, "kuberouter") == {}
+    checked = "config.networking.firewall.extraReversePathFilterRules"
+    assert evaluate(checked) == "meta mark & 0xf00 == 0x200 accept\n"
+    assert evaluate(checked, more='slipway.cluster.provider = "calico";') == ""
+
+
+def test_the_labs_machines_have_the_defaults_that_every_nixos_has(evaluate):
+    path = evaluate('toString config.environment.etc."sysctl.d/50-default.conf".source')
+    lines = Path(path).read_text().splitlines()
+    assert "net.ipv4.conf.*.rp_filter = 2" in lines
+    assert "-net.ipv4.conf.all.rp_filter" in lines
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
