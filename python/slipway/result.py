@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import indent
 
 from slipway.errors import SlipwayError
 
@@ -52,7 +53,8 @@ class CommandResult:
     def __str__(self) -> str:
         ended = f"exit code {self.exit_code}" if self.exit_code >= 0 else f"killed by signal {-self.exit_code}"
         said = self.excerpt()
-        return f"{self.host}: {self.command}: {ended}" + (f"\n{said}" if said else "")
+        # Set apart, so that none of its lines can be taken for one of ours, such as `next:`.
+        return f"{self.host}: {self.command}: {ended}" + (f"\n{indent(said, '    ')}" if said else "")
 
 
 def _short(command: str) -> str:

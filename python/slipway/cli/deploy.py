@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import indent
 
 from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
@@ -89,7 +90,7 @@ def _show(run: Run, result: Deployment, json_output: bool) -> None:
     print_table(("node", "outcome", "time", "system", "why"), rows)
     for node in result.nodes:
         if node.log and not node.outcome.good:
-            say(f"\n{node.node}, the last it said:\n{node.log}")
+            say(f"\n{node.node}, the last it said:\n{indent(node.log, '    ')}")
     say(f"run {run.id}: {run.folder}")
 
 

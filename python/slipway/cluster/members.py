@@ -126,7 +126,7 @@ def _node(item: Mapping[str, Any]) -> Node:
 
 
 def last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def wait_ready(nodes: Nodes, names: tuple[str, ...], events: Events, *, deadline: float) -> None:

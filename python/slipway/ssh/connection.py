@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from paramiko.packet import Packetizer
 
 from slipway.errors import PrerequisiteMissing, Unreachable, UsageError
 from slipway.inventory.address import address_of
@@ -31,6 +32,10 @@ MOST_LOGINS = 4
 the agent cannot sign with one; the keys after it are offered on the next."""
 DEAD_AFTER = 30
 """Seconds without an acknowledgement after which the kernel gives a connection up."""
+LONGEST_PACKET = 256 << 10
+"""Bytes; OpenSSH's own bound (PACKET_MAX_SIZE)."""
+LONGEST_GREETING = 64 << 10
+"""Bytes of the lines that a server may say before its version."""
 NOT_ACCEPTED = ": not accepted"
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -138,7 +143,7 @@ def shown_key(endpoint: Endpoint, timeout: float = CONNECT_TIMEOUT) -> paramiko.
 
 
 def _handshake(endpoint: Endpoint, known_hosts: KnownHosts | None, timeout: float) -> paramiko.Transport:
-    transport = paramiko.Transport(_socket(endpoint, timeout))
+    transport = paramiko.Transport(_socket(endpoint, timeout), packetizer_class=_Packets)
     transport.banner_timeout = transport.auth_timeout = timeout
     types = _pinned_types(known_hosts, endpoint) if known_hosts else ()
     transport.get_security_options().key_types = types + tuple(name for name in KEY_TYPES if name not in types)
@@ -152,6 +157,25 @@ def _handshake(endpoint: Endpoint, known_hosts: KnownHosts | None, timeout: floa
             hint="is it sshd that listens there?",
         ) from None
     return transport
+
+
+class _Packets(Packetizer):
+    """What comes before anybody is known, and after it, in bounds: paramiko reads as many bytes as it is told to."""
+
+    _greeted = 0
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > LONGEST_PACKET:
+            raise paramiko.SSHException(f"a packet of {n} bytes was announced; OpenSSH's are {LONGEST_PACKET} at most")
+        return super().read_all(n, check_rekey)
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """Reads the greeting, and nothing else."""
+        found: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # (its types leave it out)
+        self._greeted += len(found)
+        if self._greeted > LONGEST_GREETING:
+            raise paramiko.SSHException(f"a greeting of more than {LONGEST_GREETING} bytes")
+        return found
 
 
 def _pinned_types(known_hosts: KnownHosts, endpoint: Endpoint) -> tuple[str, ...]:

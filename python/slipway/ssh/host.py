@@ -238,7 +238,8 @@ def _request(channel: paramiko.Channel, command: str, timeout: float) -> None:
 
     def give_up() -> None:
         late.set()
-        channel.close()
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            channel.close()
 
     timer = threading.Timer(max(0.0, timeout), give_up)
     timer.daemon = True

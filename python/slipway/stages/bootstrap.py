@@ -155,7 +155,7 @@ def _await(site: Site, lacking: Callable[[], str], describe: str) -> bool:
             missing = lacking()
         except (CommandFailed, CommandTimedOut) as error:
             # An API server that restarts is no reason to give up before the deadline; nothing is changed by looking.
-            missing = str(error).strip().splitlines()[-1]
+            missing = str(error).strip().splitlines()[-1].strip()
         seen.append(missing)
         return (None, missing) if missing else (True, "")
 

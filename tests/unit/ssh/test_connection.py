@@ -1,5 +1,6 @@
 """Who may answer, who may log in, and what a person reads when it does not work."""
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -93,6 +94,30 @@ def test_something_else_than_ssh_listens(listener, sshd):
     endpoint = Endpoint("cp1", "127.0.0.1", listener.getsockname()[1])
     with pytest.raises(Unreachable, match="no SSH handshake"):
         connect(endpoint, sshd.known_hosts, timeout=2)
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"SSH-2.0-x\r\n\xff\xff\xff\xf4", "a packet of [0-9]+ bytes was announced"),
+        (b"x" * 100_000, "a greeting of more than 65536 bytes"),
+    ],
+    ids=["packet", "greeting"],
+)
+def test_something_that_wants_all_our_memory_listens(listener, sshd, said, why):
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(said)
+            while connection.send(b"x" * 100_000):
+                pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    endpoint = Endpoint("cp1", "127.0.0.1", listener.getsockname()[1])
+    with pytest.raises(Unreachable, match=why):
+        connect(endpoint, sshd.known_hosts, timeout=5)
     thread.join()
 
 
