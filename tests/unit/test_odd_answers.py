@@ -68,14 +68,15 @@ READERS: dict[str, tuple[Callable[[Host], object], str]] = {
     "activation": (activated, STATUS),
     "closures": (lambda host: diff.closures(host, "/a", "/b"), "k0s: 1.0 → 1.1\n"),
     "hardware": (proposed, PROBE),
-    "membership": (members.look, "control-plane kubelet active\n"),
+    "membership": (members.look, "control-plane active issued=abc123:w1 machine-id=1 started=1/2.0/3.0 ca=f\n"),
     "etcd": (members.etcd_members, '{"members": {"cp1": "https://10.0.0.1:2380"}}'),
     "token": (lambda host: token.create(host, token.Kind.WORKER), "H4sI"),
     "kubeconfig": (
         lambda host: kubeconfig.fetch(host, INVENTORY),
         written(admin(f"https://{INVENTORY.controllers[0].address}:6443")),
     ),
-    "unit": (unit.state, "active\n"),
+    "unit": (unit.standing, "ActiveState=active\nResult=success\nNRestarts=0\n"),
+    "journal": (unit.cause, "level=fatal msg=gone\n"),
     "API server": (join.api_problem, "[-]etcd failed: reason withheld\n"),
     "verification": (asked.gather, "/nix/store/a\n/nix/store/a\nb\nm\nw9\n1700000000.5\n"),
 }

@@ -1,19 +1,21 @@
 """From machines that have k0s to nodes of one cluster.
 
 In order: the founding controller, once and with the sentinel that allows it; further controllers one by one; all
-workers at once. A second call finds everything done and changes nothing.
+workers at once. A second call finds everything done and changes nothing. Machines that were not chosen are looked at,
+and neither waited for nor changed.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from slipway.cluster import join, kubeconfig, members, unit
+from slipway.cluster import join, kubeconfig, members, token, unit
 from slipway.cluster.members import Membership, Nodes
-from slipway.errors import DeployFailed, SlipwayError, Unreachable
+from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
 from slipway.outcome import NodeResult, Outcome
@@ -31,21 +33,32 @@ class MayNotFound(DeployFailed):
     """Founding a cluster now could make a second one beside one that lives."""
 
 
-def bring_up(inventory: Inventory, pool: Pool, events: Events) -> Results:
-    """Make every machine of the inventory a node of the cluster; one result each, in the inventory's order.
+class QuorumAtRisk(DeployFailed):
+    """Without this controller the others could not go on."""
+
+
+class SplitCluster(DeployFailed):
+    """Two controllers of the inventory belong to different clusters."""
+
+
+def bring_up(inventory: Inventory, pool: Pool, events: Events, chosen: Collection[str] | None = None) -> Results:
+    """Make every chosen machine a node of the cluster (all of them without `chosen`, their names); one result each, in
+    the inventory's order.
 
     A machine that fails does not keep its siblings from joining; without a control plane nobody can join.
     """
-    answers = pool.map(members.look, [host.name for host in inventory.hosts], limit=inventory.deploy.parallel)
+    names = [host.name for host in inventory.hosts]
+    answers = pool.map(members.look, names, limit=inventory.deploy.parallel)
     seen = {name: answer for name, answer in answers.items() if isinstance(answer, Membership)}
-    work = BringUp(inventory, pool, events, seen)
-    results = {name: work.failed(name, why) for name, why in answers.items() if isinstance(why, SlipwayError)}
-    results |= work.controllers()
-    first = results[work.founder.name]
-    if first.outcome.good:
+    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen))
+    refused = {name: why for name, why in answers.items() if isinstance(why, SlipwayError) and name in work.chosen}
+    results = {name: work.failed(name, why) for name, why in refused.items()}
+    held_up = work.obstacle() or work.control_plane(results)
+    if not held_up:
+        work.take_back_tokens()
         results |= work.workers()
-    results |= work.skipped(results, f"{first.node}, the first controller, is {first.outcome}")
-    return {host.name: results[host.name] for host in inventory.hosts}
+    results |= work.skipped(results, held_up)
+    return {name: results[name] for name in names if name in work.chosen}
 
 
 @dataclass(frozen=True)
@@ -57,15 +70,37 @@ class BringUp:
     pool: Pool
     events: Events
     seen: Mapping[str, Membership]
+    chosen: frozenset[str]
 
     @property
     def founder(self) -> Host:
-        """The controller that hands out tokens: the first with the cluster's data, else the inventory's first."""
+        """The controller that hands out tokens: the first with the cluster's data, chosen or not; else the first that
+        was chosen."""
         controllers = self.inventory.controllers
-        return next((host for host in controllers if self.has_data(host)), controllers[0])
+        with_data = [host for host in controllers if self.has_data(host)]
+        return next(iter([*with_data, *(host for host in controllers if host.name in self.chosen), *controllers]))
 
     def has_data(self, host: Host) -> bool:
         return host.name in self.seen and self.seen[host.name].control_plane
+
+    def obstacle(self) -> str:
+        """Why nobody can join by a founder that was not chosen, and so is left as it is; empty if they can."""
+        founder = self.founder
+        if founder.name in self.chosen:
+            return ""
+        if not self.has_data(founder):
+            return "no controller that answers has a cluster, and none was chosen"
+        try:
+            problem = join.api_problem(self.machine(founder))
+        except SlipwayError as error:
+            problem = str(error)
+        return problem and f"{founder.name}, which has the cluster and was not chosen: {problem}"
+
+    def control_plane(self, results: Results) -> str:
+        """Bring up the chosen controllers; why nobody else can join, empty if they can."""
+        results |= self.controllers()
+        first = results.get(self.founder.name)
+        return f"{first.node}, the first controller, is {first.outcome}" if first and not first.outcome.good else ""
 
     def controllers(self) -> Results:
         """The founder, then the others one by one: etcd takes one new member at a time, and after a failure no more,
@@ -74,7 +109,7 @@ class BringUp:
         if self.founder.name not in self.seen:
             return results
         for host in sorted(self.inventory.controllers, key=lambda host: host != self.founder):
-            if host.name not in self.seen:
+            if host.name not in self.seen or host.name not in self.chosen:
                 continue
             step = self.found if host == self.founder else self.join_controller
             results[host.name] = self.attempt(host, step)
@@ -83,7 +118,7 @@ class BringUp:
         return results
 
     def workers(self) -> Results:
-        hosts = {host.name: host for host in self.inventory.workers if host.name in self.seen}
+        hosts = {host.name: host for host in self.inventory.workers if host.name in self.seen.keys() & self.chosen}
         if not hosts:
             return {}
         try:
@@ -102,6 +137,7 @@ class BringUp:
             self.machine(host),
             self.seen[host.name],
             lambda: may_found(self.inventory, self.seen),
+            lambda: self.may_restart(host),
             within=self.within,
             say=self.sayer(host),
         )
@@ -112,15 +148,84 @@ class BringUp:
             self.machine(host),
             self.seen[host.name],
             self.machine(self.founder),
+            lambda: self.may_restart(host),
             within=self.within,
             say=self.sayer(host),
         )
+        self.require_one_cluster(host, changed)
         return self.with_workloads(host, changed)
+
+    def require_one_cluster(self, host: Host, changed: bool) -> None:
+        """Whoever joins has the founder's CA; one that has another founded a cluster of its own."""
+        first = members.look(self.machine(self.founder)).ca
+        own = members.look(self.machine(host)).ca if changed else self.seen[host.name].ca
+        if own != first:
+            raise SplitCluster(
+                f"{host.name}: has another cluster than {self.founder.name}: the digest of its CA is "
+                f"{own[:12] or 'unknown'}, there {first[:12] or 'unknown'}",
+                hint=f"find out which of the two is yours; on the other `systemctl stop {unit.UNIT} && k0s reset`",
+            )
+
+    def may_restart(self, host: Host) -> None:
+        """Raise QuorumAtRisk if the other members of etcd could not go on without this one, unless they are all well:
+        two members never can, and yet have to be restarted."""
+        if len(self.inventory.controllers) == 1:
+            return
+        known = self.etcd_members(host)
+        others = [name for name in known if name != host.name]
+        ill = [name for name in others if not self.serves(name)]
+        if ill and len(others) - len(ill) < len(known) // 2 + 1:
+            raise QuorumAtRisk(
+                f"{host.name}: not restarted: etcd has {len(known)} members, and {', '.join(ill)} does not serve: "
+                f"without {host.name} there is no quorum",
+                hint=f"bring {', '.join(ill)} back first, or remove it from etcd: k0s etcd leave --peer-address=...",
+            )
+
+    def etcd_members(self, host: Host) -> Mapping[str, str]:
+        """Asked of the controllers one after the other, the one in question last."""
+        refused: list[str] = []
+        for each in sorted(self.inventory.controllers, key=lambda each: each == host):
+            if self.has_data(each) and self.seen[each.name].active:
+                try:
+                    return members.etcd_members(self.machine(each))
+                except SlipwayError as error:
+                    refused.append(str(error))
+        raise QuorumAtRisk(f"{host.name}: not restarted: nobody lists the members of etcd: {'; '.join(refused)}")
+
+    def serves(self, name: str) -> bool:
+        """Whether this controller's API server is ready now, with its etcd."""
+        if name not in {host.name for host in self.inventory.controllers}:
+            return False
+        try:
+            return not join.api_problem(self.pool.host(name))
+        except Interrupted:
+            raise
+        except SlipwayError:
+            return False
+
+    def take_back_tokens(self) -> None:
+        """Invalidate what runs that did not end have handed out to the chosen machines."""
+        for name in self.inventory.controllers:
+            for token_id, node in self.seen[name.name].issued if name.name in self.seen else ():
+                if node in self.chosen:
+                    self.take_back(name.name, token_id, node)
+
+    def take_back(self, controller: str, token_id: str, node: str) -> None:
+        text = f"join token {token_id} of a run that did not end"
+        try:
+            token.take_back(self.pool.host(controller), token_id)
+        except Interrupted:
+            raise
+        except SlipwayError as error:
+            self.events.emit(PHASE, "progress", node=node, text=f"{text} is still valid: {error}")
+        else:
+            self.events.emit(PHASE, "progress", node=node, text=f"{text} invalidated")
 
     def with_workloads(self, host: Host, changed: bool) -> bool:
         """k0s joins the kubelet of a controller by itself, some moments after the API server."""
         if host.runs_workloads:
-            join.wait_registered(self.machine(host), self.nodes(), within=self.within, say=self.sayer(host))
+            seen = None if changed else self.seen[host.name]
+            join.wait_registered(self.machine(host), self.nodes(), within=self.within, say=self.sayer(host), seen=seen)
         return changed
 
     def join_worker(self, host: Host, nodes: Nodes) -> bool:
@@ -147,6 +252,8 @@ class BringUp:
         started = time.monotonic()
         try:
             changed = step(host)
+        except Interrupted:
+            raise
         except SlipwayError as error:
             return self.failed(host.name, error, time.monotonic() - started)
         outcome, reason = (Outcome.OK, what_changed(self.seen[host.name])) if changed else (Outcome.UNCHANGED, "")
@@ -156,7 +263,7 @@ class BringUp:
         """The outcome that an error stands for; what k0s said last comes along where the machine can be asked."""
         if isinstance(error, Unreachable):
             return self.told(NodeResult(name, Outcome.UNREACHABLE, str(error), duration))
-        if isinstance(error, MayNotFound):
+        if isinstance(error, (MayNotFound, QuorumAtRisk)):
             return self.told(NodeResult(name, Outcome.BLOCKED, str(error), duration))
         log = self.last_words(name)
         return self.told(NodeResult(name, Outcome.DEGRADED, str(error), duration, log))
@@ -168,7 +275,7 @@ class BringUp:
             return f"no journal of {unit.UNIT}: {error}"
 
     def skipped(self, done: Mapping[str, NodeResult], why: str) -> Results:
-        names = [host.name for host in self.inventory.hosts if host.name not in done]
+        names = [host.name for host in self.inventory.hosts if host.name in self.chosen - done.keys()]
         return {name: self.told(NodeResult(name, Outcome.SKIPPED, why)) for name in names}
 
     def told(self, result: NodeResult) -> NodeResult:
@@ -193,7 +300,7 @@ def may_found(inventory: Inventory, seen: Mapping[str, Membership]) -> None:
     signs = [
         *(f"{host.name} cannot be asked" for host in inventory.controllers if host.name not in seen),
         *(f"{host.name} has joined one" for host in inventory.workers if host.name in seen and seen[host.name].kubelet),
-        *(f"{host.address}:{port} answers" for host, port in _api_ports(inventory) if answers(host.address, port)),
+        *(f"{address}:{port} answers" for address, port in _api_ports(inventory) if answers(address, port)),
     ]
     if signs:
         raise MayNotFound(
@@ -202,14 +309,33 @@ def may_found(inventory: Inventory, seen: Mapping[str, Membership]) -> None:
         )
 
 
-def _api_ports(inventory: Inventory) -> list[tuple[Host, int]]:
-    return [(host, inventory.cluster.k0s.ports.api) for host in inventory.controllers]
+def _api_ports(inventory: Inventory) -> list[tuple[str, int]]:
+    """Where a cluster of this inventory would answer: its controllers, and what stands before them."""
+    network, port = inventory.cluster.network, inventory.cluster.k0s.ports.api
+    addresses = [host.address for host in inventory.controllers]
+    addresses += [network.vip.address.partition("/")[0]] if network.vip else []
+    addresses += [network.external_address] if network.external_address else []
+    return [(address, port) for address in addresses]
 
 
 def answers(address: str, port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether somebody takes connections there and does not hang up at once, as a load balancer does that has nobody
+    behind it. Silence is an answer: an API server under load is slow."""
     try:
-        socket.create_connection((address, port), PROBE_TIMEOUT).close()
+        with socket.create_connection((address, port), PROBE_TIMEOUT) as connection:
+            _shake_hands(connection)
     except OSError:
         return False
     return True
+
+
+def _shake_hands(connection: socket.socket) -> None:
+    """Begin TLS with whoever is there. Raises OSError (ssl.SSLEOFError is one) if it hangs up."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        context.wrap_socket(connection).close()
+    except (ssl.SSLEOFError, ConnectionError):
+        raise
+    except (TimeoutError, ssl.SSLError):
+        return

@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from slipway.cluster import members, token, unit
-from slipway.cluster.members import Membership, Node, Nodes
-from slipway.errors import DeployFailed
+from slipway.cluster.cleanup import at_last
+from slipway.cluster.members import SENTINEL, Membership, Node, Nodes
+from slipway.errors import DeployFailed, SlipwayError
 from slipway.result import CommandTimedOut
 from slipway.ssh.host import Host
-from slipway.wait import wait_until
+from slipway.wait import WaitedTooLong, wait_until
 
-SENTINEL = "/var/lib/slipway/allow-bootstrap"
-"""While it is there, k0s.service starts a controller without a token file, and k0s founds a cluster."""
 DEAD = ("failed", "inactive")
 """States that a unit does not leave by itself."""
 
@@ -28,15 +27,17 @@ LONGEST_SIGHT = 200
 Say = Callable[[str], None]
 Seen = TypeVar("Seen")
 Check = Callable[[], tuple[Seen | None, str]]
+Ask = Callable[[], None]
+"""Raises where what comes next could do harm."""
 
 
-def found(machine: Host, seen: Membership, may_found: Callable[[], None], *, within: float, say: Say) -> bool:
+def found(machine: Host, seen: Membership, may_found: Ask, may_restart: Ask, *, within: float, say: Say) -> bool:
     """The first controller: start it, as the founder of a new cluster if it has no data of one.
 
-    `may_found` raises where founding could make a second cluster.
+    `may_found` raises where founding could make a second cluster, `may_restart` where a restart could cost the quorum.
     """
     if seen.control_plane:
-        return _resume_controller(machine, seen, within=within, say=say)
+        return _resume_controller(machine, seen, may_restart, within=within, say=say)
     may_found()
     with _allowed_to_found(machine):
         unit.restart(machine)
@@ -44,10 +45,12 @@ def found(machine: Host, seen: Membership, may_found: Callable[[], None], *, wit
     return True
 
 
-def join_controller(machine: Host, seen: Membership, by: Host, *, within: float, say: Say) -> bool:
+def join_controller(machine: Host, seen: Membership, by: Host, may_restart: Ask, *, within: float, say: Say) -> bool:
     """A further controller, with a token from the running controller `by`."""
     if seen.control_plane:
-        return _resume_controller(machine, seen, within=within, say=say)
+        return _resume_controller(machine, seen, may_restart, within=within, say=say)
+    clear_left(machine, seen)
+    _require_new(by, machine.name)
     with token.given(by, machine, token.Kind.CONTROLLER):
         unit.restart(machine)
         wait_for_api(machine, within=within, say=say)
@@ -58,19 +61,25 @@ def join_controller(machine: Host, seen: Membership, by: Host, *, within: float,
 def join_worker(machine: Host, seen: Membership, by: Host, nodes: Nodes, *, within: float, say: Say) -> bool:
     """A worker, with a token from the controller `by`."""
     if seen.kubelet:
-        cleared = _clear_old_token(machine, seen)
-        if seen.active and nodes.registered(machine.name)[0]:
-            return cleared
-        unit.restart(machine)
-        wait_registered(machine, nodes, within=within, say=say)
-        return True
+        return _resume_worker(machine, seen, nodes, within=within, say=say)
     if seen.half_joined:
         unit.stop(machine)
         machine.run(["rm", "-f", members.KUBELET_CONF])
+    clear_left(machine, seen)
     with token.given(by, machine, token.Kind.WORKER):
         unit.restart(machine)
         wait_registered(machine, nodes, within=within, say=say)
     return True
+
+
+def _resume_worker(machine: Host, seen: Membership, nodes: Nodes, *, within: float, say: Say) -> bool:
+    """A worker that has joined needs no token; one that was started a moment ago has still to report."""
+    cleared = clear_left(machine, seen)
+    running = seen.active and nodes.registered(machine.name)[0] is not None
+    if not running:
+        unit.restart(machine)
+    wait_registered(machine, nodes, within=within, say=say, seen=seen if running else None)
+    return cleared or not running
 
 
 def wait_for_api(controller: Host, *, within: float, say: Say) -> None:
@@ -83,9 +92,13 @@ def wait_for_api(controller: Host, *, within: float, say: Say) -> None:
     _wait(controller, check, "kube-apiserver ready", within, say)
 
 
-def wait_registered(machine: Host, nodes: Nodes, *, within: float, say: Say) -> Node:
-    """Until the API server has the machine as a node."""
-    return _wait(machine, lambda: nodes.registered(machine.name), "registered as a node", within, say)
+def wait_registered(machine: Host, nodes: Nodes, *, within: float, say: Say, seen: Membership | None = None) -> Node:
+    """Until the API server has this very machine as a node, by the word of a kubelet that was started with k0s.
+
+    `seen` is what is known of the machine since k0s was started; without it the machine is asked.
+    """
+    me = members.look(machine) if seen is None else seen
+    return _wait(machine, lambda: nodes.registered(machine.name, me), "registered as a node", within, say)
 
 
 def api_problem(controller: Host) -> str:
@@ -106,54 +119,93 @@ def _why_not_ready(answer: str) -> str:
     return answer.splitlines()[-1][:LONGEST_SIGHT] if answer else "no answer"
 
 
-def _resume_controller(machine: Host, seen: Membership, *, within: float, say: Say) -> bool:
+def _resume_controller(machine: Host, seen: Membership, may_restart: Ask, *, within: float, say: Say) -> bool:
     """A controller with data needs no token and no permission: k0s goes on with what it has.
 
     A new configuration reaches a running k0s here, one controller after the other, and not by its activation.
     """
-    cleared = _clear_old_token(machine, seen)
+    cleared = clear_left(machine, seen)
     if seen.active and not seen.outdated and not api_problem(machine):
         return cleared
+    if seen.active and seen.outdated:
+        may_restart()
     if not seen.active or seen.outdated:
         unit.restart(machine)
     wait_for_api(machine, within=within, say=say)
     return True
 
 
-def _clear_old_token(machine: Host, seen: Membership) -> bool:
-    """A run that was interrupted can leave its token behind; in the cluster it has run out by itself."""
+def clear_left(machine: Host, seen: Membership) -> bool:
+    """Clear what a run that did not end has left on the machine: a token, the permission to found a cluster (with which
+    a controller that loses its data would found a second one), the permission to be renamed. Whether anything was."""
     if seen.token:
         token.clear(machine)
-    return seen.token
+    left = [path for path, there in ((SENTINEL, seen.sentinel), (members.RENAME, seen.rename)) if there]
+    if left:
+        machine.run(["rm", "-f", *left])
+    return seen.token or bool(left)
+
+
+def _require_new(by: Host, name: str) -> None:
+    """A machine without data is no member of etcd; a member of its name is another machine, or what this one lost."""
+    known = members.etcd_members(by)
+    if name in known:
+        address = known[name].rpartition("://")[2].rpartition(":")[0].strip("[]")
+        raise DeployFailed(
+            f"{name}: has no data of etcd, which has a member {name} ({known[name]}): this machine before it lost its "
+            "data, or another one of this name",
+            hint=f"k0s etcd leave --peer-address={address}, on {by.name}, if that member is gone for good",
+        )
 
 
 @contextmanager
 def _allowed_to_found(machine: Host) -> Iterator[None]:
-    machine.put(SENTINEL, b"", mode=0o600)
     try:
+        machine.put(SENTINEL, b"", mode=0o600)
         yield
     finally:
-        machine.run(["rm", "-f", SENTINEL])
+        at_last(machine, lambda host: host.run(["rm", "-f", SENTINEL]))
 
 
 def _etcd_member(by: Host, name: str) -> tuple[bool | None, str]:
-    known = members.etcd_members(by)
+    try:
+        known = members.etcd_members(by)
+    except members.NoMembers as error:
+        return None, str(error)
     return (True if name in known else None), f"members are {', '.join(known)}"
 
 
 def _wait(machine: Host, check: Check[Seen], what: str, within: float, say: Say) -> Seen:
-    """wait_until, but not for a unit that has given up."""
+    """wait_until, but not for a unit that has given up, or that ends again and again."""
+    restarts: list[int] = []
 
     def look() -> tuple[Seen | None, str]:
         value, seen = check()
         if value is not None:
             return value, ""
-        state = unit.state(machine)
-        if state in DEAD:
+        standing = unit.standing(machine)
+        restarts.append(standing.restarts)
+        ended = standing.restarts - restarts[0]
+        if standing.state in DEAD or ended >= unit.MOST_RESTARTS:
+            state = f"is {standing.state}" if standing.state in DEAD else f"ended {ended} times"
             raise DeployFailed(
-                f"{machine.name}: waiting for {what}, but {unit.UNIT} is {state}; last seen: {seen}",
+                f"{machine.name}: waiting for {what}, but {unit.UNIT} {state} ({standing.result}){_cause(machine)}; "
+                f"last seen: {seen}",
                 hint=f"journalctl -u {unit.UNIT}, on {machine.name}",
             )
         return None, seen
 
-    return wait_until(look, deadline=within, describe=f"{machine.name}: {what}", on_progress=say)
+    try:
+        return wait_until(look, deadline=within, describe=f"{machine.name}: {what}", on_progress=say)
+    except WaitedTooLong as late:
+        hint = f"journalctl -u {unit.UNIT}, on {machine.name}"
+        raise DeployFailed(f"{late}{_cause(machine)}", hint=hint) from None
+
+
+def _cause(machine: Host) -> str:
+    """Why k0s does not come up, by its own word, to end a sentence with; empty if it does not say."""
+    try:
+        cause = unit.cause(machine)
+    except SlipwayError:
+        return ""
+    return f': "{cause}"' if cause else ""

@@ -1,7 +1,8 @@
 """Join tokens: one for each node, short-lived, invalid as soon as it has served.
 
 The token is a secret all the way: it leaves k0s on standard output over SSH, stays in memory here, and reaches the node
-on standard input, into a file of root's.
+on standard input, into a file of root's. Its public half is written down on the controller that made it, so that a run
+after one that was killed knows what to take back.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +19,21 @@ from typing import Any
 
 import yaml
 
+from slipway.cluster.cleanup import at_last
 from slipway.errors import DeployFailed
+from slipway.result import CommandFailed
 from slipway.secret import Secret
 from slipway.ssh.host import Host
 
 TOKEN_FILE = "/etc/k0s/k0stoken"  # noqa: S105 (its path, not the token)
+ISSUED = "/var/lib/slipway/join-token-"
+"""Followed by a token's id: a file on the controller that made it, with the name of the node that it is for."""
 CREATE_TIMEOUT = 60.0
+INVALIDATE_TIMEOUT = 30.0
+
+
+ID = re.compile(r"[a-z0-9]{6}")
+"""Of a bootstrap token, which k0s's tokens are (Kubernetes: TOKEN_ID.TOKEN_SECRET)."""
 
 
 class Kind(StrEnum):
@@ -64,14 +75,27 @@ def _id(content: Secret) -> str:
     kubeconfig: dict[str, Any] = yaml.safe_load(gzip.decompress(packed))
     text: str = kubeconfig["users"][0]["user"]["token"]
     name, secret = text.split(".")
-    if not (name and secret):
+    if not (ID.fullmatch(name) and secret):
         raise ValueError
     return name
 
 
 def invalidate(controller: Host, token_id: str) -> None:
-    """Delete the token from the cluster; whoever has joined by it stays."""
-    controller.run(["k0s", "token", "invalidate", token_id])
+    """Delete the token from the cluster; whoever has joined by it stays. One that has run out is gone already."""
+    result = controller.run(["k0s", "token", "invalidate", token_id], timeout=INVALIDATE_TIMEOUT, check=False)
+    if not result.ok and "not found" not in result.excerpt():
+        raise CommandFailed(result)
+
+
+def note(controller: Host, token_id: str, node: str) -> None:
+    """Write down that this token is out, and for whom."""
+    controller.put(ISSUED + token_id, node.encode(), mode=0o600)
+
+
+def take_back(controller: Host, token_id: str) -> None:
+    """Invalidate a token and strike it from the controller's notes."""
+    invalidate(controller, token_id)
+    controller.run(["rm", "-f", ISSUED + token_id])
 
 
 def place(node: Host, token: JoinToken) -> None:
@@ -87,13 +111,14 @@ def clear(node: Host) -> None:
 
 @contextmanager
 def given(controller: Host, node: Host, kind: Kind) -> Iterator[JoinToken]:
-    """`node` has a token of its own for as long as the block lasts."""
+    """`node` has a token of its own for as long as the block lasts, however that ends."""
     token = create(controller, kind)
     try:
+        note(controller, token.id, node.name)
         place(node, token)
         yield token
     finally:
         try:
-            invalidate(controller, token.id)
+            at_last(controller, lambda host: take_back(host, token.id))
         finally:
-            clear(node)
+            at_last(node, clear)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from slipway.ssh.host import Host
 
 UNIT = "k0s.service"
 STOP_TIMEOUT = 120.0
 """A control plane goes down in order, which takes its time; systemd itself gives up after 90 s."""
 JOURNAL_LINES = 20
+LINES_READ = 400
+"""A usage text of kube-apiserver is as long as that."""
+LONGEST = 200
+MOST_RESTARTS = 3
+"""So often may k0s end while it is waited for; systemd starts it again after 10 s each time."""
+PROPERTIES = ("ActiveState", "Result", "NRestarts")
+
+MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+COMPONENT = re.compile(r"\bcomponent=([a-z][a-z0-9-]*)")
+TELLING = re.compile(r"\bError: |\blevel=fatal|\bunknown (?:shorthand )?flag|\bpanic: ")
+USAGE = re.compile(
+    r"^\s+(?:-\w, )?--?\w|^(?:Usage|Examples?|(?:Global |Available )?(?:Flags|Commands)|Aliases):|[Ff]lags:\s*$"
+    r'|^Use "|^\s*$'
+)
 
 
 def restart(host: Host) -> None:
@@ -26,11 +43,41 @@ def stop(host: Host) -> None:
     host.run(["systemctl", "stop", UNIT], timeout=STOP_TIMEOUT)
 
 
-def state(host: Host) -> str:
-    """In systemd's words: active, activating, inactive, failed, ..."""
-    return host.run(["systemctl", "is-active", UNIT], check=False).stdout.strip()
+@dataclass(frozen=True)
+class Standing:
+    """How the unit is, in systemd's words: `state` active, activating, failed, ...; `result` of its last process
+    (success, exit-code, signal, start-limit-hit, ...); `restarts` that systemd did by itself since it was last told to
+    start it."""
+
+    state: str
+    result: str
+    restarts: int
+
+
+def standing(host: Host) -> Standing:
+    """Ask systemd."""
+    with host.run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", UNIT]).read() as said:
+        found = dict(line.split("=", 1) for line in said.splitlines() if line)
+        state, result, restarts = (found[name] for name in PROPERTIES)
+        return Standing(state, result, int(restarts))
 
 
 def journal(host: Host, lines: int = JOURNAL_LINES) -> str:
-    """What k0s said last."""
-    return host.run(["journalctl", "--no-pager", "--output=cat", f"--lines={lines}", f"--unit={UNIT}"]).stdout.strip()
+    """What k0s said last, without the usage texts of programs that did not like their flags."""
+    argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES_READ}", f"--unit={UNIT}"]
+    said = [line for line in host.run(argv).stdout.strip().splitlines() if not USAGE.search(_message(line))]
+    return "\n".join(said[-lines:])
+
+
+def cause(host: Host) -> str:
+    """The line in which k0s, or a program that it starts, last said why it ended; empty if none is known."""
+    said = journal(host, LINES_READ).splitlines()
+    line = next((line for line in reversed(said) if TELLING.search(line)), "")
+    component = COMPONENT.search(line)
+    return (f"{component[1]}: " if component else "") + _message(line).strip()[:LONGEST]
+
+
+def _message(line: str) -> str:
+    """What a line of k0s's log says without time and level (logrus: key=value, the message in quotes)."""
+    quoted = MESSAGE.search(line)
+    return quoted[1].replace('\\"', '"').replace("\\t", "\t") if quoted else line

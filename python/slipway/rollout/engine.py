@@ -133,10 +133,10 @@ class _Rollout:
             self.results[name] = result if isinstance(result, NodeResult) else _failed(name, result)
 
     def _bring_up(self) -> None:
-        """The cluster is one: membership is looked at for all of it, and reported for the chosen nodes."""
+        """The cluster is one: membership is looked at for all of it; the chosen nodes join and are waited for."""
         inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
         try:
-            joined = bringup.bring_up(inventory, pool, events)
+            joined = bringup.bring_up(inventory, pool, events, self.preparation.names)
             for name in self.preparation.names:
                 self.results[name] = _both(self.results[name], joined[name])
             if all(result.outcome.good for result in self.results.values()):
@@ -151,10 +151,11 @@ class _Rollout:
     def _wait_ready(self, nodes: members.Nodes) -> None:
         names = tuple(host.name for host in self.preparation.hosts if host.runs_workloads)
         deadline = self.preparation.inventory.deploy.timeouts.ready
+        since = members.started(self.preparation.pool, names)
         try:
-            members.wait_ready(nodes, names, self.preparation.events, deadline=deadline)
+            members.wait_ready(nodes, names, self.preparation.events, deadline=deadline, since=since)
         except Degraded:
-            for name, why in nodes.not_ready(names).items():
+            for name, why in nodes.not_ready(names, since).items():
                 self.results[name] = replace(self.results[name], outcome=Outcome.DEGRADED, reason=f"not Ready: {why}")
             raise
 

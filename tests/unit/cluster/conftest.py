@@ -1,6 +1,8 @@
 """A small inventory, its fake machines, and what a run told."""
 
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from tests.unit.cluster.fakes import FakeCluster, FakeMachine, FakePool
@@ -20,7 +22,7 @@ defaults:
   ssh: {{authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm test]}}
   network: {{interface: eth0, prefixLength: 24}}
 deploy:
-  timeouts: {{join: 2s}}
+  timeouts: {{join: {within}}}
 hosts:
 {hosts}"""
 
@@ -36,8 +38,14 @@ class World:
     listening: set[str]
     """Addresses on which a connection to the API port succeeds."""
 
-    def bring_up(self) -> dict[str, NodeResult]:
-        return bringup.bring_up(self.inventory, self.pool, Events(self.told.append))  # type: ignore[arg-type]
+    def bring_up(self, *chosen: str) -> dict[str, NodeResult]:
+        """All of them without a choice."""
+        return bringup.bring_up(
+            self.inventory,
+            self.pool,  # type: ignore[arg-type]
+            Events(self.told.append),
+            chosen or None,
+        )
 
     def machine(self, name: str) -> FakeMachine:
         return self.pool.machines[name]
@@ -50,7 +58,7 @@ class World:
 def world(tmp_path, monkeypatch):
     """Makes worlds: `world(controllers=1, workers=2)`."""
 
-    def make(controllers: int = 1, workers: int = 2) -> World:
+    def make(controllers: int = 1, workers: int = 2, within: str = "2s") -> World:
         names = {f"cp{n}": "controller" for n in range(1, controllers + 1)}
         names |= {f"w{n}": "worker" for n in range(1, workers + 1)}
         hosts = "".join(
@@ -58,13 +66,16 @@ def world(tmp_path, monkeypatch):
             for place, (name, role) in enumerate(names.items())
         )
         path = tmp_path / "inventory.yaml"
-        path.write_text(INVENTORY.format(hosts=hosts))
+        path.write_text(INVENTORY.format(hosts=hosts, within=within))
         inventory = load(path)
         cluster = FakeCluster()
 
-        def get(_kubeconfig, kind):
+        def get(_kubeconfig, kind, namespace=""):
+            if (kind, namespace) == ("leases", "kube-node-lease"):
+                return {"items": [lease(name, cluster.silent.get(name, time.time())) for name in cluster.nodes]}
             assert kind == "nodes"
-            return {"items": [node(name, ready) for name, ready in cluster.nodes.items()]}
+            ids = {name: cluster.machines.get(name, f"id-of-{name}") for name in cluster.nodes}
+            return {"items": [node(name, ready, ids[name]) for name, ready in cluster.nodes.items()]}
 
         monkeypatch.setattr(kubectl, "get", get)
         listening: set[str] = set()
@@ -74,6 +85,15 @@ def world(tmp_path, monkeypatch):
     return make
 
 
-def node(name: str, ready: bool) -> dict[str, object]:
+def node(name: str, ready: bool, machine_id: str = "") -> dict[str, object]:
     condition = {"type": "Ready", "status": str(ready), "message": "" if ready else "cni plugin not initialized"}
-    return {"metadata": {"name": name}, "status": {"conditions": [condition]}}
+    status = {"conditions": [condition], "nodeInfo": {"machineID": machine_id}}
+    return {"metadata": {"name": name}, "status": status}
+
+
+def lease(name: str, at: float) -> dict[str, object]:
+    """A kubelet's heartbeat, in Kubernetes' form."""
+    return {
+        "metadata": {"name": name},
+        "spec": {"renewTime": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"},
+    }

@@ -7,18 +7,18 @@ import gzip
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.unit.cluster.credentials import admin, written
 
-from slipway.cluster.join import SENTINEL
-from slipway.cluster.members import KUBELET_CONF, LOOK
-from slipway.cluster.token import TOKEN_FILE
-from slipway.errors import Unreachable
+from slipway.cluster.members import KUBELET_CONF, LOOK, RENAME, SENTINEL
+from slipway.cluster.token import ISSUED, TOKEN_FILE
+from slipway.errors import Interrupted, Unreachable
 from slipway.inventory import Inventory
-from slipway.result import CommandFailed, CommandResult
+from slipway.result import CommandFailed, CommandResult, CommandTimedOut
 from slipway.secret import Secret
 from slipway.ssh.pool import for_each
 
@@ -32,6 +32,11 @@ class FakeCluster:
     tokens: dict[str, str] = field(default_factory=dict)
     etcd: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, bool] = field(default_factory=dict)
+    silent: dict[str, float] = field(default_factory=dict)
+    """Nodes whose kubelet has died, and when it reported last; all others have reported just now."""
+    cas: list[str] = field(default_factory=list)
+    machines: dict[str, str] = field(default_factory=dict)
+    """Machine ids by node, where they are not those of the machines of that name."""
     made: int = 0
 
     def token(self, kind: str) -> bytes:
@@ -67,6 +72,11 @@ class FakeMachine:
     breaks: str = ""
     address: str = "10.0.0.10"
     kubeconfig: str | None = None
+    says: str = ""
+    started: float = 0.0
+    restarts: int = 0
+    ca: str = ""
+    shut: threading.Event = field(default_factory=threading.Event)
     files: dict[str, bytes] = field(default_factory=dict)
     calls: list[tuple[str, ...]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,8 +90,7 @@ class FakeMachine:
         check: bool = True,
         expect: Sequence[int] = (0,),
     ) -> CommandResult:
-        if self.breaks == "unreachable":
-            raise Unreachable(f"{self.name}: no route to host")
+        self.reach()
         with self.lock:
             self.calls.append(tuple(argv))
             code, text = self.answer(list(argv))
@@ -90,9 +99,16 @@ class FakeMachine:
             raise CommandFailed(result)
         return result
 
+    def reach(self) -> None:
+        """As ssh/host.py does after Pool.shut()."""
+        if self.shut.is_set():
+            raise Interrupted(f"{self.name}: interrupted")
+        if self.breaks == "unreachable":
+            raise Unreachable(f"{self.name}: no route to host")
+
     def answer(self, argv: list[str]) -> tuple[int, str]:
         match argv:
-            case ["sh", "-c", script] if script == LOOK:
+            case ["sh", "-c", script, _] if script == LOOK:
                 return 0, self.look()
             case ["systemctl", "reset-failed", _]:
                 return 0, ""
@@ -102,13 +118,16 @@ class FakeMachine:
             case ["systemctl", "stop", _]:
                 self.state = "inactive"
                 return 0, ""
-            case ["systemctl", "is-active", _]:
-                return (0 if self.state == "active" else 3), self.state
+            case ["systemctl", "show", "--property=ActiveState,Result,NRestarts", _]:
+                self.restarts += self.state == "activating"
+                result = "success" if self.state == "active" else "exit-code"
+                return 0, f"ActiveState={self.state}\nResult={result}\nNRestarts={self.restarts}\n"
             case ["journalctl", *_]:
-                return 0, f"what k0s said on {self.name}"
-            case ["rm", "-f", path]:
-                self.files.pop(path, None)
-                self.half_joined = self.half_joined and path != KUBELET_CONF
+                return 0, self.says or f"what k0s said on {self.name}"
+            case ["rm", "-f", *paths]:
+                for path in paths:
+                    self.files.pop(path, None)
+                self.half_joined = self.half_joined and KUBELET_CONF not in paths
                 return 0, ""
             case ["k0s", *words]:
                 return self.k0s(words) if self.state == "active" else (1, "Error: is k0s running?")
@@ -124,8 +143,10 @@ class FakeMachine:
                 assert re.fullmatch(r"--expiry=[0-9]+m", expiry)
                 return 0, self.cluster.token(role.removeprefix("--role=")).decode() + "\n"
             case ["token", "invalidate", name]:
-                del self.cluster.tokens[name]
-                return 0, ""
+                gone = self.cluster.tokens.pop(name, None) is None
+                return (1, f'secrets "bootstrap-token-{name}" not found') if gone else (0, "")
+            case ["etcd", "member-list"] if self.breaks == "left":
+                raise CommandTimedOut(["k0s", *words], self.name, 20.0)
             case ["etcd", "member-list"]:
                 return 0, json.dumps({"members": self.cluster.etcd})
         raise AssertionError(f"nobody has taught the fake this: k0s {words}")
@@ -138,8 +159,16 @@ class FakeMachine:
             "active": self.state == "active",
             "outdated": self.outdated,
             "token": bool(self.files.get(TOKEN_FILE)),
+            "sentinel": SENTINEL in self.files,
+            "rename": RENAME in self.files,
+            f"ca={self.ca}": bool(self.ca),
+            f"machine-id=id-of-{self.name}": True,
+            # Uptime and clock that make the start come out as it was.
+            f"started={self.started * 1e6}/0/0": bool(self.started),
         }
-        return "\n".join(word for word, so in seen.items() if so)
+        issued = {path: content for path, content in self.files.items() if path.startswith(ISSUED)}
+        notes = [f"issued={path.removeprefix(ISSUED)}:{content.decode()}" for path, content in issued.items()]
+        return "\n".join([*(word for word, so in seen.items() if so), *notes])
 
     def start(self) -> None:
         """k0s's own rules of who founds, joins or goes on."""
@@ -147,8 +176,14 @@ class FakeMachine:
         if self.breaks == "dies" or not self.may_start(token):
             self.state = "failed"
             return
-        self.state, self.outdated = "active", False
+        if self.breaks == "loops":
+            self.state = "activating"
+            return
+        self.state, self.outdated, self.started = "active", False, time.time()
         if self.controller:
+            if not self.data:
+                self.ca = f"ca-of-{self.name}" if SENTINEL in self.files else next(iter(self.cluster.cas), "")
+                self.cluster.cas.append(self.ca)
             self.data = True
             self.cluster.etcd[self.name] = f"https://{self.name}:2380"
         else:
@@ -162,13 +197,13 @@ class FakeMachine:
 
     def put(self, path: str, content: bytes | Secret, *, mode: int = 0o600) -> None:
         assert mode == 0o600
-        if self.breaks == "unreachable":
-            raise Unreachable(f"{self.name}: no route to host")
+        self.reach()
         self.files[path] = content.reveal() if isinstance(content, Secret) else content
 
     @contextmanager
     def fresh(self) -> Iterator[FakeMachine]:
-        yield self
+        """Not shut with the others; the same files and calls."""
+        yield replace(self, shut=threading.Event())
 
     def close(self) -> None:
         """There is nothing to close."""

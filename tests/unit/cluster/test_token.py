@@ -5,6 +5,7 @@ from tests.unit.cluster.fakes import TOKEN_SECRET, encoded
 
 from slipway.cluster import token
 from slipway.errors import DeployFailed
+from slipway.result import CommandFailed
 
 
 @pytest.fixture
@@ -47,3 +48,31 @@ def test_the_node_is_cleared_even_if_the_controller_is_gone(running):
     with pytest.raises(Exception, match="no route"), token.given(controller, node, token.Kind.WORKER):
         controller.breaks = "unreachable"
     assert node.files[token.TOKEN_FILE] == b""
+
+
+def test_while_a_token_is_out_its_controller_has_a_note_of_it(running):
+    controller, node = running.machine("cp1"), running.machine("w1")
+    with token.given(controller, node, token.Kind.WORKER) as made:
+        assert controller.files[token.ISSUED + made.id] == b"w1"
+    assert token.ISSUED + made.id not in controller.files
+
+
+def test_an_interruption_leaves_no_token(running):
+    """It shuts every connection of the run before anything is cleared up."""
+    controller, node = running.machine("cp1"), running.machine("w1")
+    with pytest.raises(KeyboardInterrupt), token.given(controller, node, token.Kind.WORKER):
+        controller.shut.set()
+        node.shut.set()
+        raise KeyboardInterrupt
+    assert running.cluster.tokens == {}
+    assert node.files[token.TOKEN_FILE] == b""
+
+
+def test_a_token_that_has_run_out_is_taken_back_without_an_error(running):
+    token.take_back(running.machine("cp1"), "abc123")
+
+
+def test_a_token_that_cannot_be_taken_back_is_an_error(running, monkeypatch):
+    monkeypatch.setattr(running.machine("cp1"), "k0s", lambda words: (1, "Error: connection refused"))
+    with pytest.raises(CommandFailed, match="connection refused"):
+        token.take_back(running.machine("cp1"), "abc123")

@@ -79,7 +79,8 @@ class World:
         monkeypatch.setattr(kubeconfig, "of", lambda *_: "kubeconfig")
         monkeypatch.setattr(cilium, "ensure", lambda *_: self.cluster.append("network"))
         monkeypatch.setattr(members, "wait_ready", self.wait_ready)
-        monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda _n: self.not_ready))
+        monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda *_: self.not_ready))
+        monkeypatch.setattr(members, "started", lambda *_: {})
 
     def activate(self, host, system, _events, **_more):
         with self.lock:
@@ -93,12 +94,12 @@ class World:
         outcome = self.outcomes.get(host.name, Outcome.OK)
         return NodeResult(host.name, outcome, "" if outcome.good else "why", 1.0, "", "/old", system)
 
-    def bring_up(self, inventory, _pool, _events):
+    def bring_up(self, _inventory, _pool, _events, chosen):
         self.cluster.append("bring up")
-        same = {host.name: NodeResult(host.name, Outcome.UNCHANGED) for host in inventory.hosts}
+        same = {name: NodeResult(name, Outcome.UNCHANGED) for name in chosen}
         return same | self.joined
 
-    def wait_ready(self, _nodes, names, _events, *, deadline):
+    def wait_ready(self, _nodes, names, _events, *, deadline, since):
         self.cluster.append("ready " + " ".join(names))
         if self.not_ready:
             raise Degraded("not Ready after 1 s: w2", hint="slipway verify")
