@@ -35,7 +35,8 @@ class CommandResult:
 
     @property
     def command(self) -> str:
-        return shlex.join(self.argv)
+        """For people: see `spoken`."""
+        return spoken(self.argv)
 
     @contextmanager
     def read(self) -> Iterator[str]:
@@ -43,7 +44,7 @@ class CommandResult:
         try:
             yield self.stdout
         except NO_SENSE as error:
-            raise OddAnswer(self.host, _short(self.command), self.stdout, f"{type(error).__name__}: {error}") from error
+            raise OddAnswer(self.host, self.command, self.stdout, f"{type(error).__name__}: {error}") from error
 
     def excerpt(self, lines: int = EXCERPT_LINES) -> str:
         """The last lines of what it said, standard error first choice."""
@@ -57,10 +58,20 @@ class CommandResult:
         return f"{self.host}: {self.command}: {ended}" + (f"\n{indent(said, '    ')}" if said else "")
 
 
-def _short(command: str) -> str:
-    """Some commands are whole scripts."""
-    first = command.partition("\n")[0]
-    return first if len(first) <= LONGEST_QUOTE else first[:LONGEST_QUOTE] + " ..."
+def spoken(argv: Sequence[str]) -> str:
+    """A command as people shall read it, in one line.
+
+    Nobody reads a script: of `sh -c SCRIPT NAME ARGUMENT...` name and arguments are told, else that it is one.
+    """
+    match argv:
+        case ["sh", "-c", _, name, *rest]:
+            text = " ".join([name, *map(shlex.quote, rest)])
+        case ["sh", "-c", script] if "\n" in script.strip():
+            text = "a script"
+        case _:
+            text = shlex.join(argv)
+    first, _, more = text.partition("\n")
+    return first[:LONGEST_QUOTE] + (" ..." if more or len(first) > LONGEST_QUOTE else "")
 
 
 class CommandFailed(SlipwayError):
@@ -75,7 +86,7 @@ class TooMuchSaid(SlipwayError):
     """A command said more than anybody asked for and was ended; half an answer is none."""
 
     def __init__(self, argv: Sequence[str], host: str, most: int) -> None:
-        super().__init__(f"{host}: {shlex.join(argv)}: more than {most >> 20} MiB of output; it was ended")
+        super().__init__(f"{host}: {spoken(argv)}: more than {most >> 20} MiB of output; it was ended")
 
 
 class OddAnswer(SlipwayError):
@@ -89,6 +100,6 @@ class CommandTimedOut(SlipwayError):
     """A command did not end within its bound; what it did until then is unknown."""
 
     def __init__(self, argv: Sequence[str], host: str, timeout: float) -> None:
-        super().__init__(f"{host}: {shlex.join(argv)}: no end after {timeout:g} s")
+        super().__init__(f"{host}: {spoken(argv)}: no end after {timeout:g} s")
         self.host = host
         self.timeout = timeout

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shlex
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import NoReturn, Protocol
 import paramiko
 
 from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable
-from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid
+from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid, spoken
 from slipway.secret import Secret
 from slipway.ssh.channel import MOST_OUTPUT, Answer, OutOfTime, SessionLost, Shell, TooMuch, login_command
 from slipway.ssh.connection import CONNECT_TIMEOUT, Accepted, Endpoint, connect
@@ -156,7 +155,7 @@ class Remote:
             self._kill(shell)
             raise TooMuchSaid(argv, self.name, MOST_OUTPUT) from None
         except SessionLost as loss:
-            self._lost(f"while it ran {shlex.join(argv)}", loss)
+            self._lost(f"while it ran {spoken(argv)}", loss)
         except BaseException:
             self._kill(shell)
             raise
