@@ -11,13 +11,15 @@ from slipway.generate import cilium
 from slipway.inventory import Inventory
 from slipway.inventory.model import Provider
 from slipway.secret import Secret
-from slipway.tools import helm
+from slipway.tools import helm, kubectl
 
 PHASE = "network"
+HELM_RELEASES = "helmreleases.helm.toolkit.fluxcd.io"
 
 
 def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
-    """Install or upgrade the release if it differs; True if it did. Other providers are k0s's own business.
+    """Install or upgrade the release if it differs; True if it did. Other providers are k0s's own business, and a
+    release that Flux has taken over is Flux's.
 
     Does not wait for the pods: members.wait_ready does. Raises DeployFailed if Helm leaves another release than asked.
     """
@@ -26,6 +28,9 @@ def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
     release = helm.get(kubeconfig, cilium.NAMESPACE, cilium.RELEASE)
     if not difference(inventory, release):
         events.emit(PHASE, "unchanged", text=_title())
+        return False
+    if release is not None and owned(kubeconfig):
+        events.emit(PHASE, "unchanged", text=f"{release.chart} {release.version}: Flux owns it")
         return False
     events.emit(PHASE, "started", text=f"{_title()}: {difference(inventory, release)}")
     _install(inventory, kubeconfig, release)
@@ -39,13 +44,20 @@ def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
     return True
 
 
+def owned(kubeconfig: Secret) -> bool:
+    """Whether Flux's helm-controller has the release: its HelmRelease has been acted upon at least once."""
+    found = kubectl.get(kubeconfig, HELM_RELEASES, cilium.RELEASE, namespace=cilium.NAMESPACE)
+    status = found.get("status") or {}
+    return bool(status.get("history") or status.get("lastAttemptedRevision"))
+
+
 def difference(inventory: Inventory, release: helm.Release | None) -> str:
     """What keeps the release from being the wanted one; empty if nothing does."""
     if release is None:
         return "not installed"
     if release.status != "deployed":
         return f"revision {release.revision} is {release.status}"
-    if (release.chart, release.version) != (cilium.CHART.name, cilium.CHART.version):
+    if release.chart != cilium.CHART.name or not helm.same_version(release.version, cilium.CHART.version):
         return f"chart {release.chart} {release.version}, wanted {cilium.CHART.name} {cilium.CHART.version}"
     wanted = cilium.values(inventory)
     changed = [key for key in sorted({*wanted, *release.values}) if wanted.get(key) != release.values.get(key)]

@@ -15,7 +15,7 @@ from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.host import Host
 from slipway.stages import readiness
-from slipway.stages.model import App, LocalVolume, Stage, as_list, read_app, secrets_as_list
+from slipway.stages.model import App, LocalVolume, Release, Stage, as_list, read_app, secrets_as_list
 from slipway.tools import helm, kubectl
 from slipway.wait import wait_until
 
@@ -118,13 +118,18 @@ def released(site: Site, app: App) -> bool:
         return False
     found = helm.get(site.kubeconfig, wanted.namespace, wanted.name)
     if found and found.interrupted:
-        site.tell(f"release {wanted.name} was interrupted ({found.status}): taken back first")
         helm.put_right(site.kubeconfig, wanted.namespace, found)
-    elif found and (found.status, found.version, found.values) == ("deployed", wanted.version, wanted.values):
+        site.tell(f"release {wanted.name} was interrupted ({found.status}): taken back first")
+    elif found and _as_wanted(found, wanted):
         return False
     chart = helm.located(site.charts, wanted.repository, wanted.chart, wanted.version)
     helm.upgrade(site.kubeconfig, wanted.namespace, wanted.name, chart, wanted.version, wanted.values)
     return True
+
+
+def _as_wanted(found: helm.Release, wanted: Release) -> bool:
+    same = helm.same_version(found.version, wanted.version)
+    return same and (found.status, found.values) == ("deployed", wanted.values)
 
 
 def await_workloads(site: Site, namespace: str, selector: str) -> bool:

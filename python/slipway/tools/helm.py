@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from slipway.errors import PrerequisiteMissing
+from slipway.errors import DeployFailed, PrerequisiteMissing
 from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
 from slipway.tools.run import run
 
 TIMEOUT = 120.0
+LONGEST_WORK = 600.0
+"""Seconds after which a helm that has begun is taken for dead: its own --timeout is 300 s unless somebody sets it."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release as the cluster has it. `status` in Helm's words: deployed, failed, pending-install, ..."""
+    """A release as the cluster has it. `status` in Helm's words: deployed, failed, pending-install, ...
+
+    `since` is when its revision was begun, in seconds of the clock of whoever began it; 0 if that is not known.
+    """
 
     name: str
     chart: str
@@ -26,11 +33,16 @@ class Release:
     revision: int
     status: str
     values: Mapping[str, Any]
+    since: float = 0.0
 
     @property
     def interrupted(self) -> bool:
-        """Left behind by a helm that was killed: it refuses every further change until that is put right."""
+        """A helm is at work, or one that was killed has left this behind: Helm refuses every further change."""
         return self.status.startswith("pending-")
+
+
+class AtWork(DeployFailed):
+    """Somebody else's helm may be at work on this release right now."""
 
 
 def located(mirrors: Mapping[str, str], repository: str, name: str, version: str) -> str:
@@ -66,7 +78,14 @@ def get(kubeconfig: Secret, namespace: str, name: str) -> Release | None:
             return None
         raise
     values = json.loads(_get(kubeconfig, "values", namespace, name)) or {}
-    return Release(name, found["chart"], found["version"], int(found["revision"]), found["status"], values)
+    since = datetime.fromisoformat(found["deployedAt"]).timestamp() if found.get("deployedAt") else 0.0
+    return Release(name, found["chart"], found["version"], int(found["revision"]), found["status"], values, since)
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two versions of a chart are the same release of it: build metadata (`+...`) does not count (semver.org,
+    10), and registries rewrite it."""
+    return one.partition("+")[0].removeprefix("v") == other.partition("+")[0].removeprefix("v")
 
 
 def _get(kubeconfig: Secret, what: str, namespace: str, name: str) -> str:
@@ -82,6 +101,16 @@ def upgrade(
 
 
 def put_right(kubeconfig: Secret, namespace: str, release: Release) -> CommandResult:
-    """Take back what an interrupted helm left: the first revision altogether, a later one to the one before."""
+    """Take back what an interrupted helm left: the first revision altogether, a later one to the one before.
+
+    Raises AtWork while that helm may still be running, here or at another deployer's.
+    """
     verb = "uninstall" if release.revision == 1 else "rollback"
+    age = time.time() - release.since
+    if age < LONGEST_WORK:
+        raise AtWork(
+            f"Helm release {release.name} in {namespace} is {release.status}: somebody's helm began revision "
+            f"{release.revision} {max(age, 0):.0f} s ago, and is not taken for dead before {LONGEST_WORK:.0f} s",
+            hint=f"again later; or, if no helm runs anywhere: helm --namespace {namespace} {verb} {release.name}",
+        )
     return helm(kubeconfig, verb, release.name, f"--namespace={namespace}")

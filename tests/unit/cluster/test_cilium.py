@@ -9,7 +9,7 @@ from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.generate import cilium
 from slipway.secret import Secret
-from slipway.tools import helm
+from slipway.tools import helm, kubectl
 
 
 @pytest.fixture
@@ -23,6 +23,11 @@ def fake_helm(monkeypatch, world):
             self.release: helm.Release | None = None
             self.calls: list[tuple[str, str]] = []
             self.status = "deployed"
+            self.flux: dict[str, object] = {}
+
+        def object(self, _kubeconfig, kind, name, *, namespace):
+            assert (kind, name, namespace) == (release.HELM_RELEASES, "cilium", "kube-system")
+            return self.flux
 
         def get(self, _kubeconfig, namespace, name):
             assert (namespace, name) == ("kube-system", "cilium")
@@ -41,6 +46,7 @@ def fake_helm(monkeypatch, world):
     fake = FakeHelm()
     for name in ("get", "upgrade", "put_right"):
         monkeypatch.setattr(helm, name, getattr(fake, name))
+    monkeypatch.setattr(kubectl, "get", fake.object)
     return fake
 
 
@@ -85,3 +91,44 @@ def test_differing_values_are_named(fake_helm):
     values = {**cilium.values(fake_helm.inventory), "k8sServiceHost": "10.9.9.9", "debug": True}
     found = release.difference(fake_helm.inventory, replace(fake_helm.release, values=values))
     assert found == "other values: debug, k8sServiceHost"
+
+
+OWNED = [
+    {"status": {"history": [{"chartName": "cilium", "chartVersion": "1.21.4"}]}},
+    {"status": {"lastAttemptedRevision": "1.21.4"}},
+]
+
+
+@pytest.mark.parametrize("flux", OWNED, ids=["history", "attempted"])
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "1.21.4"}, {"values": {"bgpControlPlane": {"enabled": True}}}, {"status": "pending-upgrade"}],
+    ids=["version", "values", "at work"],
+)
+def test_what_flux_has_taken_over_is_left_alone(fake_helm, flux, change):
+    """Whoever moves Cilium on in Git does not get the old one back by the next deploy."""
+    fake_helm.ensure()
+    fake_helm.release = replace(fake_helm.release, **change)
+    fake_helm.flux = flux
+    fake_helm.calls.clear()
+    assert fake_helm.ensure() is False
+    assert fake_helm.calls == []
+
+
+@pytest.mark.parametrize("flux", [{}, {"spec": {}}, {"status": {"observedGeneration": -1}}])
+def test_control_a_release_that_flux_has_not_acted_upon_is_ours(fake_helm, flux):
+    fake_helm.ensure()
+    fake_helm.release = replace(fake_helm.release, version="1.19.0")
+    fake_helm.flux = flux
+    assert fake_helm.ensure() is True
+
+
+def test_without_a_release_flux_cannot_run_and_the_network_is_installed(fake_helm):
+    fake_helm.flux = OWNED[0]
+    assert fake_helm.ensure() is True
+
+
+def test_build_metadata_makes_no_other_version(fake_helm):
+    fake_helm.ensure()
+    fake_helm.release = replace(fake_helm.release, version=f"{fake_helm.release.version}+mirror.1")
+    assert fake_helm.ensure() is False

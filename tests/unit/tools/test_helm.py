@@ -1,6 +1,7 @@
 """helm: what it is called with, and what its answers mean. A fake program stands in for it."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,32 @@ def test_other_failures_are_failures(fake):
 def test_what_an_interrupted_helm_left_is_taken_back(fake, revision, verb):
     helm.put_right(KUBECONFIG, "front", Release("web", "web", "1", revision, "pending-upgrade", {}))
     assert (fake / "argv").read_text() == f"{verb} web --namespace=front\n"
+
+
+def test_what_somebody_s_helm_may_still_be_doing_is_not_undone(fake):
+    release = Release("web", "web", "1", 3, "pending-upgrade", {}, time.time() - 60)
+    with pytest.raises(helm.AtWork, match=r"began revision 3 6\d s ago") as caught:
+        helm.put_right(KUBECONFIG, "front", release)
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith("helm --namespace front rollback web")
+    assert not (fake / "argv").exists()
+
+
+def test_when_a_revision_was_begun_is_read(fake):
+    told = {"chart": "web", "version": "1", "revision": 1, "status": "deployed"}
+    (fake / "metadata").write_text(json.dumps({**told, "deployedAt": "1970-01-01T00:01:00.123456789Z"}))
+    (fake / "values").write_text("null")
+    found = helm.get(KUBECONFIG, "front", "web")
+    assert found is not None
+    assert found.since == pytest.approx(60.123, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("1.2.3", "v1.2.3+b", True), ("1.2.3+a", "1.2.3", True), ("1.2.3", "1.2.4", False), ("1.2.3-a", "1.2.3", False)],
+)
+def test_versions_are_compared_without_build_metadata(one, other, same):
+    assert helm.same_version(one, other) is same
 
 
 def test_a_chart_is_taken_from_its_makers_unless_a_mirror_stands_in():
