@@ -128,3 +128,30 @@ def test_a_machine_of_the_lab_is_fit_for_activation(host, machine):
     found = facts.read(host)
     assert found.obstacles(machine.name) == []
     assert "called" in found.obstacles("other")[0]
+
+
+def test_an_activation_outlives_the_target_that_it_isolates(host, before, system):
+    """sshd and all other units are stopped meanwhile."""
+    script = "systemctl isolate --no-block rescue.target; sleep 3; systemctl start --no-block multi-user.target"
+    result = activate(host, system(script), Events(), limits=Limits(activate=60, confirm=30))
+    assert (result.outcome, result.reason) == (Outcome.OK, "")
+
+
+@pytest.mark.parametrize("how", ["stop", "kill --signal=KILL"])
+def test_a_unit_that_is_ended_from_outside_leaves_nobody_on_an_unconfirmed_system(host, before, system, how):
+    result = activate(host, system(f"systemctl --no-block {how} slipway-activate; sleep 20"), Events(), limits=LIMITS)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "it was stopped or killed; the old system is active again" in result.reason
+    after = facts.read(host)
+    assert (after.current, after.profile) == (before.current, before.profile)
+
+
+def test_a_full_run_keeps_no_node_from_saying_how_it_went(host, before, system):
+    host.run(["sh", "-c", "mkdir -p /run/slipway && mount -t tmpfs -o size=256k tmpfs /run/slipway"])
+    try:
+        new = system("echo filling; head -c 1M /dev/zero >/run/slipway/fill; echo much to say; true")
+        result = activate(host, new, Events(), limits=LIMITS)
+    finally:
+        host.run(["umount", "/run/slipway"])
+    assert (result.outcome, result.reason) == (Outcome.OK, "")
+    assert host.run(["sh", "-c", "journalctl --unit slipway-activate --output cat | grep 'much to say'"]).ok

@@ -22,7 +22,7 @@ from slipway.node import facts
 from slipway.node.facts import Facts
 from slipway.node.places import NIXOS, Places
 from slipway.outcome import NodeResult, Outcome
-from slipway.result import EXCERPT_LINES, CommandFailed, CommandTimedOut, OddAnswer, TooMuchSaid
+from slipway.result import EXCERPT_LINES, CommandFailed, CommandTimedOut
 from slipway.ssh.host import Host
 
 SCRIPT = Path(__file__).with_name("activate.sh")
@@ -30,6 +30,8 @@ UNIT = "slipway-activate"
 """One name for all: systemd then refuses a second activation at the same time."""
 POLL = 0.3
 RECONNECT = 1.0
+KNOCK = 3.0
+"""Seconds between two tries to confirm."""
 STARTS_WITHIN = 15.0
 COMMAND = 20.0
 """Seconds for one of our small questions to the node."""
@@ -38,10 +40,15 @@ MOST_LINES = 20_000
 SPARE = 60.0
 """Seconds that a node gets to become reachable again beside what activation itself may take."""
 
-START = """exec systemd-run --unit="$1" --collect --quiet --no-ask-password --service-type=exec \\
-  --description="slipway: activate $4" --setenv=PATH="$PATH" --setenv=HOME=/root \\
+# What the activation does to the node must not end it: no target that is isolated (rescue, emergency), no process of
+# its own that memory runs out for.
+START = """unit=$1 script=$2
+shift 2
+exec systemd-run --unit="$unit" --collect --quiet --no-ask-password --service-type=exec \\
+  --description="slipway: activate $3" --setenv=PATH="$PATH" --setenv=HOME=/root \\
   --setenv=LOCALE_ARCHIVE="${LOCALE_ARCHIVE-}" --setenv=NIXOS_INSTALL_BOOTLOADER=0 \\
-  -- /bin/sh "$2" "$3" "$4" "$5" "$6" "$7" "$8"
+  --property=DefaultDependencies=no --property=IgnoreOnIsolate=yes --property=OOMPolicy=continue \\
+  -- /bin/sh "$script" "$@"
 """
 # The script holds the lock while it lives. Only a status read before the lock was seen free tells that it died: a
 # script that has just started may have written the one that is read after.
@@ -53,17 +60,18 @@ cat "$1/status" 2>/dev/null || echo
 tail -n "+$2" "$1/log" 2>/dev/null
 exit 0
 """
-ANSWER = """echo confirmed >"$1/answer.theirs" && ln "$1/answer.theirs" "$1/answer" 2>/dev/null
+ANSWER = """ln "$1/answer.theirs" "$1/answer" 2>/dev/null
 cat "$1/answer"
 """
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: for `switch-to-configuration` to end, and for the confirmation to come."""
+    """Seconds: for `switch-to-configuration` to end, for the confirmation to come, and for the profile to be set."""
 
     activate: float = 300.0
     confirm: float = 60.0
+    profile: float = 120.0
 
     @property
     def silence(self) -> float:
@@ -72,23 +80,27 @@ class Limits:
 
     @property
     def whole(self) -> float:
-        """How long all of it may take, whatever the node says: there, waiting for us, and back again."""
-        return 2 * self.activate + self.confirm + SPARE
+        """How long all of it may take, whatever the node says: there, waiting for us, kept, and back again."""
+        return 3 * self.activate + self.confirm + 2 * self.profile + SPARE
 
 
 @dataclass(frozen=True)
 class Status:
-    """What activate.sh last wrote down. `code` is of the new system's activation, `back` the old one's; -1: not run."""
+    """What activate.sh last wrote down. `code` is of the new system's activation, `back` the old one's; -1: not run.
+
+    `default` is the system that the next boot would take.
+    """
 
     phase: str
     code: int
     back: int
     old: str | None
+    default: str | None
     reason: str
 
     @property
     def ended(self) -> bool:
-        return self.phase in ("kept", "refused", "returned", "alone", "stuck")
+        return self.phase in ("kept", "refused", "returned", "alone", "stuck", "needs-boot")
 
 
 @dataclass(frozen=True)
@@ -115,12 +127,15 @@ def activate(
     limits: Limits = Limits(),
     places: Places = NIXOS,
     given_up: Callable[[], bool] = lambda: False,
+    boot: bool = False,
 ) -> NodeResult:
     """Activate `system`, whose closure is already on the node, and tell what became of the node.
 
+    With `boot` it becomes the default of the next boot and nothing else changes.
+
     `given_up` is asked between two looks at the node: once it is true the node is left to itself.
     """
-    activation = _Activation(host, system, events, limits, places, given_up)
+    activation = _Activation(host, system, events, limits, places, given_up, boot)
     try:
         activation.start()
     except Unreachable as error:
@@ -138,7 +153,9 @@ class _Activation:
     limits: Limits
     places: Places
     given_up: Callable[[], bool]
+    boot: bool
     before: Facts | None = None
+    confirmed: bool = False
     log: deque[str] = field(default_factory=lambda: deque(maxlen=EXCERPT_LINES))
     lines: int = 0
     trouble: str = ""
@@ -156,8 +173,9 @@ class _Activation:
         self.host.run(["mkdir", "-p", "-m", "0700", self.places.run, self.folder])
         script = f"{self.folder}/activate.sh"
         self.host.put(script, SCRIPT.read_bytes())
-        limits = [str(int(self.limits.activate)), str(int(self.limits.confirm))]
-        arguments = [self.folder, self.system, self.places.current, self.places.profile, *limits]
+        limits = [str(int(each)) for each in (self.limits.activate, self.limits.confirm, self.limits.profile)]
+        part = "boot" if self.boot else "run"
+        arguments = [part, self.folder, self.system, self.places.current, self.places.profile, *limits]
         self._say("started", self.system)
         # Where the connection breaks right here only the node knows whether it began: follow() asks it.
         with suppress(CommandTimedOut, Unreachable):
@@ -173,11 +191,12 @@ class _Activation:
                 if report.status is not None and report.status.phase == "waiting":
                     self._confirm()
                 time.sleep(POLL)
-            except (Unreachable, CommandTimedOut, TooMuchSaid, OddAnswer) as error:
-                self._missed(str(error))
-                time.sleep(RECONNECT)
             except Interrupted:
                 break
+            except SlipwayError as error:
+                # Also where the node lets us in and does not let us ask: it may get its old system back any moment.
+                self._missed(str(error))
+                time.sleep(RECONNECT)
         return None
 
     def _is_in_time(self) -> bool:
@@ -218,7 +237,10 @@ class _Activation:
         except SlipwayError as error:
             self.trouble = str(error)
             self.events.emit("confirm", "progress", self.host.name, text=str(error))
+            # Who knocks too often is shut out for longer (sshd's PerSourcePenalties, fail2ban).
+            time.sleep(KNOCK)
             return
+        self.confirmed = decided == "confirmed"
         self.events.emit("confirm", "done", self.host.name, text=f"{decided} over a new connection")
 
     # --- what became of it ---
@@ -232,9 +254,21 @@ class _Activation:
             case "kept", 4:
                 return self.result(Outcome.DEGRADED, "the system is active and kept, but some of its units failed")
             case "kept", _:
-                return self.result(Outcome.REBOOT_REQUIRED, "the system is set for the next boot and needs one")
+                return self.result(Outcome.REBOOT_REQUIRED, "the system is set for the next boot")
+            case "needs-boot", _:
+                return self.result(
+                    Outcome.REBOOT_REQUIRED,
+                    f"{self._cause(status)}, which takes a reboot; nothing was changed: "
+                    f"`slipway deploy --boot {self.host.name}`, then reboot it",
+                )
             case "refused", _:
                 return self.result(Outcome.BLOCKED, f"{self._cause(status)}; nothing was changed")
+            case "returned", _ if status.default == self.system != status.old:
+                return self.result(
+                    Outcome.ACTIVATION_FAILED,
+                    f"{self._cause(status)}; the old system is active again, but the profile could not be set back: "
+                    "the next boot takes the new one",
+                )
             case "returned", _:
                 failed = ", some of its units failed" if status.back == 4 else ""
                 return self.result(
@@ -260,10 +294,10 @@ class _Activation:
     def _judge_by_facts(self, status: Status | None) -> NodeResult:
         """The script cannot tell: it was killed, or a restart of the node took its folder with it."""
         if self.given_up():
-            return self.result(
-                Outcome.ACTIVATION_FAILED,
-                "left to itself while it activated; unconfirmed, it returns to its old system",
+            then = (
+                "confirmed, it keeps the new system" if self.confirmed else "unconfirmed, it returns to its old system"
             )
+            return self.result(Outcome.ACTIVATION_FAILED, f"left to itself while it activated; {then}")
         try:
             now = facts.read(self.host, self.places)
         except SlipwayError as error:
@@ -275,9 +309,9 @@ class _Activation:
         assert self.before is not None
         restarted = now.boot_id != self.before.boot_id
         what = "the node restarted while it activated" if restarted else "the activation ended without a word"
-        if now.runs(self.system):
+        if now.runs(self.system) and restarted:
             return self.result(Outcome.OK, f"{what}; it runs the new system and keeps it")
-        if now.current == self.before.current:
+        if now.current == self.before.current and restarted:
             return self.result(Outcome.ROLLED_BACK, f"{what}; it runs its old system")
         return self.result(Outcome.ACTIVATION_FAILED, f"{what}; it runs {now.current}, its default is {now.profile}")
 
@@ -301,9 +335,10 @@ def _status(line: str) -> Status | None:
     if not line:
         return None
     said = json.loads(line)
-    status = Status(said["phase"], said["code"], said["back"], said["old"] or None, said["reason"])
+    words = said["phase"], said["code"], said["back"], said["old"] or None, said["default"] or None, said["reason"]
+    status = Status(*words)
     if not (isinstance(status.code, int) and isinstance(status.back, int)):
         raise ValueError(f"no exit codes: {line}")
-    if not all(isinstance(each, str) for each in (status.phase, status.old or "", status.reason)):
+    if not all(isinstance(each, str) for each in (status.phase, status.old or "", status.default or "", status.reason)):
         raise ValueError(f"no words: {line}")
     return status

@@ -12,16 +12,18 @@ from slipway.node.places import Places
 
 FAKE_SYSTEMD_RUN = """#!/bin/sh
 # Fake: starts the command in a session of its own, as systemd-run starts a unit; one at a time by its name.
-pidfile={folder}/unit.pid
-if [ -e "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null; then
-  echo "Failed to start transient service unit: Unit slipway-activate.service already exists." >&2
-  exit 1
-fi
 while [ "$1" != -- ]; do
-  case "$1" in --setenv=*) export "${{1#--setenv=}}" ;; esac
+  case "$1" in
+    --setenv=*) export "${{1#--setenv=}}" ;;
+    --unit=*) pidfile={folder}/units/${{1#--unit=}} ;;
+  esac
   shift
 done
 shift 2
+if [ -e "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null; then
+  echo "Failed to start transient service unit: Unit ${{pidfile##*/}}.service already exists." >&2
+  exit 1
+fi
 setsid {shell} "$@" >/dev/null 2>&1 </dev/null &
 echo $! >"$pidfile"
 """
@@ -35,7 +37,10 @@ SWITCH = """#!/bin/sh
 system={system}
 echo "$(basename $system) $1" >>{folder}/calls
 echo "activating $(basename $system): $1" >&2
-[ "$1" != boot ] || exit "$(cat $system/boot-code)"
+if [ "$1" = boot ]; then
+  [ ! -e $system/before-boot ] || . $system/before-boot
+  exit "$(cat $system/boot-code)"
+fi
 [ ! -e $system/before ] || . $system/before
 [ "$(cat $system/code)" = 1 ] || [ "$(cat $system/code)" = 100 ] || ln -sfn $system {folder}/current
 exit "$(cat $system/code)"
@@ -47,15 +52,16 @@ class FakeNode:
     folder: Path
     places: Places
 
-    def system(self, name: str, *, code: int = 0, boot_code: int = 0, before: str = "") -> str:
+    def system(self, name: str, *, code: int = 0, boot_code: int = 0, before: str = "", before_boot: str = "") -> str:
         """A system whose activation ends with `code` after running the shell text `before`."""
         system = self.folder / name
         (system / "bin").mkdir(parents=True)
         (system / "nixos-version").touch()
         (system / "code").write_text(str(code))
         (system / "boot-code").write_text(str(boot_code))
-        if before:
-            (system / "before").write_text(before)
+        for when, text in (("before", before), ("before-boot", before_boot)):
+            if text:
+                (system / when).write_text(text)
         switch = system / "bin" / "switch-to-configuration"
         switch.write_text(SWITCH.format(system=system, folder=self.folder))
         switch.chmod(0o755)
@@ -76,7 +82,7 @@ class FakeNode:
 
     @property
     def unit(self) -> int:
-        return int((self.folder / "unit.pid").read_text())
+        return int((self.folder / "units" / "slipway-activate").read_text())
 
     @property
     def unit_runs(self) -> bool:
@@ -101,10 +107,11 @@ def node(tmp_path, sshd):
     )
     fake = FakeNode(tmp_path, places)
     old = fake.system("old")
+    (tmp_path / "units").mkdir()
     for link in (places.current, places.booted, places.profile):
         Path(link).symlink_to(old)
     fake.install(sshd.folder)
     yield fake
-    if (tmp_path / "unit.pid").exists():
+    for pidfile in (tmp_path / "units").iterdir():
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(fake.unit, signal.SIGKILL)
+            os.killpg(int(pidfile.read_text()), signal.SIGKILL)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from slipway.errors import PrerequisiteMissing, Unreachable
 from slipway.events import Events
 from slipway.node import activate as module
 from slipway.node.activate import Limits, activate
@@ -76,11 +77,27 @@ def test_failed_units_are_kept_and_told(node, run):
     assert (node.current, node.profile) == (new, new)
 
 
-def test_another_init_interface_waits_for_the_reboot(node, run):
-    new = node.system("new", code=100)
-    result = run(new)
+def test_another_init_interface_is_told_and_not_made_the_default_untested(node, run):
+    result = run(node.system("new", code=100))
     assert result.outcome is Outcome.REBOOT_REQUIRED
-    assert (node.current, node.profile) == (str(node.folder / "old"), new)
+    assert "another init interface, which takes a reboot; nothing was changed: `slipway deploy --boot" in result.reason
+    assert Path(node.current).name == Path(node.profile).name == "old"
+
+
+def test_a_system_for_the_next_boot_alone_changes_nothing_now(node, run):
+    new = node.system("new")
+    result = run(new, boot=True)
+    assert (result.outcome, result.reason) == (Outcome.REBOOT_REQUIRED, "the system is set for the next boot")
+    assert (node.current, node.profile, node.calls) == (str(node.folder / "old"), new, ["new boot"])
+
+
+def test_a_failed_activation_script_is_seen_behind_failed_units(node, run):
+    """switch-to-configuration overwrites its 2 with a 4 where units fail as well."""
+    said = "echo \"Activation script snippet 'users' failed (1)\" >&2"
+    result = run(node.system("new", code=4, before=said))
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "its activation script failed, and so did units" in result.reason
+    assert Path(node.current).name == "old"
 
 
 def test_a_failed_activation_script_returns_to_the_old_system(node, run):
@@ -224,20 +241,98 @@ def test_two_activations_at_a_time_are_one_too_many(node, run, sshd):
 
 def test_a_script_that_is_killed_is_judged_by_what_the_node_runs(node, run):
     new = node.system("new", before="sleep 30")
-    results = []
-    thread = threading.Thread(target=lambda: results.append(run(new)))
-    thread.start()
+    results = in_thread(lambda: run(new))
     wait_for(lambda: node.calls != [])
     os.killpg(node.unit, signal.SIGKILL)
-    thread.join()
+    wait_for(lambda: results != [])
     assert results[0].outcome is Outcome.ROLLED_BACK
-    assert "ended without a word; it runs its old system" in results[0].reason
+    assert "it was stopped or killed; the old system is active again" in results[0].reason
+    assert node.calls == ["new test", "old test"]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_a_unit_that_is_stopped_while_it_waits_returns_all_the_same(node, run, kind, monkeypatch):
+    monkeypatch.setattr(module._Activation, "_confirm", lambda _: None)
+    results = in_thread(lambda: run(node.system("new")))
+    wait_for(lambda: node.calls == ["new test"])
+    time.sleep(0.5)
+    os.killpg(node.unit, kind)
+    wait_for(lambda: results != [])
+    assert results[0].outcome is Outcome.ROLLED_BACK
+    assert Path(node.current).name == Path(node.profile).name == "old"
+
+
+def test_a_confirmed_system_is_kept_also_where_its_unit_dies_before_the_boot_entry(node, run):
+    hangs_once = node.folder / "hung"
+    new = node.system("new", before_boot=f"[ -e {hangs_once} ] || {{ touch {hangs_once}; sleep 60; }}")
+    results = in_thread(lambda: run(new))
+    wait_for(hangs_once.exists)
+    os.killpg(node.unit, signal.SIGKILL)
+    wait_for(lambda: results != [])
+    assert (results[0].outcome, node.current, node.profile) == (Outcome.OK, new, new)
+    assert node.calls == ["new test", "new boot", "new boot"]
 
 
 def test_a_node_that_forgot_is_judged_by_what_it_runs(node, run):
-    """As after a restart: /run is empty."""
+    """Its folder is gone, and it did not restart: what it runs may be half of the new system."""
     new = node.system("new", before=f"rm -rf {node.places.run}; sleep 30")
-    assert run(new).outcome is Outcome.ROLLED_BACK
+    result = run(new)
+    assert result.outcome is Outcome.ACTIVATION_FAILED
+    assert f"ended without a word; it runs {node.folder / 'old'}" in result.reason
+
+
+def test_a_profile_that_waits_for_the_garbage_collector_is_not_waited_for_without_end(node, run, sshd):
+    (sshd.folder / "bin" / "nix-env").write_text("#!/bin/sh\nexec sleep 600\n")
+    result = run(node.system("new"), Limits(activate=5, confirm=5, profile=1))
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "could not be made the default of the next boot" in result.reason
+
+
+def test_a_profile_that_cannot_be_set_back_is_told(node, run):
+    new = node.system("new", boot_code=1)
+    (node.folder / "old" / "refuses-set").touch()
+    result = run(new)
+    assert result.outcome is Outcome.ACTIVATION_FAILED
+    assert "the old system is active again, but the profile could not be set back" in result.reason
+    assert node.profile == new
+
+
+def test_a_node_that_lets_us_in_but_not_ask_is_asked_again(node, run, monkeypatch):
+    """As where the new system takes sudo away: the node returns, and that is the result."""
+    look, asked = module._Activation._look, []
+
+    def looks(activation):
+        asked.append(True)
+        if len(asked) < 5:
+            raise PrerequisiteMissing("sudo: a password is required")
+        return look(activation)
+
+    monkeypatch.setattr(module._Activation, "_look", looks)
+    result = run(node.system("new"), SHORT)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "no confirmation over a new connection within 1 s" in result.reason
+
+
+def test_a_node_that_refuses_our_key_is_not_asked_without_a_pause(node, run, sshd, monkeypatch):
+    """sshd and others shut those out for longer who knock too often."""
+    knocks = []
+    monkeypatch.setattr(module, "KNOCK", 1.0)
+
+    def refuses(_host):
+        knocks.append(time.monotonic())
+        raise Unreachable("node: permission denied")
+
+    monkeypatch.setattr(type(sshd.remote()), "fresh", refuses)
+    run(node.system("new"), Limits(activate=20, confirm=4))
+    assert 2 <= len(knocks) <= 5
+
+
+def test_given_up_after_the_confirmation_says_so(node, run, seen):
+    new = node.system("new")
+    result = run(new, given_up=lambda: any(e.phase == "confirm" and e.state == "done" for e in seen))
+    assert "left to itself while it activated; confirmed, it keeps the new system" in result.reason
+    wait_for(lambda: node.profile == new)
+    assert node.current == new
 
 
 def test_given_up_leaves_the_node_to_itself(node, run):
@@ -251,6 +346,13 @@ def test_folders_of_earlier_activations_are_removed(node, run):
     wait_for(lambda: not node.unit_runs)
     assert run(node.system("second")).outcome is Outcome.OK
     assert len([path for path in Path(node.places.run).iterdir() if path.is_dir()]) == 1
+
+
+def in_thread(call: Callable[[], Any]) -> list[Any]:
+    """What `call` returns, once it has."""
+    results: list[Any] = []
+    threading.Thread(target=lambda: results.append(call()), daemon=True).start()
+    return results
 
 
 def wait_for(check: Callable[[], bool], seconds: float = 10.0) -> None:
