@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import indent
+from typing import Annotated
+
+import typer
 
 from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
@@ -20,6 +23,10 @@ from slipway.rollout.plan import NodePlan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
+
+BootOption = Annotated[
+    bool, typer.Option("--boot", help="Set the systems for the next boot, and activate nothing now.")
+]
 
 
 def plan(
@@ -49,7 +56,10 @@ def _show_plans(plans: Sequence[NodePlan]) -> None:
 
 
 def deploy(
-    selection: Selection = None, inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False
+    selection: Selection = None,
+    inventory_file: InventoryOption = INVENTORY,
+    boot: BootOption = False,
+    json_output: JsonOption = False,
 ) -> None:
     """Build, copy, activate, confirm, join: make the nodes run what the inventory says. Again, it changes nothing.
 
@@ -62,16 +72,16 @@ def deploy(
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            result = _recorded(run, Preparation(inventory, hosts, pool, events), interruption)
+            result = _recorded(run, Preparation(inventory, hosts, pool, events), interruption, boot)
     _show(run, result, json_output)
     failure = result.failure()
     if failure is not None:
         raise failure
 
 
-def _recorded(run: Run, preparation: Preparation, interruption: Interruption) -> Deployment:
+def _recorded(run: Run, preparation: Preparation, interruption: Interruption, boot: bool) -> Deployment:
     try:
-        result = roll_out(preparation, interruption)
+        result = roll_out(preparation, interruption, boot=boot)
     except SlipwayError as error:
         run.finish((), error)
         raise

@@ -19,13 +19,14 @@ say profile "$(readlink -f "$3")"
 if [ -e "$4" ]; then say rename 1; fi
 if [ -d /run/systemd/system ]; then say systemd 1; fi
 if { command -v nix-daemon && command -v nix-env; } >/dev/null; then say nix 1; fi
+say failed "$(systemctl list-units --failed --plain --no-legend 2>/dev/null | cut -d ' ' -f 1 | tr '\\n' ' ')"
 say free "$(df -Pm /nix/store 2>/dev/null | awk 'NR == 2 { print $4 }')"
 """
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Systems are store paths, None where there is none; `free` is MiB in the Nix store."""
+    """Systems are store paths, None where there is none; `free` is MiB in the Nix store; units have systemd's names."""
 
     hostname: str
     boot_id: str
@@ -36,6 +37,7 @@ class Facts:
     has_systemd: bool
     has_nix: bool
     free: int
+    failed_units: tuple[str, ...] = ()
 
     def runs(self, system: str) -> bool:
         """Whether `system` is what runs now and what the next boot takes."""
@@ -73,6 +75,7 @@ def read(host: Host, places: Places = NIXOS) -> Facts:
             has_systemd="systemd" in facts,
             has_nix="nix" in facts,
             free=int(facts["free"] or 0),
+            failed_units=tuple(facts["failed"].split()),
         )
 
 

@@ -57,12 +57,14 @@ GRAVITY: tuple[tuple[tuple[Outcome, ...], type[SlipwayError]], ...] = (
 )
 
 
-def deploy(preparation: Preparation, interruption: Interruption) -> Deployment:
+def deploy(preparation: Preparation, interruption: Interruption, *, boot: bool = False) -> Deployment:
     """Make every chosen host run its system and be a Ready node; what becomes of a node is in its result.
+
+    With `boot` the systems are set for the next boot, and nothing is activated.
 
     Raises what keeps a run from reaching any node: stale or invalid files, a failed evaluation or build.
     """
-    rollout = _Rollout(preparation, interruption)
+    rollout = _Rollout(preparation, interruption, boot)
     try:
         rollout.run()
     except KeyboardInterrupt:
@@ -74,8 +76,11 @@ def deploy(preparation: Preparation, interruption: Interruption) -> Deployment:
 class _Rollout:
     preparation: Preparation
     interruption: Interruption
+    boot: bool
     results: dict[str, NodeResult] = field(default_factory=dict)
     error: SlipwayError | None = None
+    degraded_before: set[str] = field(default_factory=set)
+    """Nodes that this run did not touch and whose units had failed before it: no reason to stop."""
 
     def run(self) -> None:
         self.preparation.require_generated()
@@ -86,11 +91,11 @@ class _Rollout:
         changed = {name: system for name, system in systems.items() if not facts[name].runs(system)}
         for name, system in systems.items():
             if name not in changed:
-                self._unchanged(name, system)
+                self._unchanged(name, system, facts[name])
         if not self._copy(changed):
             return
         self._activate(changed)
-        if all(result.outcome.good for result in self.results.values()):
+        if self._all_good():
             self._bring_up()
 
     # --- phases ---
@@ -121,16 +126,33 @@ class _Rollout:
                     self._activate_wave(names, systems)
 
     def _activate_wave(self, names: list[str], systems: Mapping[str, str]) -> None:
-        timeouts = self.preparation.inventory.deploy.timeouts
-        limits = Limits(timeouts.activate, timeouts.confirm)
+        """All at once, as far as `deploy.parallel` lets them. After a failure what has begun ends, and no other begins:
+        it would most likely fail the same way."""
 
-        def one(host: Host) -> NodeResult:
-            given_up = lambda: self.interruption.insisted  # noqa: E731
-            return activate(host, systems[host.name], self.preparation.events, limits=limits, given_up=given_up)
+        def one(host: Host) -> NodeResult | None:
+            if self.interruption.asked or self._held_up():
+                return None
+            self.results[host.name] = self._activate_node(host, systems[host.name])
+            return self.results[host.name]
 
         done = self.preparation.pool.map(one, names, limit=self.preparation.inventory.deploy.parallel)
         for name, result in done.items():
-            self.results[name] = result if isinstance(result, NodeResult) else _failed(name, result)
+            if isinstance(result, SlipwayError):
+                self.results[name] = _failed(name, result)
+        held_up = self._held_up()
+        if held_up:
+            self._skip([name for name in names if name not in self.results], f"waits for {held_up}")
+
+    def _activate_node(self, host: Host, system: str) -> NodeResult:
+        timeouts = self.preparation.inventory.deploy.timeouts
+        return activate(
+            host,
+            system,
+            self.preparation.events,
+            limits=Limits(timeouts.activate, timeouts.confirm),
+            given_up=lambda: self.interruption.insisted,
+            boot=self.boot,
+        )
 
     def _bring_up(self) -> None:
         """The cluster is one: membership is looked at for all of it; the chosen nodes join and are waited for."""
@@ -139,7 +161,7 @@ class _Rollout:
             joined = bringup.bring_up(inventory, pool, events, self.preparation.names)
             for name in self.preparation.names:
                 self.results[name] = _both(self.results[name], joined[name])
-            if all(result.outcome.good for result in self.results.values()):
+            if self._all_good():
                 secret = kubeconfig.of(inventory, pool)
                 cilium.ensure(inventory, secret, events)
                 self._wait_ready(members.Nodes(secret))
@@ -161,9 +183,14 @@ class _Rollout:
 
     # --- what is written down ---
 
-    def _unchanged(self, name: str, system: str) -> None:
-        self.preparation.events.emit("activate", Outcome.UNCHANGED.value, name)
-        self.results[name] = NodeResult(name, Outcome.UNCHANGED, old_system=system, new_system=system)
+    def _unchanged(self, name: str, system: str, facts: Facts) -> None:
+        """It runs its system already. Where units of it failed it is as degraded as its activation said."""
+        outcome, reason = Outcome.UNCHANGED, ""
+        if facts.failed_units:
+            outcome, reason = Outcome.DEGRADED, f"units failed: {' '.join(facts.failed_units)}"
+            self.degraded_before.add(name)
+        self.preparation.events.emit("activate", outcome.value, name, reason=reason)
+        self.results[name] = NodeResult(name, outcome, reason, old_system=system, new_system=system)
 
     def _stop_before(self, failed: Mapping[str, SlipwayError], where: str) -> None:
         for name, error in failed.items():
@@ -176,17 +203,27 @@ class _Rollout:
             self.preparation.events.emit("activate", Outcome.SKIPPED.value, name, reason=reason)
             self.results[name] = NodeResult(name, Outcome.SKIPPED, reason)
 
+    def _all_good(self) -> bool:
+        return all(result.outcome.good or name in self.degraded_before for name, result in self.results.items())
+
     def _held_up(self) -> str:
         """The nodes for whose sake the next wave has to wait, and what they are."""
-        held_up = [result for result in self.results.values() if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
+        results = [result for name, result in list(self.results.items()) if name not in self.degraded_before]
+        held_up = [result for result in results if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
         return ", ".join(f"{result.node} ({result.outcome})" for result in held_up)
 
     def interrupted(self) -> None:
-        done = [name for name, result in self.results.items() if result.outcome is not Outcome.SKIPPED]
         left = [name for name in self.preparation.names if name not in self.results]
         self._skip(left, "interrupted before it was activated: it runs what it ran")
-        what = f"finished: {' '.join(done) or 'none'}; as before: {' '.join(left) or 'none'}"
-        self.error = Interrupted(f"interrupted; {what}", hint="slipway deploy")
+        results = [self.results[name] for name in self.preparation.names]
+        done = [result.node for result in results if result.outcome in GOES_ON]
+        lost = [f"{r.node} ({r.outcome})" for r in results if r.outcome not in (*GOES_ON, Outcome.SKIPPED)]
+        as_before = [result.node for result in results if result.outcome is Outcome.SKIPPED]
+        said = {"finished": done, "failed": lost, "as before": as_before}
+        what = "; ".join(f"{word}: {' '.join(names)}" for word, names in said.items() if names)
+        # A failure that came before is graver than that somebody did not wait for the rest.
+        kind = DeployFailed if lost else Interrupted
+        self.error = kind(f"interrupted; {what}", hint="slipway deploy")
 
 
 def _failed(name: str, error: SlipwayError) -> NodeResult:

@@ -61,7 +61,7 @@ RESULT = Deployment(
 
 
 def test_deploy_shows_every_node_and_ends_with_its_error(slipway, repository, monkeypatch, capsys):
-    monkeypatch.setattr(module, "roll_out", lambda *_: RESULT)
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: RESULT)
     with pytest.raises(DeployFailed, match="rolled-back: w1"):
         slipway("deploy")
     (written,) = repository.glob(".slipway/runs/*/result.json")
@@ -69,7 +69,7 @@ def test_deploy_shows_every_node_and_ends_with_its_error(slipway, repository, mo
 
 
 def test_deploy_prints_json_alone(slipway, monkeypatch):
-    monkeypatch.setattr(module, "roll_out", lambda *_: Deployment(RESULT.nodes[:1]))
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment(RESULT.nodes[:1]))
     printed = json.loads(slipway("deploy", "--json").stdout)
     assert [node["outcome"] for node in printed["nodes"]] == ["ok"]
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.unit.rollout.conftest import INVENTORY
 
 from slipway.cluster import bringup, cilium, kubeconfig, members
 from slipway.errors import Degraded, SlipwayError, Unreachable
 from slipway.events import Events
-from slipway.inventory import Inventory
+from slipway.inventory import Inventory, load
 from slipway.node.facts import Facts
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandFailed, CommandResult
@@ -30,8 +31,8 @@ class FakePool:
         return for_each(lambda name: function(SimpleNamespace(name=name)), names, limit=limit)
 
 
-def facts(system: str) -> Facts:
-    return Facts("x", "boot", system, system, system, False, True, True, 5000)
+def facts(system: str, failed_units: tuple[str, ...] = ()) -> Facts:
+    return Facts("x", "boot", system, system, system, False, True, True, 5000, failed_units)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class FakePreparation(Preparation):
 
     to_build: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SlipwayError] = field(default_factory=dict)
+    failed_units: dict[str, tuple[str, ...]] = field(default_factory=dict)
     not_copied: dict[str, SlipwayError] = field(default_factory=dict)
     done: list[Any] = field(default_factory=list)
 
@@ -48,7 +50,7 @@ class FakePreparation(Preparation):
 
     def preflight(self):
         self.done.append("preflight")
-        return {name: self.refused.get(name, facts("/old")) for name in self.names}
+        return {name: self.refused.get(name, facts("/old", self.failed_units.get(name, ()))) for name in self.names}
 
     def build(self):
         self.done.append("build")
@@ -72,6 +74,9 @@ class World:
         self.together: list[set[str]] = []
         self.cluster: list[str] = []
         self.hit_during: str | None = None
+        self.for_next_boot = False
+        self.begins_with: set[str] = set()
+        self.all_begun = threading.Barrier(2)
         self.lock = threading.Lock()
         self.interruption = Interruption(lambda: None, lambda _text: None)
         monkeypatch.setattr(engine, "activate", self.activate)
@@ -82,11 +87,14 @@ class World:
         monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda *_: self.not_ready))
         monkeypatch.setattr(members, "started", lambda *_: {})
 
-    def activate(self, host, system, _events, **_more):
+    def activate(self, host, system, _events, *, boot, **_more):
         with self.lock:
+            self.for_next_boot = boot
             self.activated.append(host.name)
             self.now.add(host.name)
             self.together.append(set(self.now))
+        if host.name in self.begins_with:
+            self.all_begun.wait(10)
         if self.hit_during == host.name:
             self.interruption.asked = True
         with self.lock:
@@ -104,7 +112,7 @@ class World:
         if self.not_ready:
             raise Degraded("not Ready after 1 s: w2", hint="slipway verify")
 
-    def deploy(self, changed=ALL, chosen=ALL, **more) -> Deployment:
+    def deploy(self, changed=ALL, chosen=ALL, boot=False, **more) -> Deployment:
         self.preparation = FakePreparation(
             self.inventory,
             [self.inventory.host(name) for name in chosen],
@@ -113,7 +121,7 @@ class World:
             to_build=dict.fromkeys(changed, "/new"),
             **more,
         )
-        return deploy(self.preparation, self.interruption)
+        return deploy(self.preparation, self.interruption, boot=boot)
 
 
 @pytest.fixture
@@ -196,13 +204,75 @@ def test_a_node_that_needs_a_reboot_serves_on_and_holds_nobody_up(world):
     assert failure and failure.exit_code == 7
 
 
-def test_siblings_of_a_failed_worker_finish(world):
+def test_siblings_of_a_failed_worker_that_have_begun_finish(world):
     world.outcomes = {"w1": Outcome.ROLLED_BACK}
+    world.begins_with = {"w1", "w2"}
     deployment = world.deploy()
     assert outcomes(deployment) == {**dict.fromkeys(ALL, "ok"), "w1": "rolled-back"}
     assert world.cluster == []
     failure = deployment.failure()
     assert failure and failure.exit_code == 6 and failure.hint == "slipway deploy w1"
+
+
+def of_twenty_workers(tmp_path, monkeypatch) -> tuple[World, tuple[str, ...]]:
+    """A fleet of which two are activated at a time."""
+    names = tuple(f"w{n:02}" for n in range(1, 21))
+    rows = "".join(f"  {name}: {{address: 10.0.0.{30 + n}, role: worker}}\n" for n, name in enumerate(names))
+    (tmp_path / "fleet.yaml").write_text(
+        INVENTORY.split("  w1:")[0] + "  cp1: {address: 10.0.0.11, role: controller}\n" + rows
+    )
+    return World(load(tmp_path / "fleet.yaml"), monkeypatch), names
+
+
+@pytest.mark.parametrize("outcome", ["rolled-back", "activation-failed", "unreachable", "degraded"])
+def test_after_a_failed_worker_those_that_have_not_begun_do_not_begin(tmp_path, monkeypatch, outcome):
+    world, names = of_twenty_workers(tmp_path, monkeypatch)
+    world.outcomes = dict.fromkeys(names, Outcome(outcome))
+    deployment = world.deploy(changed=names, chosen=names)
+    assert len(world.activated) <= 2
+    assert outcomes(deployment)["w20"] == "skipped"
+    assert f"({outcome})" in deployment.nodes[-1].reason
+
+
+def test_an_interruption_keeps_those_of_its_wave_that_have_not_begun(tmp_path, monkeypatch):
+    world, names = of_twenty_workers(tmp_path, monkeypatch)
+    world.hit_during = "w01"
+    deployment = world.deploy(changed=names, chosen=names)
+    assert len(world.activated) <= 3
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 130 and "as before: " in str(failure)
+
+
+def test_an_interruption_does_not_hide_what_failed_before_it(world):
+    world.outcomes = {"cp1": Outcome.ACTIVATION_FAILED}
+    world.hit_during = "cp1"
+    failure = world.deploy().failure()
+    assert failure and failure.exit_code == 6
+    assert str(failure) == "interrupted; failed: cp1 (activation-failed); as before: w1 cp2 cp3 w2"
+
+
+def test_a_degraded_node_stays_degraded_until_its_units_are_mended(world):
+    deployment = world.deploy(changed=(), failed_units={"w2": ("backup.service",)})
+    (degraded,) = (node for node in deployment.nodes if node.node == "w2")
+    assert (degraded.outcome, degraded.reason) == (Outcome.DEGRADED, "units failed: backup.service")
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 7
+
+
+def test_a_node_that_was_degraded_before_holds_nobody_up(world):
+    deployment = world.deploy(changed=("cp1",), failed_units={"w2": ("backup.service",)})
+    assert world.activated == ["cp1"]
+    assert world.cluster[0] == "bring up"
+    assert outcomes(deployment)["cp1"] == "ok"
+
+
+def test_systems_can_be_set_for_the_next_boot_alone(world):
+    world.outcomes = dict.fromkeys(ALL, Outcome.REBOOT_REQUIRED)
+    deployment = world.deploy(boot=True)
+    assert world.for_next_boot
+    assert world.cluster == []
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 7
 
 
 def test_a_part_of_the_fleet_is_reported_alone(world):
