@@ -2,7 +2,7 @@
 #
 # Actions: switch (now and at boot), boot (at boot only), test (now only), dry-activate (say what test would do), check
 # (pre-switch checks only). Exit codes: 1 usage, lock or pre-switch check; 2 activation script failed; 4 some units
-# failed; 100 another init interface: reboot to get there.
+# failed, whatever the script did; 100 another init interface: reboot to get there.
 set -u
 toplevel=$1
 action=${2-}
@@ -130,7 +130,7 @@ activate() {
   say_list "stopping" "${stop[@]}"
   [ ${#stop[@]} -eq 0 ] || systemctl stop -- "${stop[@]}"
   say "activating the configuration..."
-  "$toplevel/activate" 9>&- || result=2
+  "$toplevel/activate" 9>&- || { say "Failed to run activate script"; result=2; }
   # What failed before is not this activation's fault; what still fails will fail again.
   systemctl reset-failed
   systemctl daemon-reload
@@ -145,7 +145,8 @@ activate() {
   systemctl start -- "${start[@]}" sysinit.target multi-user.target sockets.target timers.target || result=4
   rm -f $state/reload-list $state/restart-list $state/start-list
 
-  [ $result -eq 2 ] || report_failed || result=4
+  # Over a 2 as well: who wants to know it reads the words above.
+  report_failed || result=4
   exit $result
 }
 

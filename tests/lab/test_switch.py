@@ -136,9 +136,24 @@ def test_units_that_fail_are_named_and_mended_by_the_next_system(make, switch):
     switch(make())
 
 
-def test_an_activation_script_that_fails_is_told_apart(make, switch):
-    said = switch(make('system.activationScripts.broken = "false";'), expect=2)
-    assert "activation: failed: false" in said
+FAILING_SCRIPT = 'system.activationScripts.broken = "(exit 12)";'
+FAILING_UNIT = """systemd.services.broken = {
+    wantedBy = [ "multi-user.target" ]; serviceConfig.Type = "oneshot"; script = "exit 7"; };"""
+
+
+def test_an_activation_script_that_fails_is_told_apart(host, make, switch):
+    system = make(FAILING_SCRIPT)
+    done = host.run([f"{system}/bin/switch-to-configuration", "test"], timeout=60, expect=[2])
+    assert "Activation script snippet 'broken' failed (12)" in done.stdout.splitlines()
+    assert "Failed to run activate script" in done.stderr.splitlines()
+    switch(make())
+
+
+def test_failed_units_hide_the_code_of_a_failed_script_but_not_its_words(make, switch):
+    """As on NixOS, whose program overwrites the code."""
+    said = switch(make(FAILING_SCRIPT + FAILING_UNIT), expect=4).splitlines()
+    assert "Failed to run activate script" in said
+    assert any(line.startswith("warning: the following units failed: broken.service") for line in said)
     switch(make())
 
 

@@ -22,7 +22,13 @@ let
   copies = builtins.filter (e: e.mode != "symlink") entries;
   copyLine = e: "${e.mode} ${e.user} ${e.group} ${e.target}\n";
 
-  snippet = name: script: "# ${name}\n${script.text or script}\n";
+  # NixOS's own words: who activates reads them.
+  snippet = name: script: ''
+    # ${name}
+    snippet_status=0
+    ${script.text or script}
+    [ $snippet_status = 0 ] || echo "Activation script snippet '${name}' failed ($snippet_status)"
+  '';
   scriptText = snippets: concatStrings (mapAttrsToList snippet snippets);
   check = name: script: "(\n${script}\n) || { echo \"pre-switch check ${name} failed\" >&2; exit 1; }\n";
 
@@ -35,7 +41,7 @@ let
     toplevel=@toplevel@
     export PATH=/usr/sbin:/usr/bin:/sbin:/bin
     status=0
-    trap 'status=1; echo "activation: failed: $BASH_COMMAND" >&2' ERR
+    trap 'snippet_status=$?; status=1' ERR
     . ${../setup-etc.sh} "$toplevel/etc"
     ${scriptText config.system.activationScripts}
     ln -sfn "$toplevel" /run/current-system

@@ -123,10 +123,11 @@ try_it() {
   confirmed || go_back "no confirmation over a new connection within $confirm_seconds s"
 }
 
-# In the words of NixOS's activation script. The last of them may still be on their way into the log.
+# In the words of NixOS's activation script, or of switch-to-configuration where it was killed or failed between its
+# parts. They are whole lines: what units say has time and name before it. The last may still be on their way into the log.
 script_failed() {
   sleep 0.5
-  grep -q "^Activation script snippet '.*' failed (" "$folder/log"
+  grep -Eqx "Failed to run activate script|Activation script snippet '.*' failed \([0-9]+\)" "$folder/log"
 }
 
 keep_it() {

@@ -91,10 +91,11 @@ def test_a_system_for_the_next_boot_alone_changes_nothing_now(node, run):
     assert (node.current, node.profile, node.calls) == (str(node.folder / "old"), new, ["new boot"])
 
 
-def test_a_failed_activation_script_is_seen_behind_failed_units(node, run):
-    """switch-to-configuration overwrites its 2 with a 4 where units fail as well."""
-    said = "echo \"Activation script snippet 'users' failed (1)\" >&2"
-    result = run(node.system("new", code=4, before=said))
+@pytest.mark.parametrize("words", ["Activation script snippet 'users' failed (12)", "Failed to run activate script"])
+def test_a_failed_activation_script_is_seen_behind_failed_units(node, run, words):
+    """switch-to-configuration overwrites its 2 with a 4 where units fail as well; what a script that is killed leaves
+    of itself are the words of switch-to-configuration."""
+    result = run(node.system("new", code=4, before=f'echo "{words}" >&2'))
     assert result.outcome is Outcome.ROLLED_BACK
     assert "its activation script failed, and so did units" in result.reason
     assert Path(node.current).name == "old"
@@ -106,6 +107,11 @@ def test_a_failed_activation_script_returns_to_the_old_system(node, run):
     assert "activation script failed (exit code 2); the old system is active again" in result.reason
     assert Path(node.current).name == Path(node.profile).name == "old"
     assert node.calls == ["new test", "old test"]
+
+
+def test_words_of_a_unit_are_no_words_of_the_activation(node, run):
+    said = "Nov 25 12:00:00 n1 app[7]: Failed to run activate script"
+    assert run(node.system("new", code=4, before=f'echo "{said}" >&2')).outcome is Outcome.DEGRADED
 
 
 def test_a_refusal_leaves_all_as_it_was(node, run):
