@@ -14,6 +14,7 @@ from slipway.errors import SlipwayError
 from slipway.events import Events
 from slipway.inventory import load
 from slipway.inventory.select import select
+from slipway.outcome import NodeResult
 from slipway.rollout import lock
 from slipway.rollout.engine import Deployment
 from slipway.rollout.engine import deploy as roll_out
@@ -83,10 +84,18 @@ def _recorded(run: Run, preparation: Preparation, interruption: Interruption, bo
     try:
         result = roll_out(preparation, interruption, boot=boot)
     except SlipwayError as error:
-        run.finish((), error)
+        _write_down(run, (), error)
         raise
-    run.finish(result.nodes, result.failure())
+    _write_down(run, result.nodes, result.failure())
     return result
+
+
+def _write_down(run: Run, nodes: Sequence[NodeResult], error: SlipwayError | None) -> None:
+    """A disk that is full takes nobody what became of the nodes: it is shown, and the exit code is theirs."""
+    try:
+        run.finish(nodes, error)
+    except OSError as full:
+        say(f"warning: the result is not written down in {run.folder}: {full}")
 
 
 def _show(run: Run, result: Deployment, json_output: bool) -> None:

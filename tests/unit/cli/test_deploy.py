@@ -11,6 +11,7 @@ from slipway.errors import DeployFailed, SlipwayError
 from slipway.outcome import NodeResult, Outcome
 from slipway.rollout.engine import Deployment
 from slipway.rollout.plan import NodePlan
+from slipway.rollout.run import Run
 from slipway.ssh import pool
 from slipway.ssh.connection import Endpoint
 
@@ -66,6 +67,20 @@ def test_deploy_shows_every_node_and_ends_with_its_error(slipway, repository, mo
         slipway("deploy")
     (written,) = repository.glob(".slipway/runs/*/result.json")
     assert json.loads(written.read_text())["error"]["exitCode"] == 6
+
+
+def test_a_full_disk_at_the_end_hides_no_result(slipway, monkeypatch):
+    def full(*_result: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Run, "finish", full)
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment(RESULT.nodes[:1]))
+    result = slipway("deploy", "--json")
+    assert [node["outcome"] for node in json.loads(result.stdout)["nodes"]] == ["ok"]
+    assert "warning: the result is not written down" in result.stderr
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: RESULT)
+    with pytest.raises(DeployFailed, match="rolled-back: w1"):
+        slipway("deploy")
 
 
 def test_deploy_prints_json_alone(slipway, monkeypatch):
