@@ -10,10 +10,13 @@ import os
 import re
 import socket
 import struct
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from paramiko.packet import Packetizer
@@ -187,7 +190,7 @@ def _pinned_types(known_hosts: KnownHosts, endpoint: Endpoint) -> tuple[str, ...
 
 def _socket(endpoint: Endpoint, timeout: float) -> socket.socket:
     try:
-        opened = socket.create_connection((endpoint.address, endpoint.port), timeout)
+        opened = _opened(endpoint, time.monotonic() + timeout)
     except TimeoutError:
         raise Unreachable(
             f"{endpoint.place}: no answer within {timeout:g} s", hint="is the machine on, and its address right?"
@@ -200,6 +203,47 @@ def _socket(endpoint: Endpoint, timeout: float) -> socket.socket:
         raise Unreachable(f"{endpoint.place}: {_words(error)}", hint="is the address right?") from None
     _watch(opened)
     return opened
+
+
+def _opened(endpoint: Endpoint, deadline: float) -> socket.socket:
+    """The first of a name's addresses that answers. The resolver and all of them share the time."""
+    trouble: OSError = TimeoutError()
+    for family, kind, protocol, _, place in _places(endpoint, deadline - time.monotonic()):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.settimeout(left)
+            opened.connect(place)
+        except OSError as error:
+            opened.close()
+            trouble = error
+        else:
+            return opened
+    raise trouble
+
+
+def _places(endpoint: Endpoint, timeout: float) -> list[Any]:
+    """What getaddrinfo finds, in a thread for names: it knows no bound but that of resolv.conf."""
+    if _is_ip_address(endpoint.address):
+        return socket.getaddrinfo(endpoint.address, endpoint.port, type=socket.SOCK_STREAM)
+    found: list[Any] = []
+
+    def look_up() -> None:
+        try:
+            found.append(socket.getaddrinfo(endpoint.address, endpoint.port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            found.append(OSError(f"{endpoint.address}: {_words(error)}"))
+
+    thread = threading.Thread(target=look_up, name="slipway-resolver", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not found:
+        raise OSError(f"no answer of the resolver within {timeout:g} s")
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return list(found[0])
 
 
 def no_descriptors(place: str) -> PrerequisiteMissing:

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import subprocess
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,6 +125,46 @@ def test_something_that_wants_all_our_memory_listens(listener, sshd, said, why):
 def test_a_name_that_does_not_resolve(sshd):
     with pytest.raises(Unreachable, match="cp1"):
         connect(Endpoint("cp1", "no-such-host.invalid"), sshd.known_hosts, timeout=2)
+
+
+def test_a_resolver_that_does_not_answer_is_given_up(sshd, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_what, **_how: go_on.wait(30))
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=r"no answer of the resolver within 0\.[0-9]+ s"):
+        connect(Endpoint("cp1", "node.example.org"), sshd.known_hosts, timeout=0.3)
+    assert time.monotonic() - began < 10
+    go_on.set()
+
+
+def places(*ports: int):
+    return lambda *_what, **_how: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+
+
+def test_the_next_address_of_a_name_is_tried(sshd, tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", places(1, sshd.port))
+    known = tmp_path / "known_hosts"
+    known.write_text((sshd.folder / "known_hosts").read_text().replace("127.0.0.1", "node.example.org"))
+    host = sshd.remote(known_hosts=KnownHosts.load(known), address="node.example.org")
+    assert host.run(["echo", "in"]).stdout == "in\n"
+    host.close()
+
+
+def test_all_addresses_of_a_name_share_the_time(sshd, monkeypatch):
+    """A name with a hundred of them took a hundred times as long."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", places(*[port] * 100))
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="no answer within"):
+            connect(Endpoint("cp1", "node.example.org"), sshd.known_hosts, timeout=0.3)
+        assert time.monotonic() - began < 10
+        for each in waiting:
+            each.close()
 
 
 def test_a_key_that_is_not_accepted(sshd, tmp_path):
