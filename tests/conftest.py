@@ -55,10 +55,11 @@ def why_no_lab() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _keys_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No age key that a test makes lands in the key file of whoever runs the tests."""
+    """No key that a test makes lands among those of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SOPS_AGE_KEY_FILE", raising=False)
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 

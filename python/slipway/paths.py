@@ -22,6 +22,12 @@ def cache_dir() -> Path:
     return Path(base) / "slipway"
 
 
+def user_state_dir() -> Path:
+    """What slipway keeps for this user beyond any repository, and cannot make again."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "slipway"
+
+
 def state_dir(root: Path) -> Path:
     """The folder of the repository at `root` for runs, records and locks; ignored by Git."""
     return root / ".slipway"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slipway.cli import gate
 from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
@@ -13,7 +14,6 @@ from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 from slipway.stages import handoff as stages
 from slipway.stages.handoff import HandoffResult
-from slipway.verify import gate
 
 
 def handoff(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
@@ -39,7 +39,7 @@ def _recorded(run: Run, inventory: Inventory, pool: Pool, events: Events) -> Han
 
 
 def _hand_over(inventory: Inventory, pool: Pool, events: Events) -> HandoffResult:
-    found = gate.look(inventory, pool.host)
+    found = gate.look(inventory, pool, events)
     found.require()
     return stages.handoff(inventory, found, kubeconfig.of(inventory, pool), pool.host, events)
 

@@ -98,7 +98,7 @@ def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption 
         found = reports.gather(
             inventory,
             reports.last_deploys(inventory.root),
-            record.read_all(inventory.root),
+            {name: one for name, one in record.read_all(inventory.root).items() if isinstance(one, record.Record)},
             gate.look(inventory, pool.host),
             _ready(inventory, pool),
             reports.last_handoff(inventory.root),

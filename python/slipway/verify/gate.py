@@ -1,4 +1,5 @@
-"""The gate before the hand-off: every node of the inventory has a fresh green record of what it runs now.
+"""The gate before the hand-off: every node of the inventory has a fresh green record of what it runs now, which is what
+the inventory wants.
 
 There is no way round it: what is missing is to be verified, not to be forced.
 """
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from slipway.errors import GateRefused, SlipwayError
+from slipway.errors import GateRefused, InvalidInput, SlipwayError
 from slipway.inventory import Inventory
 from slipway.ssh.pool import for_each
+from slipway.verify import catalog, digests
 from slipway.verify import record as records_of
+from slipway.verify.digests import Digests
 from slipway.verify.facts import gather
 from slipway.verify.record import PackRecord, Record
 from slipway.verify.session import Connect
@@ -26,6 +29,17 @@ SHOWN = 3
 
 Live = Mapping[str, tuple[str, str]]
 """Node name to (system, boot id) as the node says now; a node that did not answer is not in it."""
+Records = Mapping[str, Record | InvalidInput]
+
+
+@dataclass(frozen=True)
+class Present:
+    """How things are now: what the nodes run, what inventory and packs are, and which systems the inventory wants; None
+    where that was not evaluated."""
+
+    live: Live
+    digests: Digests
+    wanted: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,8 @@ class Reason:
 
     node: str
     what: str
+    behind: bool = False
+    """Whether only a deploy helps."""
 
     def __str__(self) -> str:
         return f"{self.node}: {self.what}"
@@ -50,6 +66,13 @@ class GateResult:
         return not self.reasons
 
     @property
+    def hint(self) -> str:
+        """What to type, where the gate is shut."""
+        verify = f"slipway verify {' '.join(self.nodes)}"
+        behind = dict.fromkeys(reason.node for reason in self.reasons if reason.behind)
+        return f"slipway deploy {' '.join(behind)}; {verify}" if behind else verify
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         """The nodes that something is missing of."""
         return tuple(dict.fromkeys(reason.node for reason in self.reasons))
@@ -60,56 +83,82 @@ class GateResult:
             return
         lines = "\n".join(f"  {reason}" for reason in self.reasons)
         raise GateRefused(
-            f"the gate stays shut, {len(self.nodes)} nodes are not verified as they run now:\n{lines}",
-            hint=f"slipway verify {' '.join(self.nodes)}",
+            f"the gate stays shut, {_nodes(len(self.nodes))} not verified as they are now:\n{lines}",
+            hint=self.hint,
         )
 
     def to_json(self) -> dict[str, Any]:
         return {"open": self.open, "reasons": [{"node": each.node, "what": each.what} for each in self.reasons]}
 
 
-def check(inventory: Inventory, records: Mapping[str, Record], live: Live, now: datetime) -> GateResult:
-    """Pure: the records and what the nodes say against what the inventory requires."""
+def check(inventory: Inventory, records: Records, present: Present, now: datetime) -> GateResult:
+    """Pure: the records and how things are against what the inventory requires."""
     reasons: list[Reason] = []
     for host in inventory.hosts:
-        found = _missing(inventory, records.get(host.name), live.get(host.name), now)
+        reasons += _behind(host.name, present)
+        found = _missing(inventory, host.name, records.get(host.name), present, now)
         reasons += [Reason(host.name, what) for what in found]
     return GateResult(tuple(reasons))
 
 
-def look(inventory: Inventory, connect: Connect) -> GateResult:
-    """Ask every node what it runs, read the records, and check."""
+def look(inventory: Inventory, connect: Connect, wanted: Mapping[str, str] | None = None) -> GateResult:
+    """Ask every node what it runs, read the records, and check.
+
+    `wanted` is the system of each host as the inventory has it now; without it nobody looks whether a node is behind.
+    """
     names = [host.name for host in inventory.hosts]
     answers = for_each(lambda name: gather(connect(name)), names)
     live = {name: (seen.system, seen.boot_id) for name, seen in answers.items() if not isinstance(seen, SlipwayError)}
-    return check(inventory, records_of.read_all(inventory.root), live, datetime.now(UTC))
+    about = digests.of(inventory, inventory.hosts, catalog.available(inventory))
+    records = records_of.read_all(inventory.root)
+    return check(inventory, records, Present(live, about, wanted), datetime.now(UTC))
 
 
-def _missing(inventory: Inventory, record: Record | None, live: tuple[str, str] | None, now: datetime) -> Iterator[str]:
-    if live is None:
+def _behind(name: str, present: Present) -> Iterator[Reason]:
+    wanted = (present.wanted or {}).get(name)
+    if wanted is not None and name in present.live and present.live[name][0] != wanted:
+        system = present.live[name][0] or "no system of NixOS"
+        yield Reason(name, f"runs {system}, the inventory wants {wanted}", behind=True)
+
+
+def _missing(
+    inventory: Inventory, name: str, record: Record | InvalidInput | None, present: Present, now: datetime
+) -> Iterator[str]:
+    if name not in present.live:
         yield "does not answer, so nobody knows what it runs"
     if record is None:
         yield "never verified"
         return
-    if live is not None:
-        yield from _changed(record, live)
-    for name in dict.fromkeys([*inventory.verify.packs, *record.packs]):
-        pack = record.packs.get(name)
-        if pack is None:
-            yield f"pack {name} never ran on this system in this boot"
+    if isinstance(record, InvalidInput):
+        yield f"its record does not count: {record}"
+        return
+    yield from _changed(record, present)
+    # What ran once and exists no more asks nothing of anybody.
+    ran = (pack for pack in record.packs if pack in present.digests.packs)
+    for pack in dict.fromkeys([*inventory.verify.packs, *ran]):
+        if pack not in present.digests.packs:
+            yield f"pack {pack} is required by verify.packs, and there is none"
+        elif pack not in record.packs:
+            yield f"pack {pack} never ran on this system in this boot"
         else:
-            yield from _stale(name, pack, inventory.verify.fresh_for, now)
+            yield from _stale(pack, record.packs[pack], present.digests.packs[pack], inventory.verify.fresh_for, now)
 
 
-def _changed(record: Record, live: tuple[str, str]) -> Iterator[str]:
-    system, boot_id = live
+def _changed(record: Record, present: Present) -> Iterator[str]:
+    if record.inventory != present.digests.nodes.get(record.node):
+        yield "the inventory says something else of it than when it was verified"
+    if record.node not in present.live:
+        return
+    system, boot_id = present.live[record.node]
     if record.system != system:
         yield f"runs {system or 'no system of NixOS'}, verified was {record.system or 'none'}"
     if record.boot_id != boot_id:
         yield "rebooted since it was verified"
 
 
-def _stale(name: str, pack: PackRecord, fresh_for: float, now: datetime) -> Iterator[str]:
+def _stale(name: str, pack: PackRecord, content: str, fresh_for: float, now: datetime) -> Iterator[str]:
+    if pack.content != content:
+        yield f"the checks of pack {name} are others than those that ran"
     if not pack.counts.green:
         yield f"pack {name} is red: {_named(pack.red) or 'no check of it passed'}"
     age = now - datetime.fromisoformat(pack.time)
@@ -122,6 +171,10 @@ def _stale(name: str, pack: PackRecord, fresh_for: float, now: datetime) -> Iter
 def _named(checks: tuple[str, ...]) -> str:
     more = f" and {len(checks) - SHOWN} more" if len(checks) > SHOWN else ""
     return ", ".join(checks[:SHOWN]) + more
+
+
+def _nodes(number: int) -> str:
+    return "1 node is" if number == 1 else f"{number} nodes are"
 
 
 def _hours(age: timedelta) -> str:

@@ -1,10 +1,11 @@
 """The record of a node's verification, which the gate reads: `.slipway/records/NODE.json`.
 
-{"node": "w1", "system": "/nix/store/...", "bootId": "...", "time": "2026-11-23T17:22:09+00:00", "green": true,
- "packs": {"os": {"passed": 14, "failed": 0, "errors": 0, "skipped": 1, "red": [], "time": "..."}}}
+{"node": "w1", "system": "/nix/store/...", "bootId": "...", "inventory": "SHA-256 of what it says of the node",
+ "time": "2026-11-23T17:22:09+00:00", "green": true, "packs": {"os": {"passed": 14, "failed": 0, "errors": 0,
+ "skipped": 1, "red": [], "time": "...", "content": "SHA-256 of the pack's files"}}, "seal": "HMAC of all this"}
 
-A record holds what is known about one system in one boot. Packs that ran at another time stay in it as long as both are
-the same; `time` is the oldest of theirs.
+A record holds what is known about one system in one boot under one inventory. Packs that ran at another time stay in it
+as long as these are the same; `time` is the oldest of theirs. The seal is this deployer's (seal.py).
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ from typing import Any
 
 from slipway.errors import InvalidInput
 from slipway.paths import state_dir
+from slipway.verify import seal
 from slipway.verify.result import Counts, NodeVerification, Verification
 
 
 @dataclass(frozen=True)
 class PackRecord:
-    """One pack on one node. `red` are the ids of the red checks, `time` is ISO 8601 UTC."""
+    """One pack on one node. `red` are ids of checks, `time` is ISO 8601 UTC, `content` is the digest of the pack."""
 
     counts: Counts
     red: tuple[str, ...]
     time: str
+    content: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.counts.to_json(), "red": list(self.red), "time": self.time}
+        return {**self.counts.to_json(), "red": list(self.red), "time": self.time, "content": self.content}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Record:
     system: str
     boot_id: str
     packs: Mapping[str, PackRecord]
+    inventory: str = ""
+    """Digest of what the inventory said of the node."""
 
     @property
     def time(self) -> str:
@@ -58,28 +63,39 @@ class Record:
 
     def over(self, older: Record | None) -> Record:
         """This record together with those packs of an older one that still say something."""
-        if older is None or (older.system, older.boot_id) != (self.system, self.boot_id):
+        if older is None or older._about != self._about:
             return self
         return dataclasses.replace(self, packs={**older.packs, **self.packs})
+
+    @property
+    def _about(self) -> tuple[str, str, str]:
+        return self.system, self.boot_id, self.inventory
 
     def to_json(self) -> dict[str, Any]:
         return {
             "node": self.node,
             "system": self.system,
             "bootId": self.boot_id,
+            "inventory": self.inventory,
             "time": self.time,
             "green": self.green,
             "packs": {name: pack.to_json() for name, pack in self.packs.items()},
         }
 
 
-def of(result: NodeVerification, time: str) -> Record:
+def of(result: NodeVerification, verification: Verification) -> Record:
     """The record of one node's result."""
+    digests = verification.digests
     packs = {
-        name: PackRecord(counts, tuple(check.id for check in result.red if check.pack == name), time)
+        name: PackRecord(
+            counts,
+            tuple(check.id for check in result.red if check.pack == name),
+            verification.time,
+            digests.packs.get(name, ""),
+        )
         for name, counts in result.counts.items()
     }
-    return Record(result.node, result.system, result.boot_id, packs)
+    return Record(result.node, result.system, result.boot_id, packs, digests.nodes.get(result.node, ""))
 
 
 def keep(root: Path, verification: Verification) -> None:
@@ -90,7 +106,8 @@ def keep(root: Path, verification: Verification) -> None:
     known = read_all(root)
     for result in verification.nodes:
         if not result.unreachable:
-            write(root, of(result, verification.time).over(known.get(result.node)))
+            older = known.get(result.node)
+            write(root, of(result, verification).over(older if isinstance(older, Record) else None))
 
 
 def write(root: Path, record: Record) -> None:
@@ -99,37 +116,54 @@ def write(root: Path, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(record.to_json(), indent=2) + "\n", encoding="utf-8")
+        sealed = {**record.to_json(), "seal": seal.of(record.to_json())}
+        temporary.write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
 
 
-def read_all(root: Path) -> dict[str, Record]:
-    """Node name to its record. Raises InvalidInput for a file that is no record."""
-    return {record.node: record for record in map(read, sorted(_folder(root).glob("*.json")))}
+def read_all(root: Path) -> dict[str, Record | InvalidInput]:
+    """Node name to its record, or to what is wrong with the file: a broken one is that node's matter alone."""
+    found: dict[str, Record | InvalidInput] = {}
+    for path in sorted(_folder(root).glob("*.json")):
+        try:
+            found[path.stem] = read(path)
+        except InvalidInput as error:
+            found[path.stem] = error
+    return found
 
 
 def read(path: Path) -> Record:
+    """Raises InvalidInput for a file that is no record of that node, or not one that this deployer wrote."""
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(
-            f"{path}: not a verification record ({error!r})", hint=f"rm {path}; slipway verify"
-        ) from None
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        record, given = _parse(fields), str(fields["seal"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{path}: not a verification record ({error!r})", hint=_again(path)) from None
+    if record.node != path.stem or not seal.holds(given, record.to_json()):
+        raise InvalidInput(f"{path}: not written by a verification of this deployer", hint=_again(path))
+    return record
+
+
+def _again(path: Path) -> str:
+    return f"slipway verify {path.stem}"
 
 
 def _parse(fields: dict[str, Any]) -> Record:
     packs = {
         name: PackRecord(
-            Counts(pack["passed"], pack["failed"], pack["errors"], pack["skipped"]), tuple(pack["red"]), pack["time"]
+            Counts(pack["passed"], pack["failed"], pack["errors"], pack["skipped"]),
+            tuple(pack["red"]),
+            pack["time"],
+            pack["content"],
         )
         for name, pack in fields["packs"].items()
     }
     if not packs:
         raise ValueError("no packs")
-    return Record(fields["node"], fields["system"], fields["bootId"], packs)
+    return Record(fields["node"], fields["system"], fields["bootId"], packs, fields["inventory"])
 
 
 def _folder(root: Path) -> Path:

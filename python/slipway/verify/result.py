@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from slipway.verify.digests import Digests
+
 
 class Verdict(StrEnum):
     """How one check ended. An error is a check that could not run, which is neither a pass nor a finding."""
@@ -135,6 +137,8 @@ class Verification:
     time: str
     nodes: tuple[NodeVerification, ...] = field(default=())
     duration: float = 0.0
+    digests: Digests = field(default_factory=Digests)
+    """What the inventory and the packs were when it began."""
 
     @property
     def green(self) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
-from slipway.verify import catalog
+from slipway.verify import catalog, digests
 from slipway.verify.asked import Job, Question
 from slipway.verify.result import NodeVerification, Verification
 from slipway.verify.session import Connect, Session
@@ -52,8 +52,9 @@ def verify(
     chosen = catalog.chosen(inventory, packs)
     questions = tuple(Question(node.name, node) for node in nodes)
     began, now = time.monotonic(), datetime.now(UTC)
+    about = digests.of(inventory, nodes, chosen)
     results = ask(inventory, questions, connect, chosen, events=events, limits=limits)
-    return Verification(now.isoformat(timespec="seconds"), results, time.monotonic() - began)
+    return Verification(now.isoformat(timespec="seconds"), results, time.monotonic() - began, about)
 
 
 def ask(

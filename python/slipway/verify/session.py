@@ -84,9 +84,11 @@ class Session:
         job = self._job
         rounds = -(-len(job.questions) // job.limit)
         return run(
-            [sys.executable, "-m", "slipway.verify.worker"],
+            # -P, and a folder of ours: no module of the folder that somebody stands in is taken for Python's own.
+            [sys.executable, "-P", "-m", "slipway.verify.worker"],
             input=pickle.dumps(job),
             env=CLEAN,
+            cwd=job.socket.parent,
             timeout=2 * START_BOUND + rounds * job.bound,
             check=False,
         )

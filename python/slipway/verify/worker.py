@@ -22,6 +22,7 @@ import pytest
 from slipway.verify import plugin
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.backend import Answer, ConnectionLost, host_of
+from slipway.verify.catalog import USER
 from slipway.verify.check import CannotRun
 from slipway.verify.children import Children
 from slipway.verify.plugin import ASKING, Asking
@@ -41,6 +42,9 @@ def arguments(job: Job) -> list[str]:
         os.devnull,
         "--rootdir",
         str(job.inventory.root.absolute()),
+        # The repository's own conftest.py stands in verify/; those above it are somebody else's.
+        "--confcutdir",
+        str(job.packs.get(USER, job.socket.parent)),
         "--import-mode=importlib",
         "--capture=no",
     ]

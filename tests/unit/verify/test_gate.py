@@ -8,9 +8,10 @@ from tests.unit.verify.fakes import FakeHost
 from tests.unit.verify.test_packs import HERE
 from tests.unit.verify.test_runner import FACTS, node
 
-from slipway.errors import GateRefused, Unreachable
+from slipway.errors import GateRefused, InvalidInput, Unreachable
 from slipway.inventory import load
-from slipway.verify import gate, record
+from slipway.verify import catalog, digests, gate, record
+from slipway.verify.digests import Digests
 from slipway.verify.record import PackRecord, Record
 from slipway.verify.result import Counts
 
@@ -20,19 +21,21 @@ SYSTEM, BOOT = "/nix/store/system", "this-boot"
 PACKS = ("os", "network", "k0s")
 
 
-def pack(*, hours: float = 1.0, counts: Counts | None = None, red: Sequence[str] = ()) -> PackRecord:
-    return PackRecord(counts or Counts(passed=3), tuple(red), (NOW - timedelta(hours=hours)).isoformat())
+def pack(
+    *, hours: float = 1.0, counts: Counts | None = None, red: Sequence[str] = (), content: str = "checks"
+) -> PackRecord:
+    return PackRecord(counts or Counts(passed=3), tuple(red), (NOW - timedelta(hours=hours)).isoformat(), content)
 
 
-def records(**changed: dict[str, PackRecord | None] | None) -> dict[str, Record]:
+def records(**changed: dict[str, PackRecord | None] | None) -> dict[str, Record | InvalidInput]:
     """A good record of every node; `w1={"k0s": pack(...)}` changes packs of one, `w1=None` takes it away."""
-    found = {}
+    found: dict[str, Record | InvalidInput] = {}
     for host in INVENTORY.hosts:
         packs: dict[str, PackRecord | None] = {name: pack() for name in PACKS}
         change = changed.get(host.name, {})
         if change is not None:
             merged = {name: each for name, each in {**packs, **change}.items() if each is not None}
-            found[host.name] = Record(host.name, SYSTEM, BOOT, merged)
+            found[host.name] = Record(host.name, SYSTEM, BOOT, merged, "said")
     return found
 
 
@@ -42,15 +45,22 @@ def live(**changed: tuple[str, str] | None) -> dict[str, tuple[str, str]]:
     return {name: seen for name, seen in known.items() if seen}
 
 
-def reasons(known: dict[str, Record] | None = None, seen: dict[str, tuple[str, str]] | None = None) -> list[str]:
-    result = gate.check(INVENTORY, known or records(), seen or live(), NOW)
+def present(
+    seen: gate.Live | None = None, wanted: dict[str, str] | None = None, packs: Sequence[str] = (*PACKS, "user")
+) -> gate.Present:
+    about = Digests({host.name: "said" for host in INVENTORY.hosts}, dict.fromkeys(packs, "checks"))
+    return gate.Present(live() if seen is None else seen, about, wanted)
+
+
+def reasons(known: gate.Records | None = None, seen: gate.Live | None = None) -> list[str]:
+    result = gate.check(INVENTORY, known or records(), present(seen), NOW)
     assert result.open == (not result.reasons)
     return [str(reason) for reason in result.reasons]
 
 
 def test_open_when_every_node_is_verified_as_it_runs():
     assert reasons() == []
-    gate.check(INVENTORY, records(), live(), NOW).require()
+    gate.check(INVENTORY, records(), present(), NOW).require()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,18 @@ def test_open_when_every_node_is_verified_as_it_runs():
             {"known": records(w1={"os": pack(hours=-3)})},
             "w1: pack os ran 3 h in the future: is the clock here right?",
         ),
+        (
+            {"known": records(w1={"os": pack(content="other")})},
+            "w1: the checks of pack os are others than those that ran",
+        ),
+        (
+            {"known": {**records(), "w1": InvalidInput("w1.json: not written by a verification of this deployer")}},
+            "w1: its record does not count: w1.json: not written by a verification of this deployer",
+        ),
+        (
+            {"known": {**records(), "w1": Record("w1", SYSTEM, BOOT, {name: pack() for name in PACKS}, "other")}},
+            "w1: the inventory says something else of it than when it was verified",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -94,18 +116,38 @@ def test_all_reasons_of_all_nodes_are_told_at_once():
 
 def test_a_refusal_says_what_is_missing_and_what_to_type():
     with pytest.raises(GateRefused, match="w1: never verified") as refused:
-        gate.check(INVENTORY, records(w1=None), live(), NOW).require()
+        gate.check(INVENTORY, records(w1=None), present(), NOW).require()
     assert refused.value.hint == "slipway verify w1"
     assert refused.value.exit_code == 9
+
+
+def test_shut_for_a_node_that_runs_something_else_than_the_inventory_wants():
+    wanted = {**{host.name: SYSTEM for host in INVENTORY.hosts}, "w2": "/nix/store/newer"}
+    result = gate.check(INVENTORY, records(), present(wanted=wanted), NOW)
+    assert [str(each) for each in result.reasons] == [
+        "w2: runs /nix/store/system, the inventory wants /nix/store/newer"
+    ]
+    assert result.hint == "slipway deploy w2; slipway verify w2"
+
+
+def test_a_pack_that_is_gone_asks_nothing_any_more():
+    known = records(w1={"user": pack(counts=Counts(0, 1), red=["user.a"])})
+    assert gate.check(INVENTORY, known, present(packs=PACKS), NOW).open
+
+
+def test_a_pack_that_is_required_and_gone_shuts():
+    result = gate.check(INVENTORY, records(), present(packs=("os", "network")), NOW)
+    assert {each.what for each in result.reasons} == {"pack k0s is required by verify.packs, and there is none"}
 
 
 def test_look_asks_the_nodes_and_reads_the_records(tmp_path):
     (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text())
     inventory = load(tmp_path / "inventory.yaml")
     fresh = datetime.now(UTC).isoformat()
+    about = digests.of(inventory, inventory.hosts, catalog.available(inventory))
     for host in inventory.hosts:
-        packs = {name: PackRecord(Counts(1), (), fresh) for name in PACKS}
-        record.write(tmp_path, Record(host.name, SYSTEM, BOOT, packs))
+        packs = {name: PackRecord(Counts(1), (), fresh, about.packs[name]) for name in PACKS}
+        record.write(tmp_path, Record(host.name, SYSTEM, BOOT, packs, about.nodes[host.name]))
 
     def away(_command):
         raise Unreachable("nobody there")
@@ -115,3 +157,22 @@ def test_look_asks_the_nodes_and_reads_the_records(tmp_path):
     assert gate.look(inventory, hosts.__getitem__).open
     hosts["w2"] = FakeHost("w2", away)
     assert gate.look(inventory, hosts.__getitem__).nodes == ("w2",)
+
+
+def test_a_changed_inventory_shuts_for_the_nodes_that_it_concerns(tmp_path):
+    (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text())
+    inventory = load(tmp_path / "inventory.yaml")
+    one = digests.of(inventory, inventory.hosts, {}).nodes
+    changed = [h.model_copy(update={"labels": {"a": "b"}}) if h.name == "w1" else h for h in inventory.hosts]
+    two = digests.of(inventory, changed, {}).nodes
+    assert [name for name in one if one[name] != two[name]] == ["w1"]
+
+
+def test_a_changed_pack_has_another_digest(tmp_path):
+    (tmp_path / "a.py").write_text("one")
+    before = digests.of_pack(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("compiled")
+    assert digests.of_pack(tmp_path) == before
+    (tmp_path / "a.py").write_text("two")
+    assert digests.of_pack(tmp_path) != before

@@ -301,3 +301,19 @@ def test_control_a_green_result_turns_red_with_one_red_check(pack, run):
     result = run()["w1"]
     assert result.green
     assert not replace(result, checks=(replace(result.checks[0], verdict=Verdict.FAILED),)).green
+
+
+def test_nothing_of_the_current_folder_nor_above_verify_is_run(pack, run, inventory, tmp_path, monkeypatch):
+    """A folder that somebody unpacked holds a pickle.py, one above the repository a conftest.py or a pytest.ini."""
+    mark = tmp_path / "ran"
+    leave = f"open({str(mark)!r}, 'a').write(__file__ + '\\n')\n"
+    cellar = tmp_path / "cellar"
+    cellar.mkdir()
+    (cellar / "pickle.py").write_text(leave)
+    (inventory.root / "conftest.py").write_text(leave)
+    (inventory.root / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
+    pack("def test_runs(host):\n    assert host.run('true').succeeded\n")
+    pack(leave, name="conftest.py")
+    monkeypatch.chdir(cellar)
+    assert verdicts(run()["w1"]) == {"user.mine.runs": "passed"}
+    assert mark.read_text().splitlines() == [str(inventory.root / "verify" / "conftest.py")]

@@ -1,0 +1,45 @@
+"""`slipway gate`: what keeps the cluster from its hand-off, in words."""
+
+from __future__ import annotations
+
+from slipway.cli.console import print_json, progress, say, tell
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.errors import GateRefused
+from slipway.events import Events
+from slipway.inventory import Inventory, load
+from slipway.rollout.phases import Preparation
+from slipway.ssh.pool import Pool
+from slipway.verify import gate as gates
+from slipway.verify.gate import GateResult
+
+
+def gate(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
+    """Say whether the gate to the hand-off is open, and what is missing where it is shut. Nothing is changed.
+
+    Every node runs what the inventory wants now, and has a fresh green record of it, written by this deployer.
+
+    Example: slipway gate
+    """
+    inventory = load(inventory_file)
+    with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+        found = look(inventory, pool, Events(listener))
+    if json_output:
+        print_json(found.to_json())
+    else:
+        _show(found)
+    if not found.open:
+        raise GateRefused(f"the gate is shut for {' '.join(found.nodes)}", hint=found.hint)
+
+
+def look(inventory: Inventory, pool: Pool, events: Events) -> GateResult:
+    """The gate as it is now; builds the systems that the inventory wants, to know them."""
+    preparation = Preparation(inventory, inventory.hosts, pool, events)
+    preparation.require_generated()
+    return gates.look(inventory, pool.host, preparation.build())
+
+
+def _show(found: GateResult) -> None:
+    for reason in found.reasons:
+        tell(str(reason))
+    if found.open:
+        say("the gate is open: slipway handoff")
