@@ -76,7 +76,7 @@ let
   # those of others, whose packets come over the network of the nodes or through a tunnel.
   noMoreForPods =
     concatMapStringsSep "" (link: "iifname \"${link}\" drop\n") podLinks.${cfg.cluster.provider}
-    + from pods "drop";
+    + optionalString (pods != [ ]) (from pods "drop");
 
   workloadRules =
     # kubelet: konnectivity agents and metrics-server call from any node, as a pod or as the node.

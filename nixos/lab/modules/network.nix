@@ -127,6 +127,7 @@ in
         "::1" = [ "localhost" ];
       };
       environment.etc.hosts.text = lib.concatStrings (lib.mapAttrsToList hostsLine config.networking.hosts);
+      environment.etc.protocols.source = ../protocols;
       environment.etc.hostname.text = config.networking.hostName + "\n";
       system.activationScripts.hostname = "hostname -F /etc/hostname\n";
     }

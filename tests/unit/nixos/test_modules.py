@@ -185,6 +185,10 @@ def test_protocols_are_known_to_nixos(evaluate, role, provider):
     assert evaluate(assertions(), role, more) == []
 
 
+def test_pods_without_a_network_shut_nobody_out(evaluate):
+    assert "drop" not in rules(evaluate, "worker", "slipway.cluster.podNetworks = lib.mkForce [ ];")
+
+
 @pytest.mark.parametrize(
     ("rule", "refused"),
     [

@@ -23,6 +23,7 @@ class FakeHost:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.asked: list[str] = []
         for name in ("run/udev/control", "proc/sys/kernel/one"):
             self.write(name, "1\n")
 
@@ -37,6 +38,7 @@ class FakeHost:
             self.write("proc/sys/" + name.replace("__", "/"), value + "\n")
 
     def check_output(self, command: str) -> Any:
+        self.asked.append(command)
         command = re.sub(r"(?<= )/(?=(proc/sys|run|usr|lib|etc)\b)", f"{self.root}/", command)
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
         return done.stdout.replace(str(self.root), "").rstrip("\n")
@@ -170,3 +172,11 @@ def test_lines_are_without_comments(host):
     host.write("etc/sysctl.d/a.conf", "# one\n ; two\n  three = 3  \n\nfour=4")
     host.write("etc/sysctl.d/b.conf", "five=5")
     assert _conf.lines(host, "sysctl.d") == ["three = 3", "four=4", "five=5"]
+
+
+def test_the_question_names_nothing_twice(host):
+    """It fits into a short packet."""
+    host.sys(net__ipv4__conf__eth0__rp_filter="0", net__ipv4__conf__lxc1__rp_filter="0")
+    host.write("etc/sysctl.d/a.conf", f"{DEFAULTS}net.ipv4.conf.lxc*.rp_filter = 0\nnet.ipv4.conf.eth0.rp_filter = 0\n")
+    assert wrong(host) == {}
+    assert "for file in net/ipv4/conf/*/rp_filter; do" in host.asked[-1]

@@ -73,6 +73,7 @@ class Sysctls:
 
     # Read at once: these files have an end after whatever was read first, and a shell may read letter by letter.
     READ = """
+cd /proc/sys
 if [ -e /run/udev/control ]; then echo udev; fi
 set --
 for file in {paths}; do [ ! -w "$file" ] || set -- "$@" "$file"; done
@@ -82,10 +83,11 @@ for file in {paths}; do [ ! -w "$file" ] || set -- "$@" "$file"; done
         self.wanted = settings(_conf.lines(host, "sysctl.d"))
         if not self.wanted:
             raise CannotRun("sysctl.d asks for no setting at all, yet every node needs some")
-        paths = " ".join(_quoted(path) for path, setting in self.wanted.items() if setting.value is not None)
+        paths = " ".join(map(_quoted, _widest(path for path, s in self.wanted.items() if s.value is not None)))
         said = host.check_output(self.READ.format(paths=paths)).splitlines()
         self.udev = "udev" in said
-        self.actual = dict(line.split(":", 1) for line in said if ":" in line)
+        lines = [line.split(":", 1) for line in said if ":" in line]
+        self.actual = {f"/proc/sys/{path}": value for path, value in lines}
         if not self.actual:
             raise CannotRun("none of the settings of sysctl.d can be set on this machine")
 
@@ -157,9 +159,21 @@ def _path(key: str) -> str:
     return "/proc/sys/" + (key if slashes else key.translate(str.maketrans("./", "/."))).strip("/")
 
 
+def _widest(paths: Iterable[str]) -> list[str]:
+    """Without those that others hold: the question stays short, for a link that takes short packets only."""
+    every = list(paths)
+    return [path for path in every if not any(_holds(other, path) for other in every)]
+
+
+def _holds(pattern: str, path: str) -> bool:
+    parts, names = pattern.split("/"), path.split("/")
+    same = len(parts) == len(names) and all(part in ("*", name) for part, name in zip(parts, names, strict=True))
+    return same and pattern != path
+
+
 def _quoted(path: str) -> str:
-    """For the shell, with its wildcards still at work."""
-    parts = re.split(r"(\[[\w!^-]+\]|[*?])", path)
+    """From /proc/sys, for the shell, with its wildcards still at work."""
+    parts = re.split(r"(\[[\w!^-]+\]|[*?])", path.removeprefix("/proc/sys/"))
     return "".join(part if i % 2 else shlex.quote(part) for i, part in enumerate(parts) if part)
 
 
