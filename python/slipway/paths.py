@@ -10,6 +10,10 @@ _IN_WHEEL = _PACKAGE / "_data"
 _IN_CHECKOUT = _PACKAGE.parents[1]
 
 
+ENCRYPTION_KEY = Path("secrets/encryption.sops.yaml")
+"""In a repository: the key with which the API server encrypts Secrets at rest."""
+
+
 def resource(name: str) -> Path:
     """The shipped folder or file `name` (`templates`, `nixos`, `examples`, `flake.nix`), from wheel or checkout."""
     shipped = _IN_WHEEL / name

@@ -12,7 +12,7 @@ from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.errors import SlipwayError
 from slipway.events import Events
-from slipway.inventory import load
+from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
 from slipway.outcome import NodeResult
 from slipway.rollout import lock
@@ -23,6 +23,8 @@ from slipway.rollout.phases import Preparation
 from slipway.rollout.plan import NodePlan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
+from slipway.secret import Secret
+from slipway.secrets import store
 from slipway.ssh.pool import Pool
 
 BootOption = Annotated[
@@ -68,16 +70,23 @@ def deploy(
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or ())
+    key = _encryption_key(inventory, hosts)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         run = Run.begin(inventory.root, "deploy")
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            result = _recorded(run, Preparation(inventory, hosts, pool, events), interruption, boot)
+            result = _recorded(run, Preparation(inventory, hosts, pool, events, key), interruption, boot)
     _show(run, result, json_output)
     failure = result.failure()
     if failure is not None:
         raise failure
+
+
+def _encryption_key(inventory: Inventory, hosts: Sequence[Host]) -> Secret | None:
+    """The key for Secrets at rest, where a controller will want it."""
+    wanted = inventory.cluster.k0s.encrypt_secrets and any(host.is_controller for host in hosts)
+    return store.encryption_key(inventory.root) if wanted else None
 
 
 def _recorded(run: Run, preparation: Preparation, interruption: Interruption, boot: bool) -> Deployment:

@@ -12,6 +12,7 @@ from slipway.cli.console import print_json, print_table, say, tell, write
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
+from slipway.paths import ENCRYPTION_KEY
 
 app = typer.Typer(help="Look at the inventory, or format it.", no_args_is_help=True)
 import_app = typer.Typer(help="Make an inventory of another tool's files.", no_args_is_help=True)
@@ -37,17 +38,26 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
             raise
         print_json({"valid": False, "problems": _plain(error.problems), "warnings": []})
         raise typer.Exit(error.exit_code) from None
+    warnings = (*found.warnings, *_missing_key(found))
     if as_json:
-        print_json({"valid": True, "problems": [], "warnings": _plain(found.warnings)})
+        print_json({"valid": True, "problems": [], "warnings": _plain(warnings)})
         return
-    for warning in found.warnings:
+    for warning in warnings:
         say(f"warning: {warning}")
-    tell(f"{found.path}: {_summary(found)}")
+    tell(f"{found.path}: {_summary(found, len(warnings))}")
 
 
-def _summary(inventory: Inventory) -> str:
+def _missing_key(inventory: Inventory) -> tuple[Problem, ...]:
+    """Deploy wants the key for encrypting Secrets at rest, which repositories from before do not have."""
+    if not inventory.cluster.k0s.encrypt_secrets or (inventory.root / ENCRYPTION_KEY).exists():
+        return ()
+    message = f"{ENCRYPTION_KEY}, the key for it, is missing; the next command: slipway init"
+    return (Problem(str(inventory.path), 1, 1, "cluster.k0s.encryptSecrets", message),)
+
+
+def _summary(inventory: Inventory, warnings: int) -> str:
     parts = [(len(inventory.hosts), "host"), (len(inventory.controllers), "controller")]
-    parts += [(len(inventory.workers), "worker"), (len(inventory.warnings), "warning")]
+    parts += [(len(inventory.workers), "worker"), (warnings, "warning")]
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in parts) + ", no problems"
 
 

@@ -13,16 +13,19 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from slipway.cluster import join, kubeconfig, members, token, unit
+from slipway.cluster import encryption, join, kubeconfig, members, token, unit
 from slipway.cluster.members import Membership, Nodes
 from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
 from slipway.outcome import NodeResult, Outcome
+from slipway.secret import Secret
 from slipway.ssh.host import Host as Machine
 from slipway.ssh.pool import Pool, for_each
 
 PHASE = "join"
+REWRITE = "k0s kubectl get secrets -A -o json | k0s kubectl replace -f -"
+"""On a controller: stores every Secret anew (Kubernetes, "Ensure all relevant data are encrypted")."""
 PROBE_TIMEOUT = 2.0
 """Seconds for a connection to a controller's API port."""
 
@@ -41,21 +44,32 @@ class SplitCluster(DeployFailed):
     """Two controllers of the inventory belong to different clusters."""
 
 
-def bring_up(inventory: Inventory, pool: Pool, events: Events, chosen: Collection[str] | None = None) -> Results:
+class KeyMissing(DeployFailed):
+    """The API server would be started without the key by which it can read its Secrets."""
+
+
+def bring_up(
+    inventory: Inventory,
+    pool: Pool,
+    events: Events,
+    chosen: Collection[str] | None = None,
+    key: Secret | None = None,
+) -> Results:
     """Make every chosen machine a node of the cluster (all of them without `chosen`, their names); one result each, in
-    the inventory's order.
+    the inventory's order. `key` is that for encrypting Secrets at rest; None: they are not encrypted.
 
     A machine that fails does not keep its siblings from joining; without a control plane nobody can join.
     """
     names = [host.name for host in inventory.hosts]
     answers = pool.map(members.look, names, limit=inventory.deploy.parallel)
     seen = {name: answer for name, answer in answers.items() if isinstance(answer, Membership)}
-    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen))
+    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen), key)
     refused = {name: why for name, why in answers.items() if isinstance(why, SlipwayError) and name in work.chosen}
     results = {name: work.failed(name, why) for name, why in refused.items()}
     held_up = work.obstacle() or work.control_plane(results)
     if not held_up:
         work.take_back_tokens()
+        work.begin_to_encrypt(results)
         results |= work.workers()
     results |= work.skipped(results, held_up)
     return {name: results[name] for name in names if name in work.chosen}
@@ -71,6 +85,7 @@ class BringUp:
     events: Events
     seen: Mapping[str, Membership]
     chosen: frozenset[str]
+    key: Secret | None = None
 
     @property
     def founder(self) -> Host:
@@ -132,7 +147,46 @@ class BringUp:
         )
         return {name: result for name, result in results.items() if isinstance(result, NodeResult)}
 
+    @property
+    def writes(self) -> bool:
+        """Whether Secrets are encrypted from the start: in a new cluster, and where one controller does so already."""
+        return not any(self.has_data(host) for host in self.inventory.controllers) or any(
+            seen.encrypts for seen in self.seen.values()
+        )
+
+    def bring_key(self, host: Host) -> None:
+        """Before k0s is started there. Without a key nobody may take one away that Secrets are encrypted with."""
+        if self.key is not None:
+            encryption.place(self.machine(host), self.key, writes=self.writes)
+        elif self.seen[host.name].encrypts and self.seen[host.name].control_plane:
+            raise KeyMissing(
+                f"{host.name}: encrypts its Secrets, and cluster.k0s.encryptSecrets is false: it could not read them",
+                hint="set cluster.k0s.encryptSecrets: true, and run `slipway generate` and `slipway deploy`",
+            )
+
+    def begin_to_encrypt(self, results: Results) -> None:
+        """In a cluster that lived before: once every controller can read what is encrypted, all begin to write it."""
+        if self.key is None or self.writes or not all(self.reads(host, results) for host in self.inventory.controllers):
+            return
+        try:
+            for host in self.inventory.controllers:
+                encryption.place(self.machine(host), self.key, writes=True)
+        except Interrupted:
+            raise
+        except SlipwayError as error:
+            self.events.emit(PHASE, "progress", text=f"Secrets are not encrypted yet: {error}")
+        else:
+            self.events.emit(PHASE, "progress", text=f"new Secrets are encrypted; the old ones: {REWRITE}")
+
+    def reads(self, host: Host, results: Results) -> bool:
+        """Whether this controller's API server was started with the key."""
+        if host.name in results:
+            return results[host.name].outcome.good
+        seen = self.seen.get(host.name, Membership())
+        return seen.decrypts and seen.active and not seen.outdated
+
     def found(self, host: Host) -> bool:
+        self.bring_key(host)
         changed = join.found(
             self.machine(host),
             self.seen[host.name],
@@ -144,6 +198,7 @@ class BringUp:
         return self.with_workloads(host, changed)
 
     def join_controller(self, host: Host) -> bool:
+        self.bring_key(host)
         changed = join.join_controller(
             self.machine(host),
             self.seen[host.name],
@@ -263,7 +318,7 @@ class BringUp:
         """The outcome that an error stands for; what k0s said last comes along where the machine can be asked."""
         if isinstance(error, Unreachable):
             return self.told(NodeResult(name, Outcome.UNREACHABLE, str(error), duration))
-        if isinstance(error, (MayNotFound, QuorumAtRisk)):
+        if isinstance(error, (MayNotFound, QuorumAtRisk, KeyMissing)):
             return self.told(NodeResult(name, Outcome.BLOCKED, str(error), duration))
         log = self.last_words(name)
         return self.told(NodeResult(name, Outcome.DEGRADED, str(error), duration, log))

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from slipway.cluster import token, unit
+from slipway.cluster import encryption, token, unit
 from slipway.errors import Degraded, DeployFailed
 from slipway.events import Events
+from slipway.generate.k0s import ENCRYPTION
 from slipway.node.places import NIXOS
 from slipway.result import NO_SENSE, CommandFailed, CommandTimedOut, OddAnswer
 from slipway.secret import Secret
@@ -54,6 +55,9 @@ fi
 if [ -s {token.TOKEN_FILE} ]; then echo token; fi
 if [ -e {SENTINEL} ]; then echo sentinel; fi
 if [ -e {RENAME} ]; then echo rename; fi
+if [ -s {ENCRYPTION} ]; then
+  if grep -qF '{encryption.WRITES}' {ENCRYPTION}; then echo encrypts; else echo decrypts; fi
+fi
 for issued in {token.ISSUED}*; do
   if [ -s "$issued" ]; then echo "issued=${{issued#{token.ISSUED}}}:$(head -c 300 "$issued")"; fi
 done
@@ -72,8 +76,9 @@ class Membership:
     """What a machine holds of a cluster, and whether its k0s runs (on an earlier configuration, where it is outdated).
 
     `token`, `sentinel`, `rename` and `issued` are there where a run did not end: a join token, the permissions to
-    found a cluster and to be renamed, and tokens that it made: pairs of id and node. `started` is the
-    time at which k0s was started, in seconds of the machine's own clock; `ca` the digest of a controller's CA.
+    found a cluster and to be renamed, and tokens that it made: pairs of id and node. `encrypts` and `decrypts`: it has
+    the key for Secrets, to write with or only to read by. `started` is the time at which k0s was started, in seconds of
+    the machine's own clock; `ca` the digest of a controller's CA.
     """
 
     control_plane: bool = False
@@ -85,6 +90,8 @@ class Membership:
     sentinel: bool = False
     rename: bool = False
     issued: tuple[tuple[str, str], ...] = ()
+    encrypts: bool = False
+    decrypts: bool = False
     machine_id: str = ""
     ca: str = ""
     started: float = 0.0

@@ -15,6 +15,15 @@ from slipway.inventory.model import Provider
 AUTH_PASS_LENGTH = 8
 """k0s wants a VRRP password of 1 to 8 characters; it travels in clear text and keeps nobody out."""
 
+ENCRYPTION = "/etc/k0s/encryption.json"
+"""On every controller: kube-apiserver's EncryptionConfiguration, with the key. Brought over SSH, never in the store."""
+
+# Reloading: an existing cluster learns to read what is encrypted before it begins to write it (cluster/encryption.py).
+ENCRYPTION_ARGUMENTS = {
+    "encryption-provider-config": ENCRYPTION,
+    "encryption-provider-config-automatic-reload": "true",
+}
+
 _ADVICE = "Do not edit: change the inventory."
 
 
@@ -53,6 +62,7 @@ def _api(inventory: Inventory, host: Host) -> dict[str, Any]:
         "port": ports.api,
         "k0sApiPort": ports.k0s_api,
         "sans": _sans(inventory),
+        **({"extraArgs": dict(ENCRYPTION_ARGUMENTS)} if inventory.cluster.k0s.encrypt_secrets else {}),
     }
 
 

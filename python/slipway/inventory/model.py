@@ -102,6 +102,8 @@ class K0s(Section):
     """Kubernetes feature gates, name to true or false."""
     worker_profiles: dict[v.DnsLabel, v.FreeForm] = Field(default_factory=dict)
     """Profiles of kubelet settings (`spec.workerProfiles`), name to KubeletConfiguration values."""
+    encrypt_secrets: v.Truth = True
+    """Whether the API server encrypts Secrets before it stores them, with the key in secrets/encryption.sops.yaml."""
     telemetry: v.Truth = False
     """Whether k0s reports usage to its makers."""
 

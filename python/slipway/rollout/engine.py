@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from slipway.cluster import bringup, cilium, kubeconfig, members
+from slipway.cluster import bringup, cilium, encryption, kubeconfig, members
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
@@ -144,7 +144,9 @@ class _Rollout:
             self._skip([name for name in names if name not in self.results], f"waits for {held_up}")
 
     def _activate_node(self, host: Host, system: str) -> NodeResult:
-        timeouts = self.preparation.inventory.deploy.timeouts
+        timeouts, key = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_key
+        if key is not None and self.preparation.inventory.host(host.name).is_controller:
+            encryption.prepare(host, key)
         return activate(
             host,
             system,
@@ -158,7 +160,7 @@ class _Rollout:
         """The cluster is one: membership is looked at for all of it; the chosen nodes join and are waited for."""
         inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
         try:
-            joined = bringup.bring_up(inventory, pool, events, self.preparation.names)
+            joined = bringup.bring_up(inventory, pool, events, self.preparation.names, self.preparation.encryption_key)
             for name in self.preparation.names:
                 self.results[name] = _both(self.results[name], joined[name])
             if self._all_good():

@@ -18,6 +18,7 @@ from slipway.node.facts import Facts
 from slipway.node.places import NIXOS
 from slipway.outcome import Outcome
 from slipway.paths import state_dir
+from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
@@ -38,6 +39,8 @@ class Preparation:
     hosts: Sequence[InventoryHost]
     pool: Pool
     events: Events
+    encryption_key: Secret | None = None
+    """For Secrets at rest; None: they are not encrypted."""
 
     @property
     def names(self) -> tuple[str, ...]:

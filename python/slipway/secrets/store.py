@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 
 from slipway.errors import InvalidInput, PrerequisiteMissing
+from slipway.paths import ENCRYPTION_KEY
+from slipway.result import NO_SENSE
 from slipway.secret import Secret
 from slipway.secrets import keys
 from slipway.tools import age, sops
@@ -29,6 +31,8 @@ GITEA_ADMIN = Path("secrets/gitea-admin.sops.yaml")
 
 GITEA_USER = "gitea_admin"
 PASSWORD_BYTES = 24
+KEY_BYTES = 32
+"""What secretbox (XSalsa20 and Poly1305) wants."""
 
 _CONFIG_TEXT = """\
 # Who can open the secrets of this repository: public age keys, separated by commas. To add one (an offline key, a
@@ -59,6 +63,8 @@ def create(root: Path, *, label: str = "slipway", recipients: Sequence[str] = ()
         made.append(_encrypted(root, AGE_KEY, _age_secret(own_key(root))))
     if not (root / GITEA_ADMIN).exists():
         made.append(_encrypted(root, GITEA_ADMIN, _gitea_secret()))
+    if not (root / ENCRYPTION_KEY).exists():
+        made.append(_encrypted(root, ENCRYPTION_KEY, _encryption_secret()))
     return tuple(made)
 
 
@@ -94,6 +100,25 @@ def decrypt(root: Path, name: Path) -> Secret:
     return sops.decrypt(path)
 
 
+def encryption_key(root: Path) -> Secret:
+    """The bytes of the key for encryption at rest, which is kept in the form of a Secret and never applied.
+
+    Raises InvalidInput if there is none, or no such one.
+    """
+    plain = decrypt(root, ENCRYPTION_KEY).reveal()
+    try:
+        key = base64.b64decode(yaml.safe_load(plain)["data"]["key"], validate=True)
+    except (yaml.YAMLError, *NO_SENSE):
+        key = b""
+    if len(key) != KEY_BYTES:
+        # Without the cause: it may hold a part of the key.
+        raise InvalidInput(
+            f"{root / ENCRYPTION_KEY}: data.key is not {KEY_BYTES} bytes in base64",
+            hint=f"git log -- {ENCRYPTION_KEY}; a cluster cannot read its Secrets by any other key",
+        ) from None
+    return Secret(key)
+
+
 def kubernetes_secret(namespace: str, name: str, values: Mapping[str, bytes]) -> Secret:
     """A manifest of kind Secret. `data` and not `stringData`: server-side apply then knows what it owns."""
     manifest: dict[str, Any] = {
@@ -114,6 +139,10 @@ def _age_secret(pair: KeyPair) -> Secret:
 def _gitea_secret() -> Secret:
     password = secrets.token_urlsafe(PASSWORD_BYTES).encode()
     return kubernetes_secret("gitea", "gitea-admin", {"username": GITEA_USER.encode(), "password": password})
+
+
+def _encryption_secret() -> Secret:
+    return kubernetes_secret("kube-system", "encryption", {"key": secrets.token_bytes(KEY_BYTES)})
 
 
 def _encrypted(root: Path, name: Path, manifest: Secret) -> Path:

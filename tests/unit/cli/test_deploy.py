@@ -12,6 +12,8 @@ from slipway.outcome import NodeResult, Outcome
 from slipway.rollout.engine import Deployment
 from slipway.rollout.plan import NodePlan
 from slipway.rollout.run import Run
+from slipway.secret import Secret
+from slipway.secrets import store
 from slipway.ssh import pool
 from slipway.ssh.connection import Endpoint
 
@@ -37,6 +39,7 @@ def repository(tmp_path, sshd, monkeypatch):
     """An inventory takes no loopback address; the machines are looked for there all the same."""
     monkeypatch.setattr(pool, "endpoint_of", lambda host: Endpoint(host.name, "127.0.0.1", host.ssh.port))
     (tmp_path / "inventory.yaml").write_text(INVENTORY.format(user=sshd.endpoint.user, port=sshd.port))
+    monkeypatch.setattr(store, "encryption_key", lambda _root: KEY)
     return tmp_path
 
 
@@ -53,6 +56,7 @@ def slipway(repository):
     return slipway
 
 
+KEY = Secret(b"k" * 32)
 RESULT = Deployment(
     (
         NodeResult("cp1", Outcome.OK, "", 3.0, "fine", "/nix/store/a-old", "/nix/store/abcdefghijk-nixos-system-cp1"),
@@ -81,6 +85,27 @@ def test_a_full_disk_at_the_end_hides_no_result(slipway, monkeypatch):
     monkeypatch.setattr(module, "roll_out", lambda *_, **__: RESULT)
     with pytest.raises(DeployFailed, match="rolled-back: w1"):
         slipway("deploy")
+
+
+@pytest.mark.parametrize(("chosen", "key"), [((), KEY), (("cp1",), KEY), (("w1",), None)])
+def test_the_key_for_secrets_is_there_where_a_controller_wants_it(slipway, monkeypatch, chosen, key):
+    given: list[Secret | None] = []
+
+    def roll_out(preparation, *_, **__):
+        given.append(preparation.encryption_key)
+        return RESULT
+
+    monkeypatch.setattr(module, "roll_out", roll_out)
+    with pytest.raises(DeployFailed):
+        slipway("deploy", *chosen)
+    assert given == [key]
+
+
+def test_a_deploy_without_the_key_touches_nothing_and_says_what_next(slipway, monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(SlipwayError, match=r"encryption.sops.yaml: missing") as caught:
+        slipway("deploy")
+    assert caught.value.hint == "slipway init"
 
 
 def test_deploy_prints_json_alone(slipway, monkeypatch):

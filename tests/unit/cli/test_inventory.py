@@ -24,11 +24,28 @@ def slipway(*words: str | Path, cwd: Path = HOMELAB) -> subprocess.CompletedProc
 
 def test_check():
     done = slipway("check")
-    assert (done.returncode, done.stdout, done.stderr) == (
+    assert (done.returncode, done.stdout) == (
         0,
-        "inventory.yaml: 6 hosts, 3 controllers, 3 workers, 0 warnings, no problems\n",
-        "",
+        "inventory.yaml: 6 hosts, 3 controllers, 3 workers, 1 warning, no problems\n",
     )
+    assert done.stderr.endswith(
+        "cluster.k0s.encryptSecrets: secrets/encryption.sops.yaml, the key for it, is missing; the next command: "
+        "slipway init\n"
+    )
+
+
+def test_check_does_not_miss_a_key_that_is_there_or_not_wanted(tmp_path: Path):
+    text = (ROOT / "examples" / "single" / "inventory.yaml").read_text()
+    (tmp_path / "inventory.yaml").write_text(text)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "encryption.sops.yaml").touch()
+    assert "encryptSecrets" not in slipway("check", cwd=tmp_path).stderr
+    (tmp_path / "secrets" / "encryption.sops.yaml").unlink()
+    assert "encryptSecrets" in slipway("check", cwd=tmp_path).stderr
+    unwanted = text.replace("  k0s:\n", "  k0s:\n    encryptSecrets: false\n", 1)
+    assert unwanted != text
+    (tmp_path / "inventory.yaml").write_text(unwanted)
+    assert "encryptSecrets" not in slipway("check", cwd=tmp_path).stderr
 
 
 def test_check_tells_mistakes_with_exit_code_3():
@@ -59,7 +76,7 @@ def test_check_as_json():
 def test_check_tells_warnings_apart():
     done = slipway("check", "-i", "warnings.yaml", cwd=ROOT / "tests/inventories/valid")
     assert done.returncode == 0
-    assert done.stderr.count("warning: warnings.yaml:") == 7
+    assert done.stderr.count("warning: warnings.yaml:") == 8
 
 
 def test_check_without_an_inventory_says_what_next(tmp_path: Path):

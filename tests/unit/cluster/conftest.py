@@ -11,6 +11,7 @@ from slipway.cluster import bringup
 from slipway.events import Event, Events
 from slipway.inventory import Inventory, load
 from slipway.outcome import NodeResult
+from slipway.secret import Secret
 from slipway.tools import kubectl
 
 INVENTORY = """
@@ -37,6 +38,8 @@ class World:
     told: list[Event]
     listening: set[str]
     """Addresses on which a connection to the API port succeeds."""
+    key: Secret | None = None
+    """For Secrets at rest."""
 
     def bring_up(self, *chosen: str) -> dict[str, NodeResult]:
         """All of them without a choice."""
@@ -45,6 +48,7 @@ class World:
             self.pool,  # type: ignore[arg-type]
             Events(self.told.append),
             chosen or None,
+            self.key,
         )
 
     def machine(self, name: str) -> FakeMachine:

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 
 from tests.unit.cluster.credentials import admin, written
 
+from slipway.cluster import encryption
 from slipway.cluster.members import KUBELET_CONF, LOOK, RENAME, SENTINEL
 from slipway.cluster.token import ISSUED, TOKEN_FILE
 from slipway.errors import Interrupted, Unreachable
+from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Inventory
 from slipway.result import CommandFailed, CommandResult, CommandTimedOut
 from slipway.secret import Secret
@@ -76,6 +78,7 @@ class FakeMachine:
     started: float = 0.0
     restarts: int = 0
     ca: str = ""
+    given: bytes | Secret | None = None
     shut: threading.Event = field(default_factory=threading.Event)
     files: dict[str, bytes] = field(default_factory=dict)
     calls: list[tuple[str, ...]] = field(default_factory=list)
@@ -93,6 +96,7 @@ class FakeMachine:
         self.reach()
         with self.lock:
             self.calls.append(tuple(argv))
+            self.given = input
             code, text = self.answer(list(argv))
         result = CommandResult(tuple(argv), self.name, code, text, text if code else "", 0.0)
         if check and code not in expect:
@@ -110,6 +114,11 @@ class FakeMachine:
         match argv:
             case ["sh", "-c", script, _] if script == LOOK:
                 return 0, self.look()
+            case ["sh", "-c", script, _, path, "kube-apiserver"] if script in (encryption.PLACE, encryption.PREPARE):
+                assert isinstance(self.given, Secret)
+                if script == encryption.PLACE or path not in self.files:
+                    self.files[path] = self.given.reveal()
+                return 0, ""
             case ["systemctl", "reset-failed", _]:
                 return 0, ""
             case ["systemctl", "restart", _]:
@@ -161,6 +170,7 @@ class FakeMachine:
             "token": bool(self.files.get(TOKEN_FILE)),
             "sentinel": SENTINEL in self.files,
             "rename": RENAME in self.files,
+            "encrypts" if self.writes else "decrypts": ENCRYPTION in self.files,
             f"ca={self.ca}": bool(self.ca),
             f"machine-id=id-of-{self.name}": True,
             # Uptime and clock that make the start come out as it was.
@@ -169,6 +179,10 @@ class FakeMachine:
         issued = {path: content for path, content in self.files.items() if path.startswith(ISSUED)}
         notes = [f"issued={path.removeprefix(ISSUED)}:{content.decode()}" for path, content in issued.items()]
         return "\n".join([*(word for word, so in seen.items() if so), *notes])
+
+    @property
+    def writes(self) -> bool:
+        return encryption.WRITES in self.files.get(ENCRYPTION, b"").decode()
 
     def start(self) -> None:
         """k0s's own rules of who founds, joins or goes on."""

@@ -32,6 +32,16 @@ def node_part(spec: dict[str, Any]) -> dict[str, Any]:
     return {"api": spec.pop("api"), "storage": spec.pop("storage")}
 
 
+def test_the_api_server_encrypts_secrets_unless_the_inventory_says_otherwise(make):
+    api = specs(make())["cp1"]["api"]
+    assert api["extraArgs"] == {
+        "encryption-provider-config": "/etc/k0s/encryption.json",
+        "encryption-provider-config-automatic-reload": "true",
+    }
+    api = specs(make({"cluster": {"k0s": {"encryptSecrets": False}}}))["cp1"]["api"]
+    assert "extraArgs" not in api
+
+
 def test_workers_have_none(make):
     assert list(files(make())) == ["cp1"]
 

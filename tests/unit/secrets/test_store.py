@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from slipway.errors import InvalidInput, PrerequisiteMissing
+from slipway.paths import ENCRYPTION_KEY
 from slipway.secret import Secret
 from slipway.secrets import keys, store
 from slipway.tools import age
@@ -33,9 +34,37 @@ def data_of(root: Path, name: Path) -> dict[str, bytes]:
     return {key: base64.b64decode(value) for key, value in manifest["data"].items()}
 
 
-def test_create_makes_the_key_the_rules_and_the_two_files(root, home):
+def test_create_makes_the_key_the_rules_and_the_three_files(root, home):
     made = store.create(root)
-    assert made == (keys.key_file(), root / store.CONFIG, root / store.AGE_KEY, root / store.GITEA_ADMIN)
+    files = (store.CONFIG, store.AGE_KEY, store.GITEA_ADMIN, ENCRYPTION_KEY)
+    assert made == (keys.key_file(), *(root / name for name in files))
+
+
+def test_a_repository_from_before_gets_the_key_for_secrets_at_rest(root, home):
+    store.create(root)
+    (root / ENCRYPTION_KEY).unlink()
+    with pytest.raises(InvalidInput, match=r"encryption.sops.yaml: missing") as caught:
+        store.encryption_key(root)
+    assert caught.value.hint == "slipway init"
+    assert store.create(root) == (root / ENCRYPTION_KEY,)
+
+
+def test_the_key_for_secrets_at_rest_is_32_bytes_of_its_own(root, home):
+    store.create(root)
+    first = store.encryption_key(root)
+    assert len(first.reveal()) == 32
+    (root / ENCRYPTION_KEY).unlink()
+    store.create(root)
+    assert store.encryption_key(root) != first
+
+
+@pytest.mark.parametrize("values", [{"key": b"short"}, {}, {"other": b"k" * 32}], ids=["short", "none", "other"])
+def test_what_is_no_such_key_is_refused_without_being_shown(root, home, monkeypatch, values):
+    plain = store.kubernetes_secret("kube-system", "encryption", values)
+    monkeypatch.setattr(store, "decrypt", lambda *_: plain)
+    with pytest.raises(InvalidInput, match=r"data\.key is not 32 bytes in base64") as caught:
+        store.encryption_key(root)
+    assert caught.value.__cause__ is None
 
 
 def test_the_private_key_is_outside_the_repository_and_for_its_user_alone(root, home):

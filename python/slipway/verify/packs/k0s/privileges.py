@@ -5,6 +5,8 @@ setpriv --reuid=65534 --regid=65534 --clear-groups cat /var/lib/k0s/pki/admin.co
 
 from __future__ import annotations
 
+from slipway.cluster.encryption import WRITES
+from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, controllers, expect, workloads
@@ -50,6 +52,24 @@ def test_kubelet_kubeconfig_is_roots(host: NodeHost) -> None:
 def test_containerd_is_roots(host: NodeHost) -> None:
     """A user without privileges cannot use containerd."""
     _closed_to_others(host, CONTAINERD, "w")
+
+
+@controllers
+def test_secrets_are_encrypted(host: NodeHost, inventory: Inventory) -> None:
+    """The API server encrypts Secrets before it stores them, with a key that only it and root can read."""
+    if not inventory.cluster.k0s.encrypt_secrets:
+        return
+    # The brackets keep pgrep from finding the shell that runs it.
+    started = f"pgrep --full -- '[-]-encryption-provider-config={ENCRYPTION}'"
+    writes = f"grep --quiet --fixed-strings -- '{WRITES}' {ENCRYPTION}"
+    for command, what in ((started, "kube-apiserver runs without the key"), (writes, "it only reads by the key")):
+        expect(
+            host.run_expect([0, 1, 2], command).rc == 0,
+            expected="kube-apiserver writes Secrets with the provider secretbox",
+            found=what,
+            fix="slipway deploy, for all controllers",
+        )
+    _closed_to_others(host, ENCRYPTION, "r")
 
 
 @controllers
