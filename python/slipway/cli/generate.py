@@ -15,6 +15,7 @@ from slipway.errors import ChangesPending
 from slipway.generate import skeleton, tree, writer
 from slipway.generate.writer import Change
 from slipway.inventory import load
+from slipway.secrets.plain import is_encrypted
 
 SHOWN = 40
 """Lines of changed files that a person still reads."""
@@ -107,16 +108,23 @@ def _tell_git(root: Path) -> None:
         return
     found = _known_to_flakes(git.untracked(root))
     if found:
-        # Whole folders: Git compares each of thousands of files with each path that it is given.
-        git.intend_to_add(root, sorted({Path(path.parts[0]) for path in found}))
+        git.intend_to_add(root, _to_add(found))
         say(f"Git now knows {len(found)} new file{'s' if len(found) > 1 else ''} (git add --intent-to-add)")
 
 
 def _known_to_flakes(paths: Iterable[Path]) -> list[Path]:
-    """Files of slipway's and of the flake; what else lies around untracked is the user's business."""
-    folders = {"generated", "gitops", "hosts", "modules", "secrets"}
+    """Files of slipway's and of the flake; what else lies around untracked is the user's business.
+
+    Of the secrets only what is encrypted: what a flake sees ends in the store, where everybody can read it.
+    """
+    folders = {"generated", "gitops", "hosts", "modules"}
     names = {".gitignore", ".sops.yaml", "README.md", "flake.nix", "inventory.yaml", "known_hosts"}
-    return [path for path in paths if path.parts[0] in folders or str(path) in names]
+    return [path for path in paths if path.parts[0] in folders or str(path) in names or is_encrypted(path)]
+
+
+def _to_add(paths: Iterable[Path]) -> list[Path]:
+    """Secrets one by one, else whole folders: Git compares each of thousands of files with each path that it gets."""
+    return sorted({path if is_encrypted(path) else Path(path.parts[0]) for path in paths})
 
 
 def _cluster_name(directory: Path) -> str:

@@ -13,6 +13,7 @@ from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selectio
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
 from slipway.paths import ENCRYPTION_KEY
+from slipway.secrets.plain import require_none
 
 app = typer.Typer(help="Look at the inventory, or format it.", no_args_is_help=True)
 import_app = typer.Typer(help="Make an inventory of another tool's files.", no_args_is_help=True)
@@ -27,7 +28,7 @@ OutputOption = Annotated[
 
 
 def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -> None:
-    """Tell every mistake of the inventory, with its place; nothing is contacted.
+    """Tell every mistake of the inventory, with its place, and secrets that are not encrypted; nothing is contacted.
 
     Example: slipway check
     """
@@ -39,6 +40,7 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
         print_json({"valid": False, "problems": _plain(error.problems), "warnings": []})
         raise typer.Exit(error.exit_code) from None
     warnings = (*found.warnings, *_missing_key(found))
+    require_none(found.root)
     if as_json:
         print_json({"valid": True, "problems": [], "warnings": _plain(warnings)})
         return

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway import inside
 from slipway.generate.templates import template
 from slipway.inventory.model import Nixos
 from slipway.paths import cache_dir, resource
@@ -62,7 +63,7 @@ def write(root: Path, wanted: Mapping[str, bytes], flake: Flake) -> tuple[Path, 
     missing = [path for path in wanted if not (root / path).exists() or path in replaced]
     written = [path for path in missing if _read(root / path) != wanted[path]]
     for path in written:
-        (root / path).write_bytes(wanted[path])
+        inside.write(root, path, wanted[path])
     return tuple(root / path for path in written)
 
 

@@ -9,7 +9,7 @@ from functools import cache
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from slipway import __version__
+from slipway import __version__, words
 from slipway.generate.nixlang import Value, to_nix
 from slipway.paths import resource
 
@@ -25,7 +25,7 @@ def template(name: str) -> Template:
 
 def header(source: str, digest: str, advice: str) -> str:
     """The comment above a generated file; `#` begins a comment in Nix, YAML and shell alike."""
-    return f"# {MARK} {__version__} from {source} (data {digest}). {advice}\n"
+    return f"# {MARK} {__version__} from {words.line(source)} (data {digest}). {advice}\n"
 
 
 def digest_of(data: object) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from slipway import inside
 from slipway.errors import InvalidInput
 from slipway.generate.templates import MARK
 
@@ -47,7 +48,7 @@ def _lines(content: bytes | None) -> list[str]:
 def changes(root: Path, files: Mapping[str, bytes]) -> tuple[Change, ...]:
     """What `write` would do to make the repository at `root` hold `files`, in the order of their paths.
 
-    Raises InvalidInput where a person's file stands in the way.
+    Raises InvalidInput where a person's file or a symlink stands in the way.
     """
     owned = _owned(root)
     wanted = {**files, MANIFEST: _manifest(files)}
@@ -61,25 +62,22 @@ def changes(root: Path, files: Mapping[str, bytes]) -> tuple[Change, ...]:
 def write(root: Path, different: Iterable[Change]) -> None:
     """Make them so. Each file appears whole, under a temporary name first."""
     for change in different:
-        target = root / change.path
         if change.after is None:
+            target = inside.place(root, change.path)
             target.unlink(missing_ok=True)
             _prune(target.parent, root)
         else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.new")
-            temporary.write_bytes(change.after)
-            temporary.replace(target)
+            inside.write(root, change.path, change.after)
 
 
 def _compare(root: Path, path: str, content: bytes) -> Change | None:
-    before = _read(root / path)
+    before = _read(inside.place(root, path))
     return None if before == content else Change(path, before, content)
 
 
 def _removal(root: Path, path: str) -> Change | None:
     """A file that an earlier run made and this one does not; if a person has taken it over, it is theirs."""
-    before = _read(root / path)
+    before = _read(inside.place(root, path))
     return Change(path, before, None) if before is not None and _is_ours(before) else None
 
 
@@ -99,7 +97,7 @@ def _manifest(files: Iterable[str]) -> bytes:
 
 
 def _owned(root: Path) -> frozenset[str]:
-    text = (_read(root / MANIFEST) or b"").decode()
+    text = (_read(inside.place(root, MANIFEST)) or b"").decode()
     return frozenset(path for path in text.splitlines() if _stays_inside(path))
 
 

@@ -13,7 +13,7 @@ from slipway.inventory.values import RESERVED_NAMES, SIZE_UNITS, with_unit
 from slipway.node.hardware import Hardware, Link
 from slipway.node.proposed_disks import choose, disks
 from slipway.node.proposed_network import network, own_address, same
-from slipway.node.yamltext import indented, listed, remark, scalar, size_of
+from slipway.node.yamltext import indented, listed, one_line, remark, scalar, size_of
 from slipway.ssh.connection import Endpoint
 
 SYSTEMS = {"x86_64": "x86_64-linux", "aarch64": "aarch64-linux", "armv7l": "armv7l-linux"}
@@ -52,7 +52,7 @@ def free_name(hardware: Hardware, endpoint: Endpoint, taken: Collection[str]) ->
 def propose(hardware: Hardware, entry: Entry) -> str:
     """The entry, indented to stand under `hosts:`."""
     lines = [*_about(hardware), f"{entry.name}:", *indented(_settings(hardware, entry))]
-    return "".join(f"{line}\n" for line in indented(lines))
+    return "".join(f"{one_line(line)}\n" for line in indented(lines))
 
 
 def _settings(hardware: Hardware, entry: Entry) -> Iterator[str]:

@@ -129,7 +129,7 @@ def _made_of(hardware: Hardware, link: Link) -> str:
     names = [part.name for part in _parts(hardware, link)]
     if link.kind == "vlan":
         return f"{{id: {link.vlan_id}, interface: {scalar(names[0])}}}"
-    mode = f", mode: {link.bond_mode}" if link.bond_mode else ""
+    mode = f", mode: {scalar(link.bond_mode)}" if link.bond_mode else ""
     return f"{{interfaces: {listed(names)}{mode}}}"
 
 

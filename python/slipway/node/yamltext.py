@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from slipway import words
+
 _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._@+-]*(:[A-Za-z0-9/._@+-]+)*")
 
 
@@ -23,8 +25,13 @@ def listed(texts: Sequence[str]) -> str:
 
 
 def remark(*texts: str | None) -> str:
-    told = "; ".join(text for text in texts if text)
+    told = words.line("; ".join(text for text in texts if text))
     return f"  # {told}" if told else ""
+
+
+def one_line(text: str) -> str:
+    """A line of the proposal as one line: what a machine says of itself may hold a line's end."""
+    return words.plain(text).replace("\n", " ").replace("\t", " ")
 
 
 def size_of(bytes_: int) -> str:

@@ -13,15 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from slipway import inside
 from slipway.errors import LockedByAnother
-from slipway.paths import state_dir
 
 
 @contextmanager
 def hold(root: Path) -> Iterator[None]:
     """Hold the lock of the repository at `root`. Raises LockedByAnother, naming who holds it and since when."""
-    path = state_dir(root) / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = inside.place(inside.state(root), "lock")
     with path.open("a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

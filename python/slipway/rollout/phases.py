@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from slipway import inside
 from slipway.errors import DeployFailed, InvalidInput, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.generate import tree, writer
@@ -17,7 +18,6 @@ from slipway.node import facts
 from slipway.node.facts import Facts
 from slipway.node.places import NIXOS
 from slipway.outcome import Outcome
-from slipway.paths import state_dir
 from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
@@ -79,7 +79,7 @@ class Preparation:
             timeout=deploy.timeouts.build,
             on_line=lambda line: self.events.emit("build", "progress", text=line),
         )
-        nix.keep(systems, state_dir(self.inventory.root) / "gcroots", options=deploy.nix_options)
+        nix.keep(systems, inside.state(self.inventory.root, "gcroots"), options=deploy.nix_options)
         self.events.emit("build", "done", text=f"{len(systems)} systems")
         return systems
 

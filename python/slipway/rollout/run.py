@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from slipway import inside
 from slipway.errors import SlipwayError
 from slipway.events import Event, Listener, to_file
 from slipway.outcome import NodeResult
-from slipway.paths import state_dir
 from slipway.words import to_json
 
 
@@ -35,8 +35,8 @@ class Run:
     def begin(cls, root: Path, command: str) -> Run:
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-        folder = state_dir(root) / "runs" / name
-        folder.mkdir(parents=True)
+        folder = inside.state(root, "runs") / name
+        folder.mkdir()
         return cls(name, folder, command, now)
 
     @property

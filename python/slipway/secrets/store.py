@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from slipway import inside
 from slipway.errors import InvalidInput, PrerequisiteMissing
 from slipway.paths import ENCRYPTION_KEY
 from slipway.result import NO_SENSE
@@ -150,8 +152,8 @@ def _encrypted(root: Path, name: Path, manifest: Secret) -> Path:
 
 
 def _write(root: Path, name: Path, content: bytes) -> Path:
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as stream:
+    inside.folder(root, name.parent)
+    path = inside.place(root, name)
+    with inside.created(path) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as stream:
         stream.write(content)
     return path

@@ -10,19 +10,20 @@ as long as these are the same; `time` is the oldest of theirs. The seal is this 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway import inside
 from slipway.errors import InvalidInput
 from slipway.paths import state_dir
 from slipway.verify import seal
 from slipway.verify.result import Counts, NodeVerification, Verification
+
+_FOLDER = "records"
 
 
 @dataclass(frozen=True)
@@ -111,23 +112,15 @@ def keep(root: Path, verification: Verification) -> None:
 
 
 def write(root: Path, record: Record) -> None:
-    """Write under a temporary name, then rename: nobody ever reads half a record."""
-    path = _folder(root) / f"{record.node}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        sealed = {**record.to_json(), "seal": seal.of(record.to_json())}
-        temporary.write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    sealed = {**record.to_json(), "seal": seal.of(record.to_json())}
+    content = json.dumps(sealed, indent=2) + "\n"
+    inside.write(inside.state(root, _FOLDER), f"{record.node}.json", content.encode())
 
 
 def read_all(root: Path) -> dict[str, Record | InvalidInput]:
     """Node name to its record, or to what is wrong with the file: a broken one is that node's matter alone."""
     found: dict[str, Record | InvalidInput] = {}
-    for path in sorted(_folder(root).glob("*.json")):
+    for path in sorted((state_dir(root) / _FOLDER).glob("*.json")):
         try:
             found[path.stem] = read(path)
         except InvalidInput as error:
@@ -164,7 +157,3 @@ def _parse(fields: dict[str, Any]) -> Record:
     if not packs:
         raise ValueError("no packs")
     return Record(fields["node"], fields["system"], fields["bootId"], packs, fields["inventory"])
-
-
-def _folder(root: Path) -> Path:
-    return state_dir(root) / "records"

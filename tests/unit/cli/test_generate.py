@@ -122,3 +122,34 @@ def test_init_tells_as_json_what_it_wrote(tmp_path, monkeypatch, slipway):
     code, out, _err = slipway("init", str(tmp_path / "lab"), "--json")
     assert code == 0
     assert str(tmp_path / "lab" / "inventory.yaml") in json.loads(out)["written"]
+
+
+def test_what_was_decrypted_beside_the_secrets_reaches_no_store(repository, slipway, nix):
+    """Flakes copy what Git knows into the store, which every user of the machine can read."""
+    (repository / "secrets").mkdir()
+    for name in ("a.sops.yaml", "a.yaml"):
+        (repository / "secrets" / name).write_text(name)
+    (repository / "flake.nix").write_text('{ outputs = { self }: { x = "${self}"; }; }')
+    assert slipway("generate")[0] == 0
+    copied = Path(nix("nix", "eval", "--raw", f"git+file://{repository}#x").strip())
+    assert sorted(path.name for path in (copied / "secrets").iterdir()) == ["a.sops.yaml"]
+
+
+def test_a_plain_file_among_the_secrets_is_refused_by_check(repository, slipway):
+    (repository / "secrets").mkdir()
+    (repository / "secrets" / "gitea.yaml").write_text("password: hunter2")
+    code, out, err = slipway("check")
+    assert (code, out) == (3, "")
+    assert "gitea.yaml; only secrets/*.sops.* may lie there" in err
+    assert "hunter2" not in err
+
+
+def test_a_symlink_of_the_repository_is_not_written_through(repository, slipway, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "authorized_keys"
+    outside.write_text("precious")
+    (repository / "generated" / "hosts" / "cp1").mkdir(parents=True)
+    (repository / "generated" / "hosts" / "cp1" / "k0s.yaml").symlink_to(outside)
+    code, _, err = slipway("generate")
+    assert code == 3 and "slipway follows none in a repository" in err
+    assert outside.read_text() == "precious"
+    assert not (repository / "generated" / "hosts.nix").exists()

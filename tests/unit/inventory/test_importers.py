@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from slipway.errors import InvalidInput
 from slipway.inventory import InvalidInventory, load
@@ -118,3 +119,40 @@ def test_missing_file(tmp_path: Path):
 )
 def test_ranges(pattern: str, names: str):
     assert list(expand(pattern)) == names.split()
+
+
+def top_of(text: str) -> str:
+    return text.partition("\napiVersion:")[0]
+
+
+@pytest.mark.parametrize("end", ["\\n", "\\r", "\\x85", "\\u2028"])
+def test_no_word_of_the_source_leaves_its_comment(tmp_path: Path, end: str):
+    """A value with a line's end became a section of the inventory."""
+    kind = f'"ConfigMap{end}deploy: {{parallel: 7}}{end}#"'
+    (tmp_path / "k0sctl.yaml").write_text(
+        (IMPORTS / "k0sctl/plain.yaml").read_text() + f"---\napiVersion: v1\nkind: {kind}\n"
+    )
+    text = import_k0sctl(tmp_path / "k0sctl.yaml").text
+    assert "ConfigMap" in text
+    assert all(line.startswith("#") for line in top_of(text).splitlines())
+    assert "deploy" not in yaml.safe_load(text)
+
+
+def test_groups_that_double_on_every_level_are_each_looked_at_once(tmp_path: Path):
+    """Each of two groups on 60 levels has both of the next level: 2^60 ways down."""
+    lines = ["[kube_control_plane]", "h1 ansible_host=10.0.0.1", "[kube_node]", "h2 ansible_host=10.0.0.2"]
+    for n in range(60):
+        lines += [f"[{side}{n}:children]\na{n + 1}\nb{n + 1}" for side in "ab"]
+    (tmp_path / "hosts.ini").write_text("\n".join([*lines, "[a60]", "h1"]) + "\n")
+    assert "h1:" in import_ansible(tmp_path / "hosts.ini").text
+
+
+def test_groups_that_hold_each_other_come_to_an_end(tmp_path: Path):
+    (tmp_path / "hosts.ini").write_text("[a:children]\nb\n[b:children]\na\n[b]\nh1 ansible_host=10.0.0.1\n")
+    assert "h1:" in import_ansible(tmp_path / "hosts.ini").text
+
+
+def test_a_value_of_many_blanks_is_read_as_any(tmp_path: Path):
+    blanks = " " * 400_000
+    (tmp_path / "hosts.ini").write_text(f"[all:vars]\nx=a{blanks}b # c\n[kube_node]\nh1 ansible_host=10.0.0.1\n")
+    assert "h1:" in import_ansible(tmp_path / "hosts.ini").text

@@ -349,3 +349,19 @@ def test_expected_memory_is_a_little_less_than_there_is(usable):
     expected = expected_memory(usable)
     assert 0.6 * usable - (256 << 20) < expected < usable
     assert functools.reduce(lambda rest, unit: rest % unit, (1 << 30, 256 << 20), expected) == 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x85", "\u2028"])
+def test_no_word_of_a_machine_leaves_its_line(end):
+    """A machine that calls itself so gets no key into its entry."""
+    hostile = replace(machine("server"), hostname=f"n1{end}evil: 1", model=f"m{end}  evil: 1", kernel=f"6{end}evil: 1")
+    text = propose(hostile, Entry("new", ENDPOINTS["server"]))
+    assert text.isprintable() or set(text) - {"\n"} <= {c for c in text if c.isprintable()}
+    assert "evil" not in yaml.safe_load(text) and "evil" not in yaml.safe_load(text)["new"]
+
+
+def test_a_bonds_mode_is_a_text_whatever_a_machine_says():
+    server, mode = machine("server"), "802.3ad}, evil: {"
+    links = tuple(replace(link, bond_mode=mode) if link.kind == "bond" else link for link in server.links)
+    network = yaml.safe_load(propose(replace(server, links=links), Entry("new", ENDPOINTS["server"])))["new"]["network"]
+    assert mode in [bond["mode"] for bond in network["bonds"].values()]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from slipway import words
 from slipway.errors import InvalidInput
 from slipway.inventory.builder import Builder
 from slipway.inventory.kubernetes import slug
@@ -43,6 +44,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
+        """Say something about the source, in whatever words it has: as a comment it is one line all the same."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -74,9 +76,9 @@ class Draft:
         defaults = _lifted(self.hosts)
         if self.network:
             defaults["network"] = self.network
-        lines = [f"# {title}"]
+        lines = [f"# {words.line(title)}"]
         if self.notes:
-            lines += ["#", "# Not carried over, or to look at:", *(f"# - {note}" for note in self.notes)]
+            lines += ["#", "# Not carried over, or to look at:", *(f"# - {words.line(note)}" for note in self.notes)]
         lines += [f"apiVersion: {API_VERSION}", "", _yaml({"cluster": self.cluster})]
         lines += [_yaml({"defaults": defaults}).rstrip() if defaults else "defaults:"]
         if not self.network and not all("network" in host for host in self.hosts.values()):

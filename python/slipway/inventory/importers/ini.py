@@ -27,6 +27,7 @@ class Groups:
     groups: dict[str, Group] = field(default_factory=dict)
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
     _members: dict[str, dict[str, None]] = field(default_factory=dict)
+    _below: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def group(self, name: str) -> Group:
         return self.groups.setdefault(name, Group())
@@ -47,10 +48,17 @@ class Groups:
             self._members[name] = dict.fromkeys(host for group in hosts for host in group)
         return self._members[name]
 
-    def below(self, name: str, seen: frozenset[str] = frozenset()) -> set[str]:
-        """Names of all groups below a group."""
-        children = set(self.groups[name].children) if name in self.groups and name not in seen else set()
-        return children.union(*(self.below(child, seen | {name}) for child in children))
+    def below(self, name: str) -> frozenset[str]:
+        """Names of all groups below a group, each looked at once; to be asked when all is read."""
+        if name not in self._below:
+            found: set[str] = set()
+            waiting = [name]
+            while waiting:
+                group = self.groups.get(waiting.pop(), Group())
+                waiting += [child for child in dict.fromkeys(group.children) if child not in found]
+                found.update(group.children)
+            self._below[name] = frozenset(found)
+        return self._below[name]
 
 
 def parse_ini(text: str, name: str, into: Groups) -> None:
@@ -104,7 +112,7 @@ def _words(line: str, name: str, number: int) -> list[str]:
 
 
 def _value(text: str) -> str:
-    text = re.sub(r"\s+[#;].*$", "", text).strip()
+    text = re.split(r"(?<=\s)[#;]", text, maxsplit=1)[0].strip()
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
