@@ -18,7 +18,13 @@ in
   modules = config.boot.kernelModules;
   sysctl = config.boot.kernel.sysctl;
   firewall = {
-    inherit (config.networking.firewall) allowedTCPPorts allowedUDPPorts checkReversePath extraInputRules;
+    inherit (config.networking.firewall)
+      allowedTCPPorts
+      allowedUDPPorts
+      checkReversePath
+      extraInputRules
+      extraReversePathFilterRules
+      ;
   };
   tmpfiles = config.systemd.tmpfiles.rules;
   users = builtins.mapAttrs (_: user) config.users.users;
