@@ -15,8 +15,11 @@ from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun
 
 KUBECONFIG = "/var/lib/k0s/kubelet.conf"
-CA = "/var/lib/k0s/pki/ca.crt"
-GET = "curl -sS --max-time 15 --cacert %s --cert %s --key %s -w '\\n%%{http_code}' %s"
+# The authority is in kubelet.conf and nowhere else on a node before its kubelet runs: workers have no pki/ca.crt since
+# k0s 1.33 (cmd/worker/worker.go), and curl takes an authority from a file alone.
+GET = (
+    "printf %%s %s | base64 -d | curl -sS --max-time 15 --cacert /dev/stdin --cert %s --key %s -w '\\n%%{http_code}' %s"
+)
 
 
 class KubeletApi:
@@ -29,13 +32,17 @@ class KubeletApi:
     def __init__(self, host: NodeHost) -> None:
         self._host = host
         kubeconfig = yaml.safe_load(host.check_output("cat %s", KUBECONFIG))
-        self.server = str(kubeconfig["clusters"][0]["cluster"]["server"])
+        cluster = kubeconfig["clusters"][0]["cluster"]
+        self.server = str(cluster["server"])
+        if "certificate-authority-data" not in cluster:
+            raise CannotRun(f"{KUBECONFIG} carries no certificate-authority-data, as k0s's own does")
+        self._authority = str(cluster["certificate-authority-data"])
         user = kubeconfig["users"][0]["user"]
         self._certificate, self._key = str(user["client-certificate"]), str(user["client-key"])
 
     def get(self, path: str) -> dict[str, Any] | None:
         """The object at `path`, None if there is none; CannotRun if the API does not say."""
-        said = self._host.check_output(GET, CA, self._certificate, self._key, self.server + path)
+        said = self._host.check_output(GET, self._authority, self._certificate, self._key, self.server + path)
         body, _, code = said.rpartition("\n")
         if code == "404":
             return None

@@ -21,7 +21,8 @@ CONTROLLER, WORKER = 500 * MIB, 1300 * MIB
 STORE = 1024 * MIB
 """For the closure of one more generation."""
 DATA = "/var/lib/k0s"
-KUBELET = f"{DATA}/kubelet-config.yaml"
+KUBELET = "/run/k0s/kubelet/config.yaml"
+"""Where k0s writes kubelet's configuration, root's alone (pkg/component/worker/kubelet.go, 1.34 to 1.36)."""
 EVICTS = {"imagefs.available": "15%", "nodefs.available": "10%"}
 """Where kubelet evicts pods if its configuration names no `evictionHard` at all (its own defaults on Linux)."""
 PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
