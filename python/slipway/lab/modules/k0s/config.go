@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"strconv"
 
+	flag "github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -220,17 +220,18 @@ func (config clusterConfig) serviceAddress(n int) string {
 }
 
 func validateConfig(arguments []string) error {
-	set := flag.NewFlagSet("k0s config validate", flag.ContinueOnError)
+	set := newFlags("k0s config validate")
 	file := configFlag(set)
-	if err := set.Parse(arguments); err != nil {
+	if err := parseFlags(set, arguments); err != nil {
 		return err
+	}
+	if !flagGiven(set, "config") {
+		return errors.New(`required flag(s) "config" not set`)
 	}
 	_, err := loadConfig(*file)
 	return err
 }
 
 func configFlag(set *flag.FlagSet) *string {
-	file := set.String("config", defaultConfigFile, "config file")
-	set.StringVar(file, "c", defaultConfigFile, "config file")
-	return file
+	return set.StringP("config", "c", defaultConfigFile, "config file")
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	flag "github.com/spf13/pflag"
 )
 
 const (
@@ -32,7 +33,7 @@ type controller struct {
 }
 
 func runController(arguments []string) error {
-	set := flag.NewFlagSet("k0s controller", flag.ContinueOnError)
+	set := newFlags("k0s controller")
 	configFile := configFlag(set)
 	data := set.String("data-dir", defaultDataDir, "data directory")
 	tokenFile := set.String("token-file", "", "file with the join token")
@@ -41,7 +42,7 @@ func runController(arguments []string) error {
 	single := set.Bool("single", false, "the whole cluster is this one node")
 	disabled := set.String("disable-components", "", "components that shall not run")
 	kubelet := kubeletFlags(set)
-	if err := set.Parse(arguments); err != nil {
+	if err := parseFlags(set, arguments); err != nil {
 		return err
 	}
 	config, err := loadConfig(*configFile)
@@ -55,10 +56,14 @@ func runController(arguments []string) error {
 	c := &controller{
 		data: dataDir(*data), config: config, hostname: hostname, single: *single, disabled: splitList(*disabled),
 	}
+	workloads := *enableWorker || *single
+	if err := preFlight(probeAll(c.data, true, workloads)); err != nil {
+		return err
+	}
 	if err := c.mayStart(*tokenFile, flagGiven(set, "token-file")); err != nil {
 		return err
 	}
-	if *enableWorker || *single {
+	if workloads {
 		kubelet.forController(*noTaints || *single)
 		return c.run(kubelet)
 	}
@@ -108,7 +113,7 @@ func (c *controller) start(ctx context.Context, kubelet *kubeletOptions) error {
 		say("left out by the %s: %s", standIn, what)
 	}
 	report := newStatus("controller", c.data)
-	report.ClusterConfig, report.SingleNode, report.Workloads = c.config, c.single, kubelet != nil
+	report.ClusterConfig, report.SingleNode, report.Workloads = &c.config, c.single, kubelet != nil
 	steps := []func() error{
 		c.makePKI,
 		func() error { return serveStatus(report) },
@@ -158,6 +163,9 @@ func (c *controller) startWorkloads(ctx context.Context, kubelet *kubeletOptions
 
 // makePKI writes k0s's files below pki/. The authorities and the service accounts' key stay; all else is made anew.
 func (c *controller) makePKI() error {
+	if err := c.makeFolders(runDir); err != nil {
+		return err
+	}
 	ca, err := loadAuthority(c.data.pki("ca"), "kubernetes-ca")
 	if err != nil {
 		return err
@@ -184,6 +192,14 @@ func (c *controller) makePKI() error {
 		}
 	}
 	return errors.Join(c.makeFrontProxyPKI(), c.makeEtcdPKI(), c.writeKubeconfigs(ca.pem))
+}
+
+// makeFolders gives k0s's folders its modes (pkg/constant), also where they are there already.
+func (c *controller) makeFolders(run string) error {
+	return errors.Join(
+		makeFolder(string(c.data), 0o755), makeFolder(run, 0o755),
+		makeFolder(c.data.path("pki"), 0o751), makeFolder(c.data.pki("etcd"), 0o711), makeFolder(c.data.etcdData(), 0o700),
+	)
 }
 
 // serverNames are all the names and addresses by which clients call this API server.
@@ -215,7 +231,7 @@ func (c *controller) writeKubeconfigs(ca []byte) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(c.data.pki(name+".conf"), content.bytes(), 0o600); err != nil {
+		if err := writeFile(c.data.pki(name+".conf"), content.named("local", "Default").bytes(), 0o600); err != nil {
 			return err
 		}
 	}
@@ -348,7 +364,10 @@ func lock() (unlock func(), err error) {
 	return func() { file.Close() }, nil
 }
 
-func printAdminKubeconfig([]string) error {
+func printAdminKubeconfig(arguments []string) error {
+	if err := parseFlags(newFlags("k0s kubeconfig admin"), arguments); err != nil {
+		return err
+	}
 	status, err := runningController()
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -36,9 +37,6 @@ func (c *controller) makeEtcdPKI() error {
 func (c *controller) startEtcd(ctx context.Context) error {
 	etcd, pki := c.config.Spec.Storage.Etcd, c.data.pki
 	peer := "https://" + net.JoinHostPort(etcd.PeerAddress, "2380")
-	if err := os.MkdirAll(c.data.etcdData(), 0o700); err != nil {
-		return err
-	}
 	arguments := flags{
 		"advertise-client-urls":       etcdClientURL,
 		"cert-file":                   pki("etcd/server.crt"),
@@ -67,7 +65,7 @@ func (c *controller) startEtcd(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
 	return until(bounded, "etcd", 50*time.Millisecond, func() error {
-		return api.call(bounded, http.MethodGet, "/health", nil)
+		return api.call(bounded, http.MethodGet, "/health", nil, nil)
 	})
 }
 
@@ -90,9 +88,13 @@ func etcdClient(data dataDir) (etcdHTTP, error) {
 	return etcdHTTP{&http.Client{Transport: transport, Timeout: 5 * time.Second}}, nil
 }
 
-// call decodes the answer into `into` where one is given.
-func (e etcdHTTP) call(ctx context.Context, method, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, method, etcdClientURL+path, bytes.NewReader([]byte("{}")))
+// call sends a question as JSON, and decodes the answer into `into` where one is given.
+func (e etcdHTTP) call(ctx context.Context, method, path string, question, into any) error {
+	body, err := json.Marshal(question)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, etcdClientURL+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -102,7 +104,9 @@ func (e etcdHTTP) call(ctx context.Context, method, path string, into any) error
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("etcd: %s: %s", path, response.Status)
+		var said struct{ Message string }
+		_ = json.NewDecoder(response.Body).Decode(&said) // /health answers otherwise
+		return fmt.Errorf("etcd: %s: %s %s", path, response.Status, said.Message)
 	}
 	if into == nil {
 		return nil
@@ -110,28 +114,80 @@ func (e etcdHTTP) call(ctx context.Context, method, path string, into any) error
 	return json.NewDecoder(response.Body).Decode(into)
 }
 
-// printMembers prints {"members": {name: peer URL}}, as k0s does.
-func printMembers([]string) error {
+// member is one of etcd's; its ID is a number of 64 bits, which the gateway writes as text.
+type member struct {
+	ID       string   `json:"ID"`
+	Name     string   `json:"name"`
+	PeerURLs []string `json:"peerURLs"`
+}
+
+func (e etcdHTTP) members(ctx context.Context) ([]member, error) {
+	var answer struct {
+		Members []member `json:"members"`
+	}
+	err := e.call(ctx, http.MethodPost, "/v3/cluster/member/list", object{}, &answer)
+	return answer.Members, err
+}
+
+// remove takes the member with this peer URL out of the cluster.
+func (e etcdHTTP) remove(ctx context.Context, peer string) error {
+	members, err := e.members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, each := range members {
+		if slices.Contains(each.PeerURLs, peer) {
+			return e.call(ctx, http.MethodPost, "/v3/cluster/member/remove", object{"ID": each.ID}, nil)
+		}
+	}
+	return fmt.Errorf("peer not found: %s", peer)
+}
+
+func runningEtcd() (statusReport, etcdHTTP, error) {
 	status, err := runningController()
 	if err != nil {
-		return err
+		return status, etcdHTTP{}, err
+	}
+	if kind := status.ClusterConfig.Spec.Storage.Type; kind != "etcd" {
+		return status, etcdHTTP{}, fmt.Errorf("wrong storage type: %s", kind)
 	}
 	api, err := etcdClient(status.data())
+	return status, api, err
+}
+
+// printMembers prints {"members": {name: peer URL}}, as k0s does.
+func printMembers(arguments []string) error {
+	if err := parseFlags(newFlags("k0s etcd member-list"), arguments); err != nil {
+		return err
+	}
+	_, api, err := runningEtcd()
 	if err != nil {
 		return err
 	}
-	var answer struct {
-		Members []struct {
-			Name     string   `json:"name"`
-			PeerURLs []string `json:"peerURLs"`
-		} `json:"members"`
-	}
-	if err := api.call(context.Background(), http.MethodPost, "/v3/cluster/member/list", &answer); err != nil {
-		return err
+	found, err := api.members(context.Background())
+	if err != nil {
+		return fmt.Errorf("can't list etcd cluster members: %w", err)
 	}
 	members := map[string]string{}
-	for _, member := range answer.Members {
-		members[member.Name] = member.PeerURLs[0]
+	for _, each := range found {
+		members[each.Name] = each.PeerURLs[0]
 	}
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{"members": members})
+}
+
+// leaveEtcd removes a member, this controller's own where no address is given.
+func leaveEtcd(arguments []string) error {
+	set := newFlags("k0s etcd leave")
+	address := set.String("peer-address", "", "etcd peer address to remove (default <this node's peer address>)")
+	if err := parseFlags(set, arguments); err != nil {
+		return err
+	}
+	status, api, err := runningEtcd()
+	if err != nil {
+		return err
+	}
+	if *address == "" {
+		*address = status.ClusterConfig.Spec.Storage.Etcd.PeerAddress
+	}
+	return api.remove(context.Background(), "https://"+net.JoinHostPort(*address, "2380"))
 }

@@ -64,6 +64,13 @@ func newKubeconfig(server string, ca []byte, user string, as credentials) kubeco
 	}
 }
 
+// named gives cluster and context other names than those of join tokens.
+func (k kubeconfig) named(cluster, context string) kubeconfig {
+	k.Clusters[0].Name, k.Contexts[0].Name, k.CurrentContext = cluster, context, context
+	k.Contexts[0].Context.Cluster = cluster
+	return k
+}
+
 // certificateKubeconfig uses the pair at the path without its ending.
 func certificateKubeconfig(server string, ca []byte, user, pair string) (kubeconfig, error) {
 	certificate, err := os.ReadFile(pair + ".crt")

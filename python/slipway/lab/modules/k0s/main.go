@@ -12,7 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+
+	flag "github.com/spf13/pflag"
 )
 
 const (
@@ -22,36 +23,17 @@ const (
 	standIn    = "slipway lab stand-in, Kubernetes " + kubernetesVersion
 )
 
-// A command takes what follows its name on the command line.
-type command func(arguments []string) error
-
-var commands = map[string]command{
-	"controller":       runController,
-	"worker":           runWorker,
-	"version":          printVersion,
-	"--version":        printVersion,
-	"status":           printStatus,
-	"token create":     createToken,
-	"token list":       listTokens,
-	"token invalidate": invalidateTokens,
-	"kubeconfig admin": printAdminKubeconfig,
-	"kubectl":          runKubectl,
-	"etcd member-list": printMembers,
-	"config validate":  validateConfig,
-	"sysinfo":          printSysinfo,
-	"reset":            reset,
-}
-
 func main() {
 	// For the components as well: containerd looks for its shims and runc by name.
 	os.Setenv("PATH", searchPath())
-	run, arguments := find(os.Args[1:])
-	if run == nil {
-		fmt.Fprintf(os.Stderr, "k0s (%s): unknown command %q; known: %s\n",
-			standIn, strings.Join(os.Args[1:], " "), strings.Join(sortedKeys(commands), ", "))
-		os.Exit(2)
+	run, arguments, err := find(os.Args[1:])
+	if err == nil {
+		err = run(arguments)
 	}
-	if err := run(arguments); err != nil {
+	if errors.Is(err, flag.ErrHelp) {
+		return // the flags have been printed
+	}
+	if err != nil {
 		if code := exitCode(0); errors.As(err, &code) {
 			os.Exit(int(code))
 		}
@@ -65,17 +47,10 @@ type exitCode int
 
 func (code exitCode) Error() string { return fmt.Sprintf("exit code %d", int(code)) }
 
-// find returns the command named by the first two words, or by the first, and the words after it.
-func find(words []string) (command, []string) {
-	for length := min(2, len(words)); length > 0; length-- {
-		if run, known := commands[strings.Join(words[:length], " ")]; known {
-			return run, words[length:]
-		}
+func printVersion(arguments []string) error {
+	if err := parseFlags(newFlags("k0s version"), arguments); err != nil {
+		return err
 	}
-	return nil, nil
-}
-
-func printVersion([]string) error {
 	fmt.Printf("%s (%s)\n", k0sVersion, standIn)
 	return nil
 }

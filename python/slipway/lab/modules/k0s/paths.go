@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -76,6 +77,11 @@ func writeFile(path string, content []byte, mode os.FileMode) error {
 		return err
 	}
 	return os.Rename(temporary, path)
+}
+
+// makeFolder makes a folder and its mode, whatever the umask and an earlier run say.
+func makeFolder(path string, mode os.FileMode) error {
+	return errors.Join(os.MkdirAll(path, mode), os.Chmod(path, mode))
 }
 
 // flags are the options of a component, printed in a stable order.

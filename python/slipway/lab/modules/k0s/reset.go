@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,9 +14,9 @@ import (
 // reset ends the containers of this node and removes what k0s keeps on it. k0s must be stopped; what the network
 // provider has set up in the kernel stays until the next boot.
 func reset(arguments []string) error {
-	set := flag.NewFlagSet("k0s reset", flag.ContinueOnError)
+	set := newFlags("k0s reset")
 	data := set.String("data-dir", defaultDataDir, "data directory")
-	if err := set.Parse(arguments); err != nil {
+	if err := parseFlags(set, arguments); err != nil {
 		return err
 	}
 	unlock, err := lock()

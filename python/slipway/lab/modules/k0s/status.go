@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,7 +27,7 @@ type statusReport struct {
 	SingleNode                  bool
 	Args                        []string
 	WorkerToAPIConnectionStatus connectionStatus
-	ClusterConfig               clusterConfig
+	ClusterConfig               *clusterConfig // none on a worker, which has no k0s.yaml
 	K0sVars                     statusVars
 }
 
@@ -42,9 +41,13 @@ type statusVars struct {
 	BinDir                string
 	CertRootDir           string
 	DataDir               string
+	EtcdCertDir           string
 	EtcdDataDir           string
 	KubeletAuthConfigPath string
+	KubeletRootDir        string
+	OCIBundleDir          string
 	RunDir                string
+	StartupConfigPath     string
 	StatusSocketPath      string
 }
 
@@ -53,8 +56,9 @@ func newStatus(role string, data dataDir) statusReport {
 		Version: k0sVersion, StandIn: standIn, Pid: os.Getpid(), PPid: os.Getppid(), Role: role, Args: os.Args,
 		K0sVars: statusVars{
 			AdminKubeConfigPath: data.adminKubeconfig(), BinDir: data.path("bin"), CertRootDir: data.path("pki"),
-			DataDir: string(data), EtcdDataDir: data.etcdData(), KubeletAuthConfigPath: data.kubeletConfig(),
-			RunDir: runDir, StatusSocketPath: statusSocket,
+			DataDir: string(data), EtcdCertDir: data.pki("etcd"), EtcdDataDir: data.etcdData(),
+			KubeletAuthConfigPath: data.kubeletConfig(), KubeletRootDir: data.path("kubelet"), OCIBundleDir: data.images(),
+			RunDir: runDir, StartupConfigPath: defaultConfigFile, StatusSocketPath: statusSocket,
 		},
 	}
 }
@@ -121,7 +125,7 @@ func fetchStatus() (statusReport, error) {
 	var report statusReport
 	response, err := (&http.Client{Transport: transport, Timeout: 15 * time.Second}).Get("http://localhost/status")
 	if err != nil {
-		return report, fmt.Errorf("can't get \"status\" via %q: is k0s running? (%w)", statusSocket, err)
+		return report, fmt.Errorf("status: can't get \"status\" via %q: %w", statusSocket, err)
 	}
 	defer response.Body.Close()
 	return report, json.NewDecoder(response.Body).Decode(&report)
@@ -136,27 +140,24 @@ func runningController() (statusReport, error) {
 }
 
 func printStatus(arguments []string) error {
-	set := flag.NewFlagSet("k0s status", flag.ContinueOnError)
-	var format string
-	set.StringVar(&format, "out", "", "json, or empty for text")
-	set.StringVar(&format, "o", "", "json, or empty for text")
-	if err := set.Parse(arguments); err != nil {
+	set := newFlags("k0s status")
+	format := set.StringP("out", "o", "", "json, or empty for text")
+	if err := parseFlags(set, arguments); err != nil {
 		return err
+	}
+	if *format != "" && *format != "json" {
+		return fmt.Errorf("output format %q: the %s has json alone", *format, standIn)
 	}
 	report, err := fetchStatus()
 	if err != nil {
 		return err
 	}
-	switch format {
-	case "json":
+	if *format == "json" {
 		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetIndent("", "  ")
+		encoder.SetIndent("", "   ")
 		return encoder.Encode(report)
-	case "":
-		fmt.Printf("Version: %s (%s)\nProcess ID: %d\nRole: %s\nWorkloads: %t\nSingleNode: %t\n",
-			report.Version, report.StandIn, report.Pid, report.Role, report.Workloads, report.SingleNode)
-		return nil
-	default:
-		return fmt.Errorf("unsupported output format %q; supported: json", format)
 	}
+	fmt.Printf("Version: %s (%s)\nProcess ID: %d\nRole: %s\nWorkloads: %t\nSingleNode: %t\n",
+		report.Version, report.StandIn, report.Pid, report.Role, report.Workloads, report.SingleNode)
+	return nil
 }

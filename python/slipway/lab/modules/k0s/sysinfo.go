@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -33,13 +32,16 @@ type probe struct {
 // printSysinfo asks of the machine what k0s asks, as far as it can hold in a lab: not the kernel's configuration, which
 // is the host's.
 func printSysinfo(arguments []string) error {
-	set := flag.NewFlagSet("k0s sysinfo", flag.ContinueOnError)
+	set := newFlags("k0s sysinfo")
 	controller := set.Bool("controller", true, "include what a controller needs")
 	worker := set.Bool("worker", true, "include what a worker needs")
 	data := set.String("data-dir", defaultDataDir, "data directory")
-	format := set.String("o", "human", "human or json")
-	if err := set.Parse(arguments); err != nil {
+	format := set.StringP("output", "o", "text", "text or json")
+	if err := parseFlags(set, arguments); err != nil {
 		return err
+	}
+	if *format != "text" && *format != "json" {
+		return fmt.Errorf("unknown output format: %q", *format)
 	}
 	probes := probeAll(dataDir(*data), *controller, *worker)
 	if *format == "json" {
@@ -74,6 +76,7 @@ func probeAll(data dataDir, controller, worker bool) []probe {
 		for _, name := range []string{"modprobe", "mount", "umount"} {
 			probes = append(probes, probeProgram(name))
 		}
+		probes = append(probes, probeDropIns(dropIns)...)
 	}
 	return probes
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/big"
@@ -40,7 +39,7 @@ func newToken(api *client, config clusterConfig, ca []byte, role string, expiry 
 		data["usage-controller-join"] = "true"
 		user, server = controllerTokenUser, config.joinURL()
 	default:
-		return kubeconfig{}, fmt.Errorf("unsupported role %q; supported roles are worker and controller", role)
+		return kubeconfig{}, checkRole(role)
 	}
 	if expiry > 0 {
 		data["expiration"] = time.Now().Add(expiry).UTC().Format(time.RFC3339)
@@ -125,24 +124,27 @@ func tokenAPI() (statusReport, *client, error) {
 }
 
 func createToken(arguments []string) error {
-	set := flag.NewFlagSet("k0s token create", flag.ContinueOnError)
+	set := newFlags("k0s token create")
 	role := set.String("role", "worker", "worker or controller")
 	expiry := set.Duration("expiry", 0, "life of the token; 0 is for ever")
-	if err := set.Parse(arguments); err != nil {
+	if err := parseFlags(set, arguments); err != nil {
+		return err
+	}
+	if err := checkRole(*role); err != nil {
 		return err
 	}
 	status, api, err := tokenAPI()
 	if err != nil {
 		return err
 	}
-	if status.SingleNode {
-		return errors.New("refusing to create token: cannot join into a single node cluster")
+	if err := mayJoin(status, *role); err != nil {
+		return err
 	}
 	ca, err := os.ReadFile(status.data().pki("ca.crt"))
 	if err != nil {
 		return err
 	}
-	token, err := newToken(api, status.ClusterConfig, ca, *role, *expiry)
+	token, err := newToken(api, *status.ClusterConfig, ca, *role, *expiry)
 	if err != nil {
 		return err
 	}
@@ -150,7 +152,33 @@ func createToken(arguments []string) error {
 	return nil
 }
 
-func listTokens([]string) error {
+func checkRole(role string) error {
+	if role != "controller" && role != "worker" {
+		return fmt.Errorf("unsupported role %q; supported roles are \"controller\" and \"worker\"", role)
+	}
+	return nil
+}
+
+func mayJoin(status statusReport, role string) error {
+	switch {
+	case status.SingleNode:
+		return errors.New("refusing to create token: cannot join into a single node cluster")
+	case role == "controller" && status.ClusterConfig.Spec.Storage.Type != "etcd":
+		return errors.New("refusing to create token: cannot join controller into current storage")
+	}
+	return nil
+}
+
+// listTokens wants a role, though its help calls an empty one all roles.
+func listTokens(arguments []string) error {
+	set := newFlags("k0s token list")
+	wanted := set.String("role", "", "worker or controller")
+	if err := parseFlags(set, arguments); err != nil {
+		return err
+	}
+	if err := checkRole(*wanted); err != nil {
+		return err
+	}
 	_, api, err := tokenAPI()
 	if err != nil {
 		return err
@@ -159,14 +187,21 @@ func listTokens([]string) error {
 	if err != nil {
 		return err
 	}
+	items, _ := list["items"].([]any)
+	if len(items) == 0 {
+		fmt.Println("No k0s join tokens found")
+		return nil
+	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "ID\tROLE\tEXPIRES AT")
-	items, _ := list["items"].([]any)
 	for _, item := range items {
 		data, _ := item.(object)["data"].(object)
 		role := "worker"
 		if secretValue(data, "usage-controller-join") == "true" {
 			role = "controller"
+		}
+		if role != *wanted {
+			continue
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", secretValue(data, "token-id"), role, secretValue(data, "expiration"))
 	}
@@ -179,9 +214,14 @@ func secretValue(data object, key string) string {
 	return string(value)
 }
 
-func invalidateTokens(ids []string) error {
+func invalidateTokens(arguments []string) error {
+	set := newFlags("k0s token invalidate")
+	if err := set.Parse(arguments); err != nil {
+		return err
+	}
+	ids := set.Args()
 	if len(ids) == 0 {
-		return errors.New("invalidate requires at least one token ID to invalidate")
+		return errors.New("requires at least 1 arg(s), only received 0")
 	}
 	_, api, err := tokenAPI()
 	if err != nil {

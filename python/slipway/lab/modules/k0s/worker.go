@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -11,10 +10,12 @@ import (
 	"syscall"
 	"time"
 
+	flag "github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 )
 
-const bootstrapKubeconfig = runDir + "/kubelet-bootstrap.conf"
+// bootstrapKubeconfig is the stand-in's own: k0s itself asks for the kubelet's first certificate.
+const bootstrapKubeconfig = runDir + "/slipway-lab-bootstrap.conf"
 
 // kubeletOptions are the flags that reach the kubelet of this node.
 type kubeletOptions struct {
@@ -57,11 +58,11 @@ type worker struct {
 }
 
 func runWorker(arguments []string) error {
-	set := flag.NewFlagSet("k0s worker", flag.ContinueOnError)
+	set := newFlags("k0s worker")
 	data := set.String("data-dir", defaultDataDir, "data directory")
 	tokenFile := set.String("token-file", "", "file with the join token")
 	kubelet := kubeletFlags(set)
-	if err := set.Parse(arguments); err != nil {
+	if err := parseFlags(set, arguments); err != nil {
 		return err
 	}
 	hostname, err := os.Hostname()
@@ -69,6 +70,9 @@ func runWorker(arguments []string) error {
 		return err
 	}
 	w := &worker{data: dataDir(*data), hostname: hostname, kubelet: kubelet, running: &components{}}
+	if err := preFlight(probeAll(w.data, false, true)); err != nil {
+		return err
+	}
 	token, err := w.joinToken(*tokenFile)
 	if err != nil {
 		return err
@@ -99,6 +103,9 @@ func (w *worker) run(token *kubeconfig) error {
 	defer func() { w.running.stop() }()
 	report := newStatus("worker", w.data)
 	report.Workloads = true
+	if err := errors.Join(makeFolder(string(w.data), 0o755), makeFolder(runDir, 0o755)); err != nil {
+		return err
+	}
 	if err := serveStatus(report); err != nil {
 		return err
 	}
@@ -178,11 +185,7 @@ func kubeletClient(data dataDir) (*client, error) {
 
 // configureKubelet waits, for as long as it takes, until the API server has this worker's profile.
 func (w *worker) configureKubelet(ctx context.Context, as kubeconfig) error {
-	ca, err := as.ca()
-	if err != nil {
-		return err
-	}
-	if err := writeFile(w.data.pki("ca.crt"), ca, 0o644); err != nil {
+	if err := writeKubeletCA(as, kubeletCAFile); err != nil {
 		return err
 	}
 	api, err := as.client()
@@ -214,10 +217,25 @@ func (w *worker) configureKubelet(ctx context.Context, as kubeconfig) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(w.kubeletConfigFile(), content, 0o644)
+	return writeFile(kubeletConfigFile, content, 0o600)
 }
 
-func (w *worker) kubeletConfigFile() string { return w.data.path("kubelet-config.yaml") }
+const (
+	kubeletConfigFile = runDir + "/kubelet/config.yaml"
+	kubeletCAFile     = runDir + "/kubelet/ca.crt"
+)
+
+// writeKubeletCA writes the authority of the kubelet's clients, which a worker has from its kubeconfig alone.
+func writeKubeletCA(as kubeconfig, path string) error {
+	ca, err := as.ca()
+	if err != nil {
+		return err
+	}
+	if len(ca) == 0 {
+		return errors.New("failed to write kubelet CA file: the kubelet's kubeconfig has no certificate-authority-data")
+	}
+	return writeFile(path, ca, 0o644)
+}
 
 // kubeletConfiguration overlays what the cluster says by what only this machine knows, and by what a kubelet needs inside
 // a container on a machine with cgroup v1.
@@ -230,7 +248,7 @@ func (w *worker) kubeletConfiguration(shared, cgroup string) ([]byte, error) {
 		"authentication": map[string]any{
 			"anonymous": map[string]any{"enabled": false},
 			"webhook":   map[string]any{"enabled": true},
-			"x509":      map[string]any{"clientCAFile": w.data.pki("ca.crt")},
+			"x509":      map[string]any{"clientCAFile": kubeletCAFile},
 		},
 		"authorization":            map[string]any{"mode": "Webhook"},
 		"cgroupDriver":             "cgroupfs",
@@ -256,7 +274,7 @@ func (w *worker) startKubelet() error {
 	arguments := flags{
 		"bootstrap-kubeconfig": bootstrapKubeconfig,
 		"cert-dir":             w.data.path("kubelet", "pki"),
-		"config":               w.kubeletConfigFile(),
+		"config":               kubeletConfigFile,
 		"hostname-override":    w.hostname,
 		"kubeconfig":           w.data.kubeletConfig(),
 		"root-dir":             w.data.path("kubelet"),
