@@ -17,9 +17,9 @@ BAD = ("rejected", "error")
 
 def test_rejects_nothing(host: NodeHost, node: Host) -> None:
     """k0s finds all that it needs."""
-    flags = f"--controller={str(node.is_controller).lower()} --worker={str(node.runs_workloads).lower()}"
+    controller, worker = (str(each).lower() for each in (node.is_controller, node.runs_workloads))
     # 1: something is rejected; the list is printed all the same.
-    answer = host.run_expect([0, 1], f"k0s sysinfo {flags} -o json")
+    answer = host.run_expect([0, 1], f"k0s sysinfo --controller={controller} --worker={worker} -o json")
     probes = json.loads(answer.stdout or "[]")
     if not probes:
         raise CannotRun(f"k0s sysinfo says nothing: {answer.stderr.strip()}")

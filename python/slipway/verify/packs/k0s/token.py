@@ -53,13 +53,14 @@ def test_is_roots_alone(file: TokenFile, node: Host) -> None:
     )
 
 
-def test_is_emptied(file: TokenFile) -> None:
+def test_is_emptied(file: TokenFile, node: Host) -> None:
     """The token is gone from the node."""
+    role = "controller" if node.is_controller else "worker"
     expect(
         file.size == 0,
         expected="an empty file",
         found=f"{file.size} bytes",
-        fix=f"truncate -s 0 {TOKEN}; on a controller: k0s token list, k0s token invalidate ID",
+        fix=f"truncate -s 0 {TOKEN}; on a controller: k0s token list --role={role}, k0s token invalidate ID",
         command=STAT,
     )
 
