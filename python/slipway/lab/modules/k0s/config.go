@@ -233,5 +233,5 @@ func validateConfig(arguments []string) error {
 }
 
 func configFlag(set *flag.FlagSet) *string {
-	return set.StringP("config", "c", defaultConfigFile, "config file")
+	return set.String("config", defaultConfigFile, "config file")
 }

@@ -35,7 +35,6 @@ type controller struct {
 func runController(arguments []string) error {
 	set := newFlags("k0s controller")
 	configFile := configFlag(set)
-	data := set.String("data-dir", defaultDataDir, "data directory")
 	tokenFile := set.String("token-file", "", "file with the join token")
 	enableWorker := set.Bool("enable-worker", false, "run workloads here, too")
 	noTaints := set.Bool("no-taints", false, "without the taint of a controller that runs workloads")
@@ -54,7 +53,7 @@ func runController(arguments []string) error {
 		return err
 	}
 	c := &controller{
-		data: dataDir(*data), config: config, hostname: hostname, single: *single, disabled: splitList(*disabled),
+		data: dataDir(defaultDataDir), config: config, hostname: hostname, single: *single, disabled: splitList(*disabled),
 	}
 	workloads := *enableWorker || *single
 	if err := preFlight(probeAll(c.data, true, workloads)); err != nil {

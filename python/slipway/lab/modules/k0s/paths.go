@@ -21,7 +21,7 @@ const (
 	cniConfigDir      = "/etc/cni/net.d"
 )
 
-// dataDir is k0s's --data-dir; the names below it are k0s's own.
+// dataDir is k0s's data directory; the names below it are k0s's own.
 type dataDir string
 
 func (d dataDir) path(parts ...string) string {

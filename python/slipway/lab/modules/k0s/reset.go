@@ -15,7 +15,6 @@ import (
 // provider has set up in the kernel stays until the next boot.
 func reset(arguments []string) error {
 	set := newFlags("k0s reset")
-	data := set.String("data-dir", defaultDataDir, "data directory")
 	if err := parseFlags(set, arguments); err != nil {
 		return err
 	}
@@ -24,12 +23,12 @@ func reset(arguments []string) error {
 		return fmt.Errorf("k0s must be stopped before a reset: %w", err)
 	}
 	defer unlock()
-	w := &worker{data: dataDir(*data), running: &components{}}
+	w := &worker{data: dataDir(defaultDataDir), running: &components{}}
 	if err := w.removeContainers(); err != nil {
 		return err
 	}
-	unmountPods(dataDir(*data))
-	return errors.Join(emptyFolder(*data), emptyFolder(cniConfigDir), removeRunFiles())
+	unmountPods(dataDir(defaultDataDir))
+	return errors.Join(emptyFolder(defaultDataDir), emptyFolder(cniConfigDir), removeRunFiles())
 }
 
 // removeContainers needs containerd once more, since only its shims know their containers.

@@ -35,7 +35,6 @@ func printSysinfo(arguments []string) error {
 	set := newFlags("k0s sysinfo")
 	controller := set.Bool("controller", true, "include what a controller needs")
 	worker := set.Bool("worker", true, "include what a worker needs")
-	data := set.String("data-dir", defaultDataDir, "data directory")
 	format := set.StringP("output", "o", "text", "text or json")
 	if err := parseFlags(set, arguments); err != nil {
 		return err
@@ -43,7 +42,7 @@ func printSysinfo(arguments []string) error {
 	if *format != "text" && *format != "json" {
 		return fmt.Errorf("unknown output format: %q", *format)
 	}
-	probes := probeAll(dataDir(*data), *controller, *worker)
+	probes := probeAll(dataDir(defaultDataDir), *controller, *worker)
 	if *format == "json" {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetIndent("", "  ")

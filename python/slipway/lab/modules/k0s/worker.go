@@ -59,7 +59,6 @@ type worker struct {
 
 func runWorker(arguments []string) error {
 	set := newFlags("k0s worker")
-	data := set.String("data-dir", defaultDataDir, "data directory")
 	tokenFile := set.String("token-file", "", "file with the join token")
 	kubelet := kubeletFlags(set)
 	if err := parseFlags(set, arguments); err != nil {
@@ -69,7 +68,7 @@ func runWorker(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	w := &worker{data: dataDir(*data), hostname: hostname, kubelet: kubelet, running: &components{}}
+	w := &worker{data: dataDir(defaultDataDir), hostname: hostname, kubelet: kubelet, running: &components{}}
 	if err := preFlight(probeAll(w.data, false, true)); err != nil {
 		return err
 	}
@@ -259,7 +258,7 @@ func (w *worker) kubeletConfiguration(shared, cgroup string) ([]byte, error) {
 		"featureGates":             map[string]bool{"KubeletInUserNamespace": true},
 		// An image that the lab made cannot be pulled again: never collect it.
 		"imageGCHighThresholdPercent": 100,
-		"volumePluginDir":             w.data.path("kubelet-plugins", "volume"),
+		"volumePluginDir":             runDir + "/slipway-lab-volume-plugins",
 	}
 	if cgroup != "" {
 		own["cgroupRoot"] = cgroup
