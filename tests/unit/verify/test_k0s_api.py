@@ -98,12 +98,17 @@ def kubeconfig(port: int, pair: Path, **authority: str) -> dict[str, Any]:
     }
 
 
+def asked(kubeconfig: dict[str, Any]) -> KubeletApi:
+    node: Any = FakeNode(kubeconfig)
+    return KubeletApi(node)
+
+
 def data(pair: Path) -> str:
     return b64encode(pair.read_bytes().partition(b"-----BEGIN PRIVATE")[0]).decode()
 
 
 def test_the_authority_in_kubelet_conf_is_enough(port, pair):
-    api = KubeletApi(FakeNode(kubeconfig(port, pair, **{"certificate-authority-data": data(pair)})))
+    api = asked(kubeconfig(port, pair, **{"certificate-authority-data": data(pair)}))
     assert api.get("/there") == {"path": "/there"}
     assert api.get("/elsewhere") is None
 
@@ -111,9 +116,9 @@ def test_the_authority_in_kubelet_conf_is_enough(port, pair):
 def test_a_server_of_another_authority_is_not_believed(port, pair, tmp_path):
     other = data(certificate(tmp_path / "other.pem"))
     with pytest.raises(CannotRun, match="exit code 60"):
-        KubeletApi(FakeNode(kubeconfig(port, pair, **{"certificate-authority-data": other}))).get("/there")
+        asked(kubeconfig(port, pair, **{"certificate-authority-data": other})).get("/there")
 
 
 def test_a_kubelet_conf_that_is_not_k0s_own_is_said(port, pair):
     with pytest.raises(CannotRun, match="carries no certificate-authority-data"):
-        KubeletApi(FakeNode(kubeconfig(port, pair)))
+        asked(kubeconfig(port, pair))
