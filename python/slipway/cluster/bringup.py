@@ -25,7 +25,8 @@ from slipway.ssh.pool import Pool, for_each
 
 PHASE = "join"
 REWRITE = "k0s kubectl get secrets -A -o json | k0s kubectl replace -f -"
-"""On a controller: stores every Secret anew (Kubernetes, "Ensure all relevant data are encrypted")."""
+"""On a controller: stores every Secret anew (Kubernetes, "Ensure all relevant data are encrypted"). Not at once: the API
+server looks once a minute whether its file has changed."""
 PROBE_TIMEOUT = 2.0
 """Seconds for a connection to a controller's API port."""
 
@@ -42,10 +43,6 @@ class QuorumAtRisk(DeployFailed):
 
 class SplitCluster(DeployFailed):
     """Two controllers of the inventory belong to different clusters."""
-
-
-class KeyMissing(DeployFailed):
-    """The API server would be started without the key by which it can read its Secrets."""
 
 
 def bring_up(
@@ -158,11 +155,8 @@ class BringUp:
         """Before k0s is started there. Without a key nobody may take one away that Secrets are encrypted with."""
         if self.key is not None:
             encryption.place(self.machine(host), self.key, writes=self.writes)
-        elif self.seen[host.name].encrypts and self.seen[host.name].control_plane:
-            raise KeyMissing(
-                f"{host.name}: encrypts its Secrets, and cluster.k0s.encryptSecrets is false: it could not read them",
-                hint="set cluster.k0s.encryptSecrets: true, and run `slipway generate` and `slipway deploy`",
-            )
+        elif self.has_data(host):
+            encryption.require_unused(self.machine(host))
 
     def begin_to_encrypt(self, results: Results) -> None:
         """In a cluster that lived before: once every controller can read what is encrypted, all begin to write it."""
@@ -174,9 +168,11 @@ class BringUp:
         except Interrupted:
             raise
         except SlipwayError as error:
-            self.events.emit(PHASE, "progress", text=f"Secrets are not encrypted yet: {error}")
+            self.events.emit("secrets", "failed", text=f"not encrypted yet: {error}")
         else:
-            self.events.emit(PHASE, "progress", text=f"new Secrets are encrypted; the old ones: {REWRITE}")
+            self.events.emit(
+                "secrets", "done", text=f"encrypted from a minute on; then store the old ones anew: {REWRITE}"
+            )
 
     def reads(self, host: Host, results: Results) -> bool:
         """Whether this controller's API server was started with the key."""
@@ -272,9 +268,9 @@ class BringUp:
         except Interrupted:
             raise
         except SlipwayError as error:
-            self.events.emit(PHASE, "progress", node=node, text=f"{text} is still valid: {error}")
+            self.events.emit(PHASE, "failed", node=node, text=f"{text} is still valid: {error}")
         else:
-            self.events.emit(PHASE, "progress", node=node, text=f"{text} invalidated")
+            self.events.emit(PHASE, "done", node=node, text=f"{text} invalidated")
 
     def with_workloads(self, host: Host, changed: bool) -> bool:
         """k0s joins the kubelet of a controller by itself, some moments after the API server."""
@@ -318,7 +314,7 @@ class BringUp:
         """The outcome that an error stands for; what k0s said last comes along where the machine can be asked."""
         if isinstance(error, Unreachable):
             return self.told(NodeResult(name, Outcome.UNREACHABLE, str(error), duration))
-        if isinstance(error, (MayNotFound, QuorumAtRisk, KeyMissing)):
+        if isinstance(error, (MayNotFound, QuorumAtRisk, encryption.KeyMissing)):
             return self.told(NodeResult(name, Outcome.BLOCKED, str(error), duration))
         log = self.last_words(name)
         return self.told(NodeResult(name, Outcome.DEGRADED, str(error), duration, log))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 
+from slipway.errors import DeployFailed
 from slipway.generate.k0s import ENCRYPTION
 from slipway.secret import Secret
 from slipway.ssh.host import Host
@@ -37,6 +38,10 @@ PREPARE = '[ -s "$1" ] && exit\n' + PLACE
 """What is there already stays: it may be further."""
 
 
+class KeyMissing(DeployFailed):
+    """The API server would be started without the key by which it can read its Secrets."""
+
+
 def configuration(key: Secret, *, writes: bool) -> Secret:
     """kube-apiserver's EncryptionConfiguration: it reads what is encrypted and what is not, and writes with the first
     provider of the list."""
@@ -56,6 +61,16 @@ def place(controller: Host, key: Secret, *, writes: bool) -> None:
     """Give a controller the key, in a file that none but the API server can read."""
     argv = ["sh", "-c", PLACE, "place the key for Secrets", ENCRYPTION, OWNER]
     controller.run(argv, input=configuration(key, writes=writes))
+
+
+def require_unused(controller: Host) -> None:
+    """Raises KeyMissing where Secrets are written with a key that a configuration without one takes away."""
+    writes = ["grep", "--quiet", "--fixed-strings", "--", WRITES, ENCRYPTION]
+    if controller.run(writes, expect=(0, 1, 2)).ok:
+        raise KeyMissing(
+            f"{controller.name}: encrypts its Secrets, and cluster.k0s.encryptSecrets is false: it could not read them",
+            hint="set cluster.k0s.encryptSecrets: true, and run `slipway generate` and `slipway deploy`",
+        )
 
 
 def prepare(controller: Host, key: Secret) -> None:

@@ -145,8 +145,8 @@ class _Rollout:
 
     def _activate_node(self, host: Host, system: str) -> NodeResult:
         timeouts, key = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_key
-        if key is not None and self.preparation.inventory.host(host.name).is_controller:
-            encryption.prepare(host, key)
+        if self.preparation.inventory.host(host.name).is_controller:
+            encryption.prepare(host, key) if key is not None else encryption.require_unused(host)
         return activate(
             host,
             system,

@@ -119,6 +119,8 @@ class FakeMachine:
                 if script == encryption.PLACE or path not in self.files:
                     self.files[path] = self.given.reveal()
                 return 0, ""
+            case ["grep", "--quiet", "--fixed-strings", "--", encryption.WRITES, path]:
+                return (0 if path in self.files and self.writes else 2), ""
             case ["systemctl", "reset-failed", _]:
                 return 0, ""
             case ["systemctl", "restart", _]:

@@ -14,7 +14,7 @@ from slipway.cluster.token import ISSUED, TOKEN_FILE
 from slipway.errors import Interrupted
 from slipway.inventory import load
 
-QUIET = ("sh", "systemctl show", "k0s kubectl", "k0s kubeconfig", "k0s etcd member-list", "journalctl")
+QUIET = ("sh", "grep", "systemctl show", "k0s kubectl", "k0s kubeconfig", "k0s etcd member-list", "journalctl")
 """Commands that change nothing."""
 
 

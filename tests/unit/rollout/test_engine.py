@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.rollout.conftest import INVENTORY
 
-from slipway.cluster import bringup, cilium, kubeconfig, members
+from slipway.cluster import bringup, cilium, encryption, kubeconfig, members
 from slipway.errors import Degraded, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Inventory, load
@@ -19,6 +19,7 @@ from slipway.rollout import engine
 from slipway.rollout.engine import Deployment, deploy
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Obstructed, Preparation
+from slipway.secret import Secret
 from slipway.ssh.pool import for_each
 
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
@@ -79,13 +80,25 @@ class World:
         self.all_begun = threading.Barrier(2)
         self.lock = threading.Lock()
         self.interruption = Interruption(lambda: None, lambda _text: None)
+        self.keys: list[tuple[str, int]] = []
+        """Whose key for Secrets was seen to, and how many nodes had been activated by then."""
+        self.uses_a_key = False
         monkeypatch.setattr(engine, "activate", self.activate)
+        monkeypatch.setattr(encryption, "prepare", lambda host, _key: self.see_to_key(host))
+        monkeypatch.setattr(encryption, "require_unused", self.require_unused)
         monkeypatch.setattr(bringup, "bring_up", self.bring_up)
         monkeypatch.setattr(kubeconfig, "of", lambda *_: "kubeconfig")
         monkeypatch.setattr(cilium, "ensure", lambda *_: self.cluster.append("network"))
         monkeypatch.setattr(members, "wait_ready", self.wait_ready)
         monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda *_: self.not_ready))
         monkeypatch.setattr(members, "started", lambda *_: {})
+
+    def see_to_key(self, host: SimpleNamespace) -> None:
+        self.keys.append((host.name, len(self.activated)))
+
+    def require_unused(self, _host):
+        if self.uses_a_key:
+            raise encryption.KeyMissing("cp1: encrypts its Secrets")
 
     def activate(self, host, system, _events, *, boot, **_more):
         with self.lock:
@@ -140,6 +153,18 @@ def test_controllers_go_one_by_one_and_workers_last(world):
     assert all(len(group & {"cp1", "cp2", "cp3"}) <= 1 for group in world.together)
     assert outcomes(deployment) == dict.fromkeys(ALL, "ok")
     assert deployment.failure() is None
+
+
+def test_each_controller_has_its_key_before_its_configuration_names_it(world):
+    world.deploy(encryption_key=Secret(b"k"))
+    assert world.keys == [("cp1", 0), ("cp2", 1), ("cp3", 2)]
+
+
+def test_no_configuration_takes_away_the_key_that_secrets_are_written_with(world):
+    world.uses_a_key = True
+    deployment = world.deploy()
+    assert outcomes(deployment)["cp1"] == "blocked"
+    assert world.activated == []
 
 
 def test_phases_come_one_after_the_other_for_all_nodes(world):
