@@ -50,6 +50,9 @@ STYLES = {
     "activation-failed": "red",
     "rolled-back": "red",
     "unreachable": "red",
+    "not trusted": "red",
+    "never deployed": "yellow",
+    "not NixOS": "yellow",
     "red": "red",
     "green": "green",
 }

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from slipway.cli.console import print_json, print_table, say, tell, write
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
 from slipway.paths import ENCRYPTION_KEY
@@ -19,9 +19,6 @@ app = typer.Typer(help="Look at the inventory, or format it.", no_args_is_help=T
 import_app = typer.Typer(help="Make an inventory of another tool's files.", no_args_is_help=True)
 export_app = typer.Typer(help="Write the inventory in the words of other tools.", no_args_is_help=True)
 
-ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", "-x", help="Leave these out.", metavar="NODE...", show_default=False)
-]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write here, to a new file; default: standard output.")
 ]

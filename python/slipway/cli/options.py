@@ -21,3 +21,7 @@ Selection = Annotated[
         help="Which nodes: names, globs, @tags, roles or groups. All of them if left out.", metavar="NODE..."
     ),
 ]
+
+ExcludeOption = Annotated[
+    list[str] | None, typer.Option("--exclude", "-x", help="Leave these out.", metavar="NODE...", show_default=False)
+]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, progress, say, tell
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cluster import kubeconfig, members
 from slipway.errors import SlipwayError, Unreachable, VerificationRed
 from slipway.events import Events
@@ -20,7 +20,7 @@ from slipway.report import junit, text
 from slipway.report import status as reports
 from slipway.ssh.pool import Pool
 from slipway.verify import gate, record
-from slipway.verify.result import Verification
+from slipway.verify.result import NodeVerification, Obstacle, Verification
 from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits
 from slipway.verify.runner import verify as run_packs
 
@@ -39,6 +39,7 @@ BoundOption = Annotated[float, typer.Option("--node-timeout", min=1.0, help="Sec
 
 def verify(
     selection: Selection = None,
+    exclude: ExcludeOption = None,
     pack: PackOption = None,
     junit_file: JunitOption = None,
     at_once: AtOnceOption = AT_ONCE,
@@ -51,7 +52,7 @@ def verify(
     Example: slipway verify w1 w2 --pack k0s --junit verify.xml
     """
     inventory = load(inventory_file)
-    nodes = select(inventory, selection or ())
+    nodes = select(inventory, selection or (), exclude or ())
     with progress(quiet=json_output and not sys.stderr.isatty()) as listener, Pool.of(inventory) as pool:
         limits = Limits(at_once, node_timeout)
         found = run_packs(inventory, nodes, pool.host, packs=pack or (), events=Events(listener), limits=limits)
@@ -78,10 +79,26 @@ def _judge(found: Verification) -> None:
     if not bad:
         return
     names = " ".join(node.node for node in bad)
+    asked = [node for node in bad if node.obstacle is None]
     if all(node.unreachable for node in bad):
-        raise Unreachable(f"cannot be asked: {names}", hint=f"ping them; then slipway verify {names}")
-    red = sum(len(node.red) for node in bad)
-    raise VerificationRed(f"{_checks(red)} red on {names}", hint=f"mend what `fix` says, then slipway verify {names}")
+        trust = next((node.hint for node in bad if node.obstacle is Obstacle.NOT_TRUSTED), "ping them")
+        raise Unreachable(f"cannot be asked: {_with_states(bad)}", hint=f"{trust}; then slipway verify {names}")
+    if not asked:
+        raise VerificationRed(f"cannot be verified: {_with_states(bad)}", hint=_first_step(bad))
+    red = f"{_checks(sum(len(node.red) for node in asked))} red on {' '.join(node.node for node in asked)}"
+    others = [node for node in bad if node.obstacle is not None]
+    also = f"; {_with_states(others)}" if others else ""
+    raise VerificationRed(red + also, hint=f"mend what `fix` says, then slipway verify {names}")
+
+
+def _with_states(nodes: list[NodeVerification]) -> str:
+    return ", ".join(f"{node.node} {node.state}" for node in nodes)
+
+
+def _first_step(nodes: list[NodeVerification]) -> str:
+    """What to type; one deploy takes all those that want one."""
+    behind = [node.node for node in nodes if node.obstacle in (Obstacle.NEVER_DEPLOYED, Obstacle.NOT_NIXOS)]
+    return f"slipway deploy {' '.join(behind)}" if behind else next((n.hint for n in nodes if n.hint), "slipway doctor")
 
 
 def _checks(number: int) -> str:

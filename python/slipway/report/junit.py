@@ -13,7 +13,7 @@ def render(verification: Verification) -> str:
     root = ET.Element("testsuites", name="slipway verify", time=f"{verification.duration:.3f}")
     for node in verification.nodes:
         root.append(_suite(node, verification.time))
-    _count(root, [check for node in verification.nodes for check in node.checks])
+    _count(root, [check for node in verification.nodes for check in _told(node)])
     _make_plain(root)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
@@ -21,12 +21,21 @@ def render(verification: Verification) -> str:
 
 def _suite(node: NodeVerification, time: str) -> ET.Element:
     suite = ET.Element("testsuite", name=node.node, hostname=node.node, timestamp=time, time=f"{node.duration:.3f}")
-    _count(suite, node.checks)
+    checks = _told(node)
+    _count(suite, checks)
     properties = ET.SubElement(suite, "properties")
     for name, value in (("system", node.system), ("bootId", node.boot_id)):
         ET.SubElement(properties, "property", name=name, value=value)
-    suite.extend(_case(check) for check in node.checks)
+    suite.extend(_case(check) for check in checks)
     return suite
+
+
+def _told(node: NodeVerification) -> tuple[Check, ...]:
+    """A node that was asked nothing is one error: a suite without a case would pass for green."""
+    if node.obstacle is None:
+        return node.checks
+    title = f"{node.obstacle.value}: {node.error}"
+    return (Check("node.can_be_asked", "node", title, Verdict.ERROR, finding=Finding(node.error, fix=node.hint)),)
 
 
 def _count(element: ET.Element, checks: list[Check] | tuple[Check, ...]) -> None:

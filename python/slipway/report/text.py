@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from slipway.verify.result import Check, Counts, Finding, NodeVerification, Verdict, Verification
+from slipway.verify.result import Check, Counts, Finding, Verdict, Verification
 
 WIDEST = 400
 """Characters of one part of a finding; the whole of it stands in the JSON and JUnit reports."""
@@ -19,19 +19,18 @@ def columns(verification: Verification) -> tuple[str, ...]:
 def rows(verification: Verification) -> Iterator[tuple[str, ...]]:
     """One row a node: `w1  green  14 ok, 1 skipped  9 ok  17 ok  0.8 s`."""
     for node in verification.nodes:
-        cells = (_counted(node.counts[pack]) if pack in node.packs else "" for pack in _packs(verification))
-        yield (node.node, state(node), *cells, f"{node.duration:.1f} s")
-
-
-def state(node: NodeVerification) -> str:
-    return "unreachable" if node.unreachable else "green" if node.green else "red"
+        cells = (
+            _counted(node.counts[pack]) if pack in node.packs and not node.obstacle else ""
+            for pack in _packs(verification)
+        )
+        yield (node.node, node.state, *cells, f"{node.duration:.1f} s")
 
 
 def findings(verification: Verification) -> Iterator[str]:
     """Errors of whole nodes, then the red checks: a block for each finding, with all nodes that share it."""
     for node in verification.nodes:
         if node.error:
-            yield f"{node.node}: {node.error}"
+            yield f"{node.node}: {node.error}" + (f"; try: {node.hint}" if node.hint else "")
     blocks: dict[tuple[Check, Finding], list[str]] = {}
     for node in verification.nodes:
         for check in node.red:

@@ -102,11 +102,11 @@ def of(result: NodeVerification, verification: Verification) -> Record:
 def keep(root: Path, verification: Verification) -> None:
     """Write the records of a verification in the repository at `root`.
 
-    A node that could not be reached keeps its record: nothing was learned about it, and the gate asks it anyway.
+    A node that was asked nothing keeps its record: nothing was learned about it, and the gate asks it anyway.
     """
     known = read_all(root)
     for result in verification.nodes:
-        if not result.unreachable:
+        if result.obstacle is None:
             older = known.get(result.node)
             write(root, of(result, verification).over(older if isinstance(older, Record) else None))
 

@@ -83,13 +83,22 @@ class Counts:
         return {"passed": self.passed, "failed": self.failed, "errors": self.errors, "skipped": self.skipped}
 
 
+class Obstacle(StrEnum):
+    """Why a node was asked nothing: that is told once, and no check of it is."""
+
+    UNREACHABLE = "unreachable"
+    NOT_TRUSTED = "not trusted"
+    NEVER_DEPLOYED = "never deployed"
+    NOT_NIXOS = "not NixOS"
+
+
 @dataclass(frozen=True)
 class NodeVerification:
     """Everything asked of one node.
 
     `system` is the toplevel that it ran and `boot_id` the boot it was in when the checks began; both empty if it could
-    not be reached. `error` says why checks are missing: unreachable, connection lost, no end in time; every pack that
-    it cut short holds an error, too.
+    not be reached. `error` says why checks are missing, and `hint` what to type: an obstacle, and then there are none;
+    or connection lost, no end in time, and then every pack that it cut short holds an error, too.
     """
 
     node: str
@@ -99,7 +108,18 @@ class NodeVerification:
     checks: tuple[Check, ...] = ()
     duration: float = 0.0
     error: str = ""
-    unreachable: bool = False
+    obstacle: Obstacle | None = None
+    hint: str = ""
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether nothing at all was learned about it."""
+        return self.obstacle in (Obstacle.UNREACHABLE, Obstacle.NOT_TRUSTED)
+
+    @property
+    def state(self) -> str:
+        """One word for a table: `green`, `red`, or the obstacle."""
+        return self.obstacle.value if self.obstacle else "green" if self.green else "red"
 
     @property
     def counts(self) -> Mapping[str, Counts]:
@@ -118,10 +138,12 @@ class NodeVerification:
         return {
             "node": self.node,
             "green": self.green,
+            "state": self.state,
             "system": self.system,
             "bootId": self.boot_id,
             "duration": round(self.duration, 3),
             "error": self.error,
+            "hint": self.hint,
             "unreachable": self.unreachable,
             "packs": {
                 pack: {**counts.to_json(), "checks": [c.to_json() for c in self.checks if c.pack == pack]}

@@ -18,10 +18,11 @@ from slipway.errors import SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.result import CommandResult, CommandTimedOut
 from slipway.ssh.host import Host as Connection
+from slipway.ssh.keys import HostKeyRefused
 from slipway.tools.run import run
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.facts import gather
-from slipway.verify.result import Check, Counts, Finding, NodeVerification, Verdict
+from slipway.verify.result import Check, Counts, Finding, NodeVerification, Obstacle, Verdict
 from slipway.verify.wire import CONTROL, Line, Message
 
 Connect = Callable[[str], Connection]
@@ -34,6 +35,11 @@ GRACE = 2.0
 """Seconds after the bound of a node in which its child must have gone."""
 CLEAN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
 """What the user's own pytest is told must not change what a node is asked."""
+
+_WHY_NOT = {
+    Obstacle.NEVER_DEPLOYED: "runs a NixOS that nobody deployed: it has no system profile",
+    Obstacle.NOT_NIXOS: "runs no system of NixOS: it has no /run/current-system",
+}
 
 
 @dataclass
@@ -48,7 +54,8 @@ class _Node:
     finished: bool = False
     asked: str = ""
     error: str = ""
-    unreachable: bool = False
+    obstacle: Obstacle | None = None
+    hint: str = ""
 
     @property
     def key(self) -> str:
@@ -143,10 +150,18 @@ class Session:
     def _get_facts(self, node: _Node) -> None:
         self._events.emit(PHASE, "started", node.key)
         try:
-            node.facts = gather(self._connect(node.key))
+            facts = gather(self._connect(node.key))
         except SlipwayError as error:
-            node.error, node.unreachable = _first_line(error), isinstance(error, Unreachable)
+            node.error, node.hint = _first_line(error), error.hint or ""
+            node.obstacle = _obstacle(error)
             self._tell_end(node)
+            return
+        if facts.system and facts.profile:
+            node.facts = facts
+            return
+        node.obstacle = Obstacle.NEVER_DEPLOYED if facts.system else Obstacle.NOT_NIXOS
+        node.error, node.hint = _WHY_NOT[node.obstacle], f"slipway deploy {node.question.node.name}"
+        self._tell_end(node)
 
     def _serve_node(self, line: Line, node: _Node) -> None:
         node.began = time.monotonic()
@@ -192,8 +207,7 @@ class Session:
 
     def _tell_end(self, node: _Node) -> None:
         result = _result(node, self._job)
-        state = "unreachable" if node.unreachable else "green" if result.green else "red"
-        self._events.emit(PHASE, state, node.key, **{**_progress(node), "text": summary(result)})
+        self._events.emit(PHASE, result.state, node.key, **{**_progress(node), "text": summary(result)})
 
 
 def summary(result: NodeVerification) -> str:
@@ -205,6 +219,12 @@ def summary(result: NodeVerification) -> str:
         more = f" and {len(result.red) - 3} more" if len(result.red) > 3 else ""
         return f"{len(result.red)} of {len(result.checks)} checks red: {names}{more}"
     return f"{len(result.checks)} checks"
+
+
+def _obstacle(error: SlipwayError) -> Obstacle | None:
+    if isinstance(error, HostKeyRefused):
+        return Obstacle.NOT_TRUSTED
+    return Obstacle.UNREACHABLE if isinstance(error, Unreachable) else None
 
 
 def _first_line(text: object) -> str:
@@ -238,10 +258,11 @@ def _result(node: _Node, job: Job) -> NodeVerification:
         packs=tuple(job.packs),
         system=node.facts.system if node.facts else "",
         boot_id=node.facts.boot_id if node.facts else "",
-        checks=(*node.checks, *(_broken_off(node, tuple(job.packs), error) if error else ())),
+        checks=(*node.checks, *(_broken_off(node, tuple(job.packs), error) if error and not node.obstacle else ())),
         duration=max(0.0, node.ended - node.began),
         error=error,
-        unreachable=node.unreachable,
+        obstacle=node.obstacle,
+        hint=node.hint,
     )
 
 

@@ -1,16 +1,19 @@
 """What `slipway verify` says by its exit code."""
 
 import pytest
+from tests.unit.verify.test_packs import HERE
 
 from slipway.cli import verify as command
 from slipway.errors import SlipwayError, Unreachable, VerificationRed
-from slipway.verify.result import Check, Finding, NodeVerification, Verdict, Verification
+from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
 
 PASSED = Check("os.x.y", "os", "Something", Verdict.PASSED)
 FAILED = Check("os.x.z", "os", "Something else", Verdict.FAILED, finding=Finding("that"))
 GREEN = NodeVerification("w1", ("os",), checks=(PASSED,))
 RED = NodeVerification("w2", ("os",), checks=(PASSED, FAILED))
-AWAY = NodeVerification("w3", ("os",), checks=(FAILED,), error="no answer", unreachable=True)
+AWAY = NodeVerification("w3", ("os",), error="no answer", obstacle=Obstacle.UNREACHABLE)
+FRESH = NodeVerification("w4", ("os",), error="none", obstacle=Obstacle.NOT_NIXOS, hint="slipway deploy w4")
+STRANGE = NodeVerification("w5", ("os",), error="key", obstacle=Obstacle.NOT_TRUSTED, hint="slipway trust w5")
 
 
 def judged(*nodes: NodeVerification) -> SlipwayError:
@@ -35,9 +38,48 @@ def test_unreachable_alone_is_told_apart_from_red():
     assert isinstance(judged(RED, AWAY), VerificationRed)
 
 
+def test_what_was_not_asked_is_not_counted_as_red():
+    assert str(judged(RED, AWAY, FRESH)) == "1 check is red on w2; w3 unreachable, w4 not NixOS"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "hint"),
+    [((FRESH, STRANGE, AWAY), "slipway deploy w4"), ((FRESH,), "slipway deploy w4")],
+)
+def test_nodes_that_cannot_be_verified_name_the_command_that_helps(nodes, hint):
+    error = judged(*nodes)
+    assert isinstance(error, VerificationRed)
+    assert error.hint == hint
+    assert "cannot be verified: w4 not NixOS" in str(error)
+
+
+def test_a_key_that_is_not_pinned_names_trust():
+    error = judged(AWAY, STRANGE)
+    assert isinstance(error, Unreachable)
+    assert str(error) == "cannot be asked: w3 unreachable, w5 not trusted"
+    assert error.hint == "slipway trust w5; then slipway verify w3 w5"
+
+
 def test_the_result_shows_table_and_findings(capsys):
     command._show(Verification("", (GREEN, RED), 1.25))
     shown = capsys.readouterr()
     assert "w1" in shown.out
     assert "w2: os.x.z: not so: Something else" in shown.out
     assert "2 nodes in 1.2 s" in shown.err
+
+
+def test_excluded_nodes_are_not_asked(tmp_path, monkeypatch):
+    file = tmp_path / "inventory.yaml"
+    file.write_text((HERE / "inventory.yaml").read_text())
+    asked = []
+
+    def note(_inventory, nodes, *_args, **_options):
+        asked.extend(node.name for node in nodes)
+        return Verification("", (GREEN,))
+
+    monkeypatch.setattr(command, "run_packs", note)
+    monkeypatch.setattr(command.record, "keep", lambda *_: None)
+    command.verify(["worker"], exclude=["w1"], inventory_file=file)
+    assert asked
+    assert "w1" not in asked
+    assert all(name.startswith("w") for name in asked)

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 
 from slipway.report import junit
-from slipway.verify.result import Check, Finding, NodeVerification, Verdict, Verification
+from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
 
 RED = Finding(found="that\x07 <&>", expected="this", command="ask it", fix="mend it")
 CHECKS = (
@@ -66,3 +66,11 @@ def test_no_word_of_a_node_can_end_the_report_as_xml():
 def test_the_system_is_a_property():
     properties = {each.get("name"): each.get("value") for each in report()[0].iter("property")}
     assert properties == {"system": "/nix/store/s", "bootId": "b"}
+
+
+def test_a_node_that_was_asked_nothing_is_one_error():
+    away = NodeVerification("w1", ("os",), error="no answer", obstacle=Obstacle.UNREACHABLE, hint="ping it")
+    suite = ET.fromstring(junit.render(Verification("", (away,))))
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+    (error,) = suite.iter("error")
+    assert (error.get("message"), error.text) == ("unreachable: no answer", "found: no answer\nfix: ping it")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.unit.report.test_junit import CHECKS, FOUND, RED
 
 from slipway.report import text
-from slipway.verify.result import NodeVerification, Verification
+from slipway.verify.result import NodeVerification, Obstacle, Verification
 
 
 def test_a_row_for_each_node_and_a_column_for_each_pack():
@@ -39,10 +39,18 @@ def test_nodes_that_share_a_finding_share_its_block():
 
 
 def test_the_error_of_a_node_comes_first_and_once():
-    node = NodeVerification("w1", ("os", "k0s"), checks=(CHECKS[4],), error="connection lost", unreachable=True)
+    node = NodeVerification("w1", ("os", "k0s"), checks=(CHECKS[4],), error="connection lost")
     found = Verification("", (node,))
     assert list(text.findings(found)) == ["w1: connection lost"]
-    assert text.state(node) == "unreachable"
+
+
+def test_a_node_that_was_asked_nothing_is_one_line_with_what_to_type():
+    node = NodeVerification(
+        "w1", ("os", "k0s"), error="runs no system", obstacle=Obstacle.NOT_NIXOS, hint="slipway deploy w1"
+    )
+    found = Verification("", (node,))
+    assert list(text.rows(found)) == [("w1", "not NixOS", "", "", "0.0 s")]
+    assert list(text.findings(found)) == ["w1: runs no system; try: slipway deploy w1"]
 
 
 def test_long_texts_are_cut_and_lines_stay_under_each_other():

@@ -11,7 +11,7 @@ from slipway.errors import InvalidInput
 from slipway.verify import record
 from slipway.verify.digests import Digests
 from slipway.verify.record import Record
-from slipway.verify.result import Check, NodeVerification, Verdict, Verification
+from slipway.verify.result import Check, NodeVerification, Obstacle, Verdict, Verification
 
 DIGESTS = Digests({"w1": "said", "w2": "said"}, {"os": "checks", "k0s": "checks"})
 EARLY, LATE = "2026-11-23T10:00:00+00:00", "2026-11-23T12:00:00+00:00"
@@ -28,7 +28,7 @@ def result(
     checks = tuple(
         Check(f"{pack}.x.y", pack, "Something", Verdict.FAILED if pack in red else Verdict.PASSED) for pack in packs
     )
-    return NodeVerification(node, packs, system, boot, checks, unreachable=unreachable)
+    return NodeVerification(node, packs, system, boot, checks, obstacle=Obstacle.UNREACHABLE if unreachable else None)
 
 
 def keep(root: Path, *results: NodeVerification, time: str = LATE) -> None:

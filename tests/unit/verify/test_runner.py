@@ -12,6 +12,7 @@ from slipway.errors import Unreachable, UsageError
 from slipway.events import Event, Events
 from slipway.inventory import load
 from slipway.result import CommandTimedOut
+from slipway.ssh.keys import HostKeyRefused
 from slipway.verify.result import NodeVerification, Verdict
 from slipway.verify.runner import Limits, verify
 
@@ -190,7 +191,30 @@ def test_an_unreachable_node_is_its_own_error_and_the_others_finish(pack, run):
     assert results["w2"].green
     assert results["w1"].unreachable
     assert "no answer" in results["w1"].error
-    assert verdicts(results["w1"]) == {"user": "error"}
+    assert results["w1"].checks == ()
+    assert not results["w1"].green
+
+
+@pytest.mark.parametrize(("links", "state"), [("\n\n", "not NixOS"), ("/nix/store/installer\n\n", "never deployed")])
+def test_a_node_without_a_system_of_ours_is_told_once_and_asked_nothing(pack, run, links, state):
+    pack("def test_fine(host):\n    host.check_output('true')\n")
+    host = FakeHost("w1", lambda _: Canned("", f"{links}boot\n{'a' * 32}\nw1\n{time.time()}\n"))
+    results = run("w1", "w2", hosts={"w1": host})
+    assert results["w2"].green
+    w1 = results["w1"]
+    assert (w1.state, w1.hint, w1.checks, w1.green) == (state, "slipway deploy w1", (), False)
+    assert len(host.asked) == 1
+
+
+def test_a_node_whose_key_is_not_pinned_names_the_command_that_helps(pack, run):
+    pack("def test_fine(): pass\n")
+
+    def refused(_command):
+        raise HostKeyRefused("w1: no host key is pinned", hint="slipway trust w1")
+
+    w1 = run(hosts={"w1": FakeHost("w1", refused)})["w1"]
+    assert (w1.state, w1.hint, w1.checks) == ("not trusted", "slipway trust w1", ())
+    assert w1.unreachable
 
 
 def test_a_lost_connection_ends_the_node_and_is_never_red(pack, run):
