@@ -25,8 +25,10 @@ from slipway.ssh.pool import Pool, for_each
 
 PHASE = "join"
 REWRITE = "k0s kubectl get secrets -A -o json | k0s kubectl replace -f -"
-"""On a controller: stores every Secret anew (Kubernetes, "Ensure all relevant data are encrypted"). Not at once: the API
-server looks once a minute whether its file has changed."""
+"""On a controller: stores every Secret anew (Kubernetes, "Ensure all relevant data are encrypted").
+
+Not at once: the API server looks once a minute whether its file has changed.
+"""
 PROBE_TIMEOUT = 2.0
 """Seconds for a connection to a controller's API port."""
 
