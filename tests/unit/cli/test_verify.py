@@ -5,6 +5,7 @@ from tests.unit.verify.test_packs import HERE
 
 from slipway.cli import verify as command
 from slipway.errors import SlipwayError, Unreachable, VerificationRed
+from slipway.verify import record
 from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
 
 PASSED = Check("os.x.y", "os", "Something", Verdict.PASSED)
@@ -71,14 +72,14 @@ def test_the_result_shows_table_and_findings(capsys):
 def test_excluded_nodes_are_not_asked(tmp_path, monkeypatch):
     file = tmp_path / "inventory.yaml"
     file.write_text((HERE / "inventory.yaml").read_text())
-    asked = []
+    asked: list[str] = []
 
     def note(_inventory, nodes, *_args, **_options):
         asked.extend(node.name for node in nodes)
         return Verification("", (GREEN,))
 
     monkeypatch.setattr(command, "run_packs", note)
-    monkeypatch.setattr(command.record, "keep", lambda *_: None)
+    monkeypatch.setattr(record, "keep", lambda *_: None)
     command.verify(["worker"], exclude=["w1"], inventory_file=file)
     assert asked
     assert "w1" not in asked
