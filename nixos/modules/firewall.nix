@@ -85,6 +85,9 @@ let
 in
 {
   options.slipway.firewall = {
+    enable = lib.mkEnableOption "slipway's rules; without them the machine's own must open what k0s needs" // {
+      default = true;
+    };
     sshFrom = mkOption {
       type = types.listOf types.str;
       default = [ ];
@@ -118,10 +121,12 @@ in
     };
   };
 
-  config = {
-    networking.nftables.enable = true;
-    networking.firewall = {
-      enable = true;
+  config.networking = {
+    # NixOS does so where stateVersion is below 23.11: each change would take kube-proxy's and Cilium's rules along.
+    nftables.flushRuleset = false;
+    nftables.enable = lib.mkIf cfg.firewall.enable true;
+    firewall = lib.mkIf cfg.firewall.enable {
+      enable = lib.mkDefault true;
       # A strict reverse path check drops traffic of kube-proxy's replacement (cilium/cilium#31565), and any check
       # what Cilium hands to its proxy: the way back of that mark is the machine itself.
       checkReversePath = "loose";

@@ -32,6 +32,7 @@ let
 
   # Declared before it is deleted, so that deleting works the first time too; one transaction.
   rules = ''
+    ${optionalString config.networking.nftables.flushRuleset "flush ruleset"}
     table inet nixos-fw
     delete table inet nixos-fw
     table inet nixos-fw {
@@ -65,6 +66,10 @@ in
 {
   options.networking = {
     nftables.enable = mkOption { type = types.bool; default = false; };
+    nftables.flushRuleset = mkOption {
+      type = types.bool;
+      default = lib.versionOlder config.system.stateVersion "23.11";
+    };
     firewall = {
       enable = mkOption { type = types.bool; default = true; };
       allowedTCPPorts = ports;
