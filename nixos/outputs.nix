@@ -51,6 +51,7 @@ in
       default = pkgs.mkShell {
         inputsFrom = [ self.packages.${system}.slipway ];
         packages = lib.tools pkgs ++ [
+          self.packages.${system}.slipway
           pkgs.gnumake
           pkgs.mypy
           pkgs.nixfmt-rfc-style
