@@ -4,6 +4,7 @@ let
   inherit (lib) filterAttrs mkDefault mkIf mkOption optional optionalAttrs types;
   cfg = config.slipway.network;
   address = config.slipway.address;
+  holdsVip = config.slipway.isController && config.slipway.cluster.vip != null;
 
   # Most options here are of a few kinds, and mean nothing where they are not set.
   option = type: default: description: mkOption { inherit type default description; };
@@ -97,6 +98,11 @@ let
       # A static node has the addresses that the inventory says, and does not wait 12 s at boot for a router that may
       # not be there: networkd counts a link as configured only when its three solicitations went unanswered.
       IPv6AcceptRA = mkDefault (cfg.dhcp || (cfg.ipv6.address != null && cfg.ipv6.gateway == null));
+    }
+    // optionalAttrs holdsVip {
+      # keepalived's address is foreign to networkd, which would drop it whenever it starts (systemd/systemd#12050). The
+      # price: an address of its own that leaves the inventory stays until the next boot.
+      KeepConfiguration = mkDefault "static";
     };
     linkConfig.RequiredForOnline = "routable";
   };
@@ -157,6 +163,9 @@ let
 in
 {
   options.slipway.network = {
+    enable = lib.mkEnableOption "slipway's links; without them the machine's own must carry its address" // {
+      default = true;
+    };
     interface = text "Link that carries the machine's address: a card, or a bond, bridge or VLAN from below.";
     mac = text "Match the card of `interface` by its MAC address in place of its name.";
     dhcp = truth "Whether a DHCP server gives the address.";
@@ -172,35 +181,38 @@ in
     links = several link "Links beside `interface`.";
   };
 
-  config = {
-    assertions = [
-      {
-        assertion = cfg.interface != null || cfg.mac != null;
-        message = "slipway: network.interface or network.mac says which link carries ${address}";
-      }
-      {
-        assertion = cfg.dhcp || cfg.prefixLength != null;
-        message = "slipway: the address ${address} needs network.prefixLength, or DHCP";
-      }
-    ];
-
-    networking.useDHCP = false;
-    networking.useNetworkd = true;
-
-    systemd.network = {
-      enable = true;
-      # Routes and rules of the pod network are not networkd's to remove (cilium/cilium#18706).
-      config.networkConfig = {
+  config = lib.mkMerge [
+    {
+      # Routes, rules and links of the pod network are not networkd's to remove (cilium/cilium#18706), whoever sets it up.
+      systemd.network.config.networkConfig = {
         ManageForeignRoutes = false;
         ManageForeignRoutingPolicyRules = false;
       };
-      netdevs = lib.mapAttrs' (name: value: lib.nameValuePair "10-${name}" value) netdevs;
-      networks = builtins.listToAttrs (map (name: lib.nameValuePair "10-${name}" (network name)) names) // {
-        "05-pods" = {
-          matchConfig.Name = "cilium* lxc* cali* vxlan.calico kube-bridge kube-dummy-if veth*";
-          linkConfig.Unmanaged = true;
-        };
+      systemd.network.networks."05-pods" = {
+        matchConfig.Name = "cilium* lxc* cali* vxlan.calico kube-bridge kube-dummy-if veth*";
+        linkConfig.Unmanaged = true;
       };
-    };
-  };
+    }
+    (mkIf cfg.enable {
+      assertions = [
+        {
+          assertion = cfg.interface != null || cfg.mac != null;
+          message = "slipway: network.interface or network.mac says which link carries ${address}";
+        }
+        {
+          assertion = cfg.dhcp || cfg.prefixLength != null;
+          message = "slipway: the address ${address} needs network.prefixLength, or DHCP";
+        }
+      ];
+
+      networking.useDHCP = false;
+      networking.useNetworkd = mkDefault true;
+
+      systemd.network = {
+        enable = true;
+        netdevs = lib.mapAttrs' (name: value: lib.nameValuePair "10-${name}" value) netdevs;
+        networks = builtins.listToAttrs (map (name: lib.nameValuePair "10-${name}" (network name)) names);
+      };
+    })
+  ];
 }

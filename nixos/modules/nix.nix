@@ -73,7 +73,7 @@ in
     distributedBuilds = cfg.buildMachines != [ ];
     gc = {
       automatic = mkDefault true;
-      dates = cfg.gc.dates;
+      dates = mkDefault cfg.gc.dates;
       # Not the whole fleet in the same minute.
       randomizedDelaySec = mkDefault "2h";
       options = "--delete-older-than ${toString cfg.gc.olderThanDays}d";

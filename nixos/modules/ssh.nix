@@ -7,6 +7,9 @@ let
 in
 {
   options.slipway.ssh = {
+    enable = lib.mkEnableOption "slipway's sshd; without it the machine's own must let `user` in" // {
+      default = true;
+    };
     user = mkOption {
       type = types.nonEmptyStr;
       default = "root";
@@ -24,7 +27,7 @@ in
     };
   };
 
-  config = {
+  config = mkIf cfg.enable {
     assertions = [
       {
         assertion = cfg.authorizedKeys != [ ] || config.users.users.${cfg.user}.openssh.authorizedKeys.keyFiles != [ ];

@@ -1,11 +1,14 @@
 # etcd, certificates and join tokens need clocks that agree.
 { config, lib, ... }:
 let
-  inherit (lib) mkOption types;
+  inherit (lib) mkDefault mkIf mkOption types;
   cfg = config.slipway.time;
 in
 {
   options.slipway.time = {
+    enable = lib.mkEnableOption "slipway's time zone and chrony; without it the machine's own must keep its clock" // {
+      default = true;
+    };
     zone = mkOption {
       type = types.nonEmptyStr;
       default = "Etc/UTC";
@@ -18,10 +21,10 @@ in
     };
   };
 
-  config = {
-    time.timeZone = cfg.zone;
-    services.timesyncd.enable = false;
-    services.chrony.enable = true;
-    services.chrony.servers = lib.mkIf (cfg.servers != [ ]) cfg.servers;
+  config = mkIf cfg.enable {
+    time.timeZone = mkDefault cfg.zone;
+    services.timesyncd.enable = mkDefault (!config.services.chrony.enable);
+    services.chrony.enable = mkDefault true;
+    services.chrony.servers = mkIf (cfg.servers != [ ]) cfg.servers;
   };
 }

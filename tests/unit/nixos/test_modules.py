@@ -502,3 +502,61 @@ def test_containerds_drop_in_is_of_the_version_that_k0s_wants(evaluate, release,
         "version": version,
         "plugins": {plugin: {"registry": {"config_path": "/etc/k0s/certs.d"}}},
     }
+
+
+def test_a_change_of_the_firewall_never_takes_the_rules_of_others(evaluate):
+    """NixOS flushes all of nftables where stateVersion is below 23.11."""
+    rules = 'config.environment.etc."nftables.conf".text'
+    old = 'system.stateVersion = lib.mkForce "22.11";'
+    assert "flush ruleset" not in evaluate(rules, "worker", old)
+    control = old + "networking.nftables.flushRuleset = lib.mkForce true;"
+    assert "flush ruleset" in evaluate(rules, "worker", control)
+
+
+def test_networkd_leaves_keepaliveds_address_alone(evaluate):
+    keep = 'config.systemd.network.networks."10-eno1".networkConfig.KeepConfiguration or null'
+    vip = 'slipway.cluster.vip = "10.0.0.10";'
+    assert evaluate(keep, "controller", vip) == "static"
+    assert evaluate(keep, "worker", vip) is None
+    assert evaluate(keep, "controller") is None
+
+
+# --- what a machine may have of its own ------------------------------------------------------------------------------
+
+
+def test_a_firewall_of_ones_own(evaluate):
+    off = "slipway.firewall.enable = false;"
+    assert evaluate("config.networking.nftables.enable", more=off) is False
+    assert evaluate(RULES, more=off) == ""
+    assert evaluate(assertions(), more=off) == []
+    assert evaluate("config.networking.firewall.enable", more="networking.firewall.enable = false;") is False
+
+
+def test_links_of_ones_own(evaluate):
+    """The pod network's links stay its own, whoever has set up networkd."""
+    off = "slipway.network = lib.mkForce { enable = false; }; systemd.network.enable = true;"
+    assert evaluate("builtins.attrNames config.systemd.network.networks", more=off) == ["05-pods"]
+    assert evaluate("config.systemd.network.config.networkConfig.ManageForeignRoutes", more=off) is False
+    assert evaluate(assertions(), more=off) == []
+    assert evaluate("config.systemd.network.enable", more="slipway.network.enable = false;") is False
+
+
+def test_a_clock_of_ones_own(evaluate):
+    chrony, timesyncd = "config.services.chrony.enable", "config.services.timesyncd.enable"
+    assert (evaluate(chrony), evaluate(timesyncd)) == (True, False)
+    assert evaluate(chrony, more="slipway.time.enable = false;") is False
+    assert evaluate("config.time.timeZone", more="slipway.time.enable = false;") is None
+    plain = 'services.chrony.enable = false; time.timeZone = "Europe/Vienna";'
+    assert (evaluate(chrony, more=plain), evaluate(timesyncd, more=plain)) == (False, True)
+    assert evaluate("config.time.timeZone", more=plain) == "Europe/Vienna"
+
+
+def test_an_sshd_of_ones_own(evaluate):
+    off = "slipway.ssh = { enable = false; authorizedKeys = lib.mkForce [ ]; };"
+    assert evaluate("config.services.openssh.enable") is True
+    assert evaluate("config.services.openssh.enable", more=off) is False
+    assert evaluate(assertions(), more=off) == []
+
+
+def test_old_generations_go_when_the_user_says(evaluate):
+    assert evaluate("config.nix.gc.dates", more='nix.gc.dates = "daily";') == "daily"
