@@ -13,7 +13,7 @@ from slipway.errors import LockedByAnother, Unreachable
 from slipway.events import Event, Events
 from slipway.lab import machines, nspawn, state
 from slipway.lab.reach import DidNotBoot, remote, wait_reachable
-from slipway.lab.settings import Lab
+from slipway.lab.settings import Lab, lab_cache
 from slipway.lab.status import Power, status
 from slipway.result import CommandTimedOut
 from slipway.tools.run import run
@@ -58,6 +58,20 @@ class TestOneMachine:
         machines.start(machine)
         assert on(machine, "cat", "/root/kept") == "kept"
         assert on(machine, "cat", BOOT_ID) != first
+
+    def test_the_images_folder_is_its_own_to_change_and_shows_what_the_cache_gets(self, machine):
+        cached = lab_cache() / "images"
+        mode = cached.stat().st_mode
+        on(machine, "sh", "-c", "ls /var/lib/k0s/images; chmod 0700 /var/lib/k0s/images; touch /var/lib/k0s/images/own")
+        late = cached / "late.test"
+        late.touch()
+        try:
+            assert {"own", "late.test"} <= set(on(machine, "ls", "/var/lib/k0s/images").split())
+        finally:
+            late.unlink()
+        assert on(machine, "stat", "-c", "%a", "/var/lib/k0s/images") == "700"
+        assert cached.stat().st_mode == mode
+        assert not (cached / "own").exists()
 
     def test_reboots_in_order_when_asked_from_outside(self, machine):
         first = on(machine, "cat", BOOT_ID)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slipway.errors import SlipwayError
 from slipway.lab import cgroups, mounts, network
-from slipway.lab.settings import SHARED, Machine, lab_cache
+from slipway.lab.settings import OVERLAID, SHARED, Machine, lab_cache
 from slipway.tools.run import run
 from slipway.wait import WaitedTooLong, wait_until
 
@@ -28,8 +28,9 @@ def start(machine: Machine, rootfs: Path) -> None:
     """Switch the machine on; what an earlier start left behind is cleared away first."""
     clear(machine)
     mounts.mount_overlay(machine, rootfs)
-    for name in SHARED.values():
-        (lab_cache() / name).mkdir(parents=True, exist_ok=True)
+    folders = [lab_cache() / name for name in (*SHARED.values(), *OVERLAID.values())]
+    for folder in (*folders, *map(machine.changes, OVERLAID.values())):
+        folder.mkdir(parents=True, exist_ok=True)
     answer = run([*_detached(machine), *command(machine)], env=environment(), timeout=30)
     if pid(machine) is None:
         raise SlipwayError(f"{machine.name}: could not be started: {answer.excerpt()}", hint="slipway lab down")
@@ -53,6 +54,7 @@ def environment() -> dict[str, str]:
 def command(machine: Machine) -> list[str]:
     """The argument list of systemd-nspawn."""
     shared = [f"--bind-ro={lab_cache() / name}:{place}" for place, name in SHARED.items()]
+    overlaid = [f"--overlay={lab_cache() / name}:{machine.changes(name)}:{place}" for place, name in OVERLAID.items()]
     own = [f"--bind={folder}:{place}" for place, folder in machine.binds.items()]
     return [
         "systemd-nspawn",
@@ -70,6 +72,7 @@ def command(machine: Machine) -> list[str]:
         "--link-journal=no",
         "--kill-signal=SIGRTMIN+3",
         *shared,
+        *overlaid,
         *own,
         "/usr/lib/slipway-lab/init",
         machine.name,

@@ -118,6 +118,10 @@ class Machine:
         """Plain folders of the host that the machine writes to; containerd's may not lie on an overlay."""
         return {"/var/lib/k0s/containerd": self.folder / "containerd", "/data": self.folder / "data"}
 
+    def changes(self, name: str) -> Path:
+        """What the machine changed in the overlaid folder `name`."""
+        return self.folder / f"{name}-changes"
+
     @property
     def machine_name(self) -> str:
         """nspawn's own name for it, unique on the host; it decides the name of the link."""
@@ -142,5 +146,8 @@ def lab_cache() -> Path:
     return cache_dir() / "lab"
 
 
-SHARED = {"/opt/slipway-lab/bin": "bin", "/var/lib/k0s/images": "images"}
+SHARED = {"/opt/slipway-lab/bin": "bin"}
 """Folders of the lab's cache that every machine sees, read-only: path in the machine -> name in `lab_cache()`."""
+
+OVERLAID = {"/var/lib/k0s/images": "images"}
+"""As SHARED, but what a machine changes is its own: k0s sets the mode of its images' folder, and ends if it cannot."""
