@@ -36,19 +36,24 @@ LabOption = Annotated[
 def up(
     controllers: Annotated[int | None, typer.Option(help="Controllers to have: 1, 3 or 5.", show_default="1")] = None,
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
+    k0s: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Download this k0s release, and let it be the machines' k0s.")
+    ] = None,
     number: LabOption = 0,
 ) -> None:
     """Bring the lab's machines up, and build what it lacks; machines that are up stay as they are.
 
     Example: slipway lab up --workers 2
     """
-    from slipway.lab import machines, needs, prerequisites, supplies
+    from slipway.lab import binaries, machines, needs, prerequisites, releases, supplies
 
     # First of all: nobody wants to hear after ten minutes of building that something was missing.
     prerequisites.check_host(also=needs.missing())
     needs.check()
     with progress() as listener:
         events = Events(listener)
+        if k0s is not None:
+            binaries.give("k0s", releases.k0s(k0s, events))
         bring_up = partial(machines.up, Lab(number), events, controllers=controllers, workers=workers)
         there = supplies.beside(bring_up, events)
     say(f"{len(there)} machines are up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")

@@ -85,6 +85,11 @@ def ensure(names: Iterable[str], events: Events) -> None:
             make(build, events)
 
 
+def give(name: str, program: Path) -> None:
+    """Take this file instead of building, for this process, as if the user had named it in the environment."""
+    os.environ[build_of(name).given] = str(program)
+
+
 def link_host_tools(events: Events) -> None:
     """Put what slipway itself calls on this machine into its folder of tools: kubectl, helm and sops."""
     ensure(HOST_TOOLS, events)
