@@ -7,7 +7,7 @@ asked is known by the process that runs them (worker.py), through `asking`.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,8 @@ class Asking:
     packs: Mapping[str, Path]
     tell: Callable[[Check], None]
     setup_time: dict[str, float] = field(default_factory=dict)
+    subtests: int | None = None
+    """How many subtests the running test told so far; None outside of a test."""
 
 
 ASKING = pytest.StashKey[Asking]()
@@ -87,6 +89,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """What is reported while a test runs is a subtest of it."""
+    now = item.config.stash[ASKING]
+    now.subtests = 0
+    try:
+        return (yield)
+    finally:
+        now.subtests = None
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -96,7 +109,11 @@ def pytest_runtest_makereport(
     if call.when == "setup":
         now.setup_time[item.nodeid] = call.duration
     if call.when == "call" or not report.passed:
-        now.tell(_check(item, call, report))
+        check = _check(item, call, report)
+        if now.subtests is not None:
+            now.subtests += 1
+            check = replace(check, id=f"{check.id}[{now.subtests}]")
+        now.tell(check)
     return report
 
 

@@ -31,7 +31,7 @@ from slipway.verify.roles import meant_for
 from slipway.verify.wire import CONTROL, Line
 
 BUILTIN_NOT_NEEDED = (
-    "terminal", "cacheprovider", "junitxml", "doctest", "unittest", "pastebin", "stepwise", "logging", "warnings",
+    "terminal", "cacheprovider", "junitxml", "doctest", "pastebin", "stepwise", "warnings",
 )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def arguments(job: Job) -> list[str]:
         "--import-mode=importlib",
         "--capture=no",
     ]
-    patterns = ["-o", "python_files=*.py", "--strict-markers", "--continue-on-collection-errors"]
+    patterns = ["-o", "python_files=*.py", "--continue-on-collection-errors"]
     without = [word for name in BUILTIN_NOT_NEEDED for word in ("-p", f"no:{name}")]
     return [*ours, *patterns, *without, *(str(folder) for folder in job.packs.values())]
 
