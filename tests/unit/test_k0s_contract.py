@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +279,56 @@ def test_drop_ins_have_the_version_of_their_release():
         for minor in TABLE["releases"]
     }
     assert ours == {minor: about["version"] for minor, about in TABLE["dropIns"].items()}
+
+
+def config_fields(minor: str) -> dict[str, Any]:
+    """The fields of k0s.yaml that a minor knows."""
+    about = TABLE["config"]
+    tree: dict[str, Any] = yaml.safe_load((ROOT / about["fields"]).read_text())
+    for path, since in about["since"].items():
+        *above, last = path.split(".")
+        section = reduce(lambda found, name: found[name], above, tree)
+        assert last in section, path
+        if version(since) > version(minor):
+            del section[last]
+    return tree
+
+
+def version(minor: str) -> tuple[int, ...]:
+    return tuple(map(int, minor.split(".")))
+
+
+def unknown_fields(found: Any, known: dict[str, Any] | None, path: str = "") -> list[str]:
+    """Fields of a k0s.yaml that are not among the known ones; without known ones everything is."""
+    if isinstance(found, list):
+        return [each for item in found for each in unknown_fields(item, known, path)]
+    if known is None or not isinstance(found, dict):
+        return []
+    strangers = [path + name for name in found if name not in known]
+    below = [
+        each for name in found.keys() & known for each in unknown_fields(found[name], known[name], f"{path}{name}.")
+    ]
+    return strangers + below
+
+
+GENERATED = sorted(ROOT.glob("tests/golden/**/k0s.yaml"))
+
+
+@pytest.mark.parametrize("minor", TABLE["releases"])
+def test_every_minor_knows_the_fields_that_we_generate(minor):
+    files = {path: yaml.safe_load(path.read_text()) for path in GENERATED}
+    assert files
+    found = {str(path): odd for path, text in files.items() if (odd := unknown_fields(text, config_fields(minor)))}
+    assert found == {}
+
+
+def test_control_fields_that_a_minor_does_not_know_are_found():
+    text = {
+        "spec": {"network": {"coreDNS": {}, "nodeLocalLoadBalancing": {"enable": True}}, "workerProfiles": [{"nam": 1}]}
+    }
+    always = ["spec.network.nodeLocalLoadBalancing.enable", "spec.workerProfiles.nam"]
+    assert sorted(unknown_fields(text, config_fields("1.36"))) == always
+    assert sorted(unknown_fields(text, config_fields("1.35"))) == ["spec.network.coreDNS", *always]
 
 
 def test_every_row_says_where_it_was_read():

@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// clusterConfig is k0s.yaml as far as k0s 1.36 knows it (type v1beta1.ClusterConfig); unknown keys are refused as k0s
-// refuses them. Subtrees that the stand-in does not act upon are open maps.
+// clusterConfig is k0s.yaml as far as k0s 1.36 knows it (type v1beta1.ClusterConfig); other keys are refused
+// as k0s refuses them (fields.go). Subtrees that the stand-in does not act upon are open maps.
 type clusterConfig struct {
 	APIVersion string         `yaml:"apiVersion"`
 	Kind       string         `yaml:"kind"`
@@ -36,6 +36,7 @@ type clusterSpec struct {
 	Extensions        map[string]any   `yaml:"extensions"`
 	Konnectivity      map[string]any   `yaml:"konnectivity"`
 	FeatureGates      []map[string]any `yaml:"featureGates"`
+	MetricsServer     map[string]any   `yaml:"metricsServer"`
 }
 
 type extraArgs struct {
@@ -79,6 +80,7 @@ type networkSpec struct {
 	ControlPlaneLoadBalancing map[string]any `yaml:"controlPlaneLoadBalancing"`
 	Calico                    map[string]any `yaml:"calico"`
 	KubeRouter                map[string]any `yaml:"kuberouter"`
+	CoreDNS                   map[string]any `yaml:"coreDNS"`
 }
 
 type kubeProxySpec struct {
@@ -117,10 +119,15 @@ func loadConfig(path string) (clusterConfig, error) {
 }
 
 func parseConfig(content []byte) (clusterConfig, error) {
+	var raw map[string]any
+	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
+		return clusterConfig{}, err
+	}
+	if unknown := unknownFields("ClusterConfig", raw, knownFields); len(unknown) > 0 {
+		return clusterConfig{}, errors.Join(unknown...)
+	}
 	config := defaultConfig()
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&config); err != nil && !errors.Is(err, io.EOF) {
+	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&config); err != nil && !errors.Is(err, io.EOF) {
 		return clusterConfig{}, err
 	}
 	if config.Spec.API.Address == "" {

@@ -43,12 +43,16 @@ func TestTheExternalAddressIsWhatOthersSee(t *testing.T) {
 
 func TestMistakesAreRefused(t *testing.T) {
 	for text, wanted := range map[string]string{
-		"spec: {api: {adress: 10.0.0.1}}":                                                         "field adress not found",
-		"spec: {api: {address: ten}}":                                                             "spec.api.address",
-		"spec: {network: {podCIDR: 10.244.0.0}}":                                                  "spec.network.podCIDR",
-		"spec: {network: {provider: cilium}}":                                                     "unsupported network provider: cilium",
-		"spec: {storage: {type: sqlite}}":                                                         "unsupported storage type: sqlite",
-		"spec: {network: {kubeProxy: {disabled: true}}, podCIDR}":                                 "podCIDR",
+		"spec: {api: {adress: 10.0.0.1}}":                                                               `unknown field "adress" (in ClusterConfig.spec.api)`,
+		"spec: {network: {nodeLocalLoadBalancing: {enable: true}}}":                                     `unknown field "enable" (in ClusterConfig.spec.network.nodeLocalLoadBalancing)`,
+		"spec: {network: {controlPlaneLoadBalancing: {keepalived: {vrrpInstances: [{virtualIP: x}]}}}}": `"virtualIP" (in ClusterConfig.spec.network.controlPlaneLoadBalancing.keepalived.vrrpInstances[0])`,
+		"spec: {telemetry: {enabled: false, url: x}}":                                                   `unknown field "url"`,
+		"sepc: {}":                                                `unknown field "sepc" (in ClusterConfig)`,
+		"spec: {api: {address: ten}}":                             "spec.api.address",
+		"spec: {network: {podCIDR: 10.244.0.0}}":                  "spec.network.podCIDR",
+		"spec: {network: {provider: cilium}}":                     "unsupported network provider: cilium",
+		"spec: {storage: {type: sqlite}}":                         "unsupported storage type: sqlite",
+		"spec: {network: {kubeProxy: {disabled: true}}, podCIDR}": "podCIDR",
 		"spec: {api: {externalAddress: a.b}, network: {nodeLocalLoadBalancing: {enabled: true}}}": "nodeLocalLoadBalancing",
 	} {
 		_, err := parseConfig([]byte(text))
