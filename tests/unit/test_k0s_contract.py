@@ -14,13 +14,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/k0s/contract.yaml").read_text())
 STAND_IN = ROOT / "python/slipway/lab/modules/k0s"
-CODE = {
-    folder: [
-        each for each in sorted((ROOT / folder).rglob("*")) if each.suffix in {".py", ".nix", ".sh", ".j2", ".yaml"}
-    ]
-    for folder in ("python", "nixos", "templates", "tests/lab")
-}
-FILES = [each for files in CODE.values() for each in files]
+ENDINGS = {".py", ".nix", ".sh", ".j2", ".yaml", ".md"}
+FOLDERS = ("python", "nixos", "templates", "docs", "tests/lab")
+FILES = [each for folder in FOLDERS for each in sorted((ROOT / folder).rglob("*")) if each.suffix in ENDINGS]
 GAP = "\N{OBJECT REPLACEMENT CHARACTER}"
 """Stands where an f-string or a list holds a value."""
 FLAG = re.compile(r"(?<![^\s\"'])--?[a-z][a-z-]*")
@@ -61,10 +57,10 @@ def known(name: str) -> set[str]:
 
 
 def texts(path: Path) -> Iterator[str]:
-    """What is code or said to somebody: Python's literals without docstrings, other files without comments."""
+    """What is code or said to somebody: Python's literals without docstrings, pages, other files without comments."""
     text = path.read_text()
     if path.suffix != ".py":
-        yield re.sub(r"(?m)(^|\s)#.*$", "", text)
+        yield text if path.suffix == ".md" else re.sub(r"(?m)(^|\s)#.*$", "", text)
         return
     tree = ast.parse(text)
     silent = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
