@@ -12,6 +12,7 @@ from slipway.cli.console import print_json, print_table, say, tell, write
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
+from slipway.inventory.mounts import without_root
 from slipway.paths import ENCRYPTION_KEY
 from slipway.secrets.plain import require_none
 
@@ -36,7 +37,7 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
             raise
         print_json({"valid": False, "problems": _plain(error.problems), "warnings": []})
         raise typer.Exit(error.exit_code) from None
-    warnings = (*found.warnings, *_missing_key(found))
+    warnings = (*found.warnings, *without_root(found), *_missing_key(found))
     require_none(found.root)
     if as_json:
         print_json({"valid": True, "problems": [], "warnings": _plain(warnings)})

@@ -26,7 +26,7 @@ def test_check():
     done = slipway("check")
     assert (done.returncode, done.stdout) == (
         0,
-        "inventory.yaml: 6 hosts, 3 controllers, 3 workers, 1 warning, no problems\n",
+        "inventory.yaml: 6 hosts, 3 controllers, 3 workers, 7 warnings, no problems\n",
     )
     assert done.stderr.endswith(
         "cluster.k0s.encryptSecrets: secrets/encryption.sops.yaml, the key for it, is missing; the next command: "
