@@ -525,9 +525,11 @@ class Mirrors(Section):
     images: dict[v.Text, v.Text] = Field(default_factory=dict)
     """Image prefix to its stand-in, for manifests that slipway writes."""
     registries: dict[v.Registry, Annotated[tuple[v.Url, ...], Field(min_length=1)]] = Field(default_factory=dict)
-    """Registry to the mirrors that containerd asks first, such as docker.io: [https://mirror.example.org]."""
+    """Registry to the mirrors that containerd asks first, such as docker.io: [https://mirror.example.org]. k0s has its
+    images on quay.io; its node-local balancer (k0sproject/envoy-distroless) is the first to be pulled."""
     airgap: dict[System, AirgapBundle] = Field(default_factory=dict)
-    """Airgap bundle of the k0s release, by platform."""
+    """Airgap bundle of the k0s release, by platform. One of your own must hold the node-local balancer's image as well
+    (quay.io/k0sproject/envoy-distroless): without it no node finds the API. `k0s airgap list-images --all` names it."""
 
 
 class Layers(BaseModel):
