@@ -18,6 +18,9 @@ MOST_VALUES: Final = 2_000_000
 FREE_FORM: Final[tuple[Keys, ...]] = (("cluster", "k0s", "workerProfiles"),)
 """Places whose values go to other programs as they are, so that numbers and truth values must be such."""
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+"""C0 without tab and newline, DEL, C1 without NEL (a line end of YAML 1.1, which is quoted), half characters."""
+
 _CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 _KNOWN_TAGS = _CORE_TAGS | {PLAIN, QUOTED}
 
@@ -55,6 +58,7 @@ class Builder:
             if node.tag == PLAIN and node.value in NULLS:
                 self.has_empty = True
                 return None
+            self._require_readable(node)
             return _typed(node) if self._typed else node.value
         self._enter(node)
         made = self._mapping(node) if isinstance(node, yaml.MappingNode) else [self.value(item) for item in node.value]
@@ -73,6 +77,7 @@ class Builder:
             elif name in made:
                 self._duplicate(node, key)
             else:
+                self._require_readable(key)
                 made[name] = self.value(value)
         return {**self._merged(node), **made} if merges else made
 
@@ -97,6 +102,13 @@ class Builder:
     def _odd_tag(self, node: yaml.Node) -> None:
         shown = node.tag.replace("tag:yaml.org,2002:", "!!")
         self.problems.append(place_of(node).problem("yaml", f"the tag {shown} has no meaning here; remove it"))
+
+    def _require_readable(self, node: yaml.ScalarNode) -> None:
+        """No value may hold what ends a word, a line or a file in the formats that are made of it (NUL, ESC, CR)."""
+        found = _CONTROL.search(node.value)
+        if found:
+            message = f"has the control character {found[0]!a}; remove it"
+            self.problems.append(place_of(node).problem("yaml", message))
 
     def _enter(self, node: yaml.Node) -> None:
         self._count += len(node.value) + 1

@@ -69,7 +69,9 @@ def _ssh_block(inventory: Inventory, host: Host) -> str:
 
 
 def _quoted(path: str) -> str:
-    return f'"{path}"' if re.search(r"\s", path) else path
+    """As ssh_config(5) reads it: % begins a token there, # a comment."""
+    path = path.replace("%", "%%")
+    return f'"{path}"' if re.search(r"[\s#']", path) else path
 
 
 def hosts_file(inventory: Inventory) -> str:

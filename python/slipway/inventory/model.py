@@ -98,7 +98,7 @@ class K0s(Section):
     """More names and addresses for the API server's certificate."""
     disable_components: tuple[v.DnsLabel, ...] = ()
     """Components that k0s shall not run (`--disable-components`)."""
-    feature_gates: dict[str, v.Truth] = Field(default_factory=dict)
+    feature_gates: dict[v.Tag, v.Truth] = Field(default_factory=dict)
     """Kubernetes feature gates, name to true or false."""
     worker_profiles: dict[v.DnsLabel, v.FreeForm] = Field(default_factory=dict)
     """Profiles of kubelet settings (`spec.workerProfiles`), name to KubeletConfiguration values."""
@@ -202,7 +202,7 @@ class Ssh(Section):
     """Where slipway logs in, if not at the host's `address`: on a network for management, or at a forwarded port. The
     nodes use `address` among themselves, and slipway for the Kubernetes API (or `externalAddress`)."""
     port: v.Port = 22
-    identity: Annotated[Path, AfterValidator(_from_root)] | None = None
+    identity: Annotated[v.KeyPath, AfterValidator(_from_root)] | None = None
     """Private key file on this machine, relative to the inventory; default: the agent and ~/.ssh."""
     authorized_keys: tuple[v.PublicKey, ...] = ()
     """Public keys that may log in as `user`."""
@@ -491,8 +491,9 @@ class Deploy(Section):
     parallel: Annotated[int, Field(ge=1, le=1000), v.DIGITS] = 10
     """Machines worked on at the same time."""
     timeouts: Timeouts = Timeouts()
-    nix_options: dict[str, v.Text] = Field(default_factory=dict)
-    """Options for every Nix command, name to value (`--option NAME VALUE`)."""
+    nix_options: v.NixOptions = Field(default_factory=dict)
+    """Options for every Nix command, name to value (`--option NAME VALUE`); only those that give the repository no hold
+    of this machine (docs/trust.md)."""
 
 
 class Verify(Section):

@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -96,6 +97,8 @@ def _public_key(text: str) -> str:
         blob = b""
     if blob[4 : 4 + len(kind)] != kind.encode() or "\n" in text.strip():
         raise ValueError(f"{text[:40]!r}: the key is damaged (cut off or wrapped); copy the one line of the .pub file")
+    if not text.strip().isprintable():
+        raise ValueError(f"{text[:40]!r}: the comment of the key has characters that do not print")
     return text.strip()
 
 
@@ -174,7 +177,7 @@ def _device(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _mount_point(text: str) -> str:
-    if not text.startswith("/") or "//" in text or re.search(r"(^|/)\.\.?(/|$)|[\s\x00-\x1f\x7f]", text):
+    if not text.startswith("/") or "//" in text or re.search(r"(^|/)\.\.?(/|$)|[^\w/.:@+=,~-]", text):
         raise ValueError(f"{text!r} is not an absolute path without '..' and blanks")
     return text if text == "/" else text.rstrip("/")
 
@@ -195,14 +198,17 @@ def _tag(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _url(text: str) -> str:
-    if not re.fullmatch(r"(https?|oci|s3|ssh|git|file)(\+[a-z]+)?://[^\s\"'<>\\]+", text):
+    if not re.fullmatch(r"(https?|oci|s3|ssh|git|file)(\+[a-z]+)?://[A-Za-z0-9._~:/?#@&*+,=%\[\]-]+", text):
         raise ValueError(f"{text!r} is not a URL such as https://cache.example.org")
     return text
 
 
 @lru_cache(maxsize=1024)
 def _flake(text: str) -> str:
-    if re.fullmatch(r"(github|gitlab|sourcehut):[A-Za-z0-9~_.-]+/[A-Za-z0-9_./?=&-]+", text):
+    if re.search(r"[&*#\[\]]", text):
+        # NixOS's upgrade puts the flake into a line of a shell as it is.
+        raise ValueError(f"{text!r} has a sign that a shell would take for its own; `branch` names the branch")
+    if re.fullmatch(r"(github|gitlab|sourcehut):[A-Za-z0-9~_.-]+/[A-Za-z0-9_./?=-]+", text):
         return text
     return _url(text)
 
@@ -214,7 +220,7 @@ def _cache_key(text: str) -> str:
         good = len(base64.b64decode(body, validate=True)) == 32
     except (binascii.Error, ValueError):
         good = False
-    if not name or not good:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not good:
         raise ValueError(f"{text!r} is not a public key of a Nix cache, like cache.example.org-1:...=")
     return text
 
@@ -296,6 +302,40 @@ def _text(text: str) -> str:
     return text
 
 
+NIX_OPTIONS = frozenset((
+    "build-users-group", "connect-timeout", "cores", "download-attempts", "fallback", "http-connections", "keep-going",
+    "log-lines", "max-jobs", "max-silent-time", "sandbox", "show-trace", "stalled-download-timeout", "substitute",
+    "substituters", "timeout", "warn-dirty",
+))  # fmt: skip
+"""What a repository may ask of the Nix of whoever deploys: how much, how long, from where. None names a program to run
+(post-build-hook, plugin-files, builders), a file to read (netrc-file, access-tokens) or a key to trust. sandbox and
+build-users-group are for machines where Nix cannot isolate builds, such as the lab's (docs/trust.md)."""
+
+
+def _nix_option(text: str) -> str:
+    if text not in NIX_OPTIONS:
+        raise ValueError(
+            f"{text!r} is no option that a repository may set; take one of {', '.join(sorted(NIX_OPTIONS))}, "
+            "or write it into your own nix.conf"
+        )
+    return text
+
+
+def _nix_options(options: dict[str, str]) -> dict[str, str]:
+    """A store's address has parameters of its own (`?trusted=1` takes what nobody signed), or is another program's."""
+    for address in options.get("substituters", "").split():
+        if not re.fullmatch(r"https?://[A-Za-z0-9._~:/@%-]+", address):
+            raise ValueError(f"substituters: {address!r} is not a plain http(s) address")
+    return options
+
+
+def _key_path(path: Path) -> Path:
+    """Paths that OpenSSH reads as we do: in its configuration it has no way to quote these signs."""
+    if not str(path).isprintable() or re.search(r'["\\]|\$\{', str(path)):
+        raise ValueError(f"{str(path)!r} has a quote, a backslash, ${{ or what does not print; rename the file")
+    return path
+
+
 def _format(words: str, **more: str) -> WithJsonSchema:
     """What the JSON Schema and the reference call a text of this kind."""
     return WithJsonSchema({"type": "string", "format": words, **more})
@@ -344,4 +384,6 @@ HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
 Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
 NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]
 Text = Annotated[str, AfterValidator(_text)]
+KeyPath = Annotated[Path, AfterValidator(_key_path)]
+NixOptions = Annotated[dict[Annotated[str, AfterValidator(_nix_option)], Text], AfterValidator(_nix_options)]
 FreeForm = dict[str, Any]

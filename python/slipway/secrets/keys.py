@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from slipway.errors import InvalidInput
 from slipway.secret import Secret
 from slipway.tools import age
 from slipway.tools.age import KeyPair
@@ -26,6 +27,7 @@ def add(pair: KeyPair, label: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b") as stream:
+        os.fchmod(descriptor, 0o600)
         gap = b"" if stream.read()[-1:] in (b"", b"\n") else b"\n"
         text = f"# {label}\n# public key: {pair.public}\n".encode()
         stream.write(gap + text + pair.private.reveal() + b"\n")
@@ -35,10 +37,12 @@ def add(pair: KeyPair, label: str) -> Path:
 
 
 def find(recipients: Iterable[str]) -> KeyPair | None:
-    """The first pair of the key file whose public key is among `recipients`."""
+    """The first pair of the key file whose public key is among `recipients`. InvalidInput if others can read it."""
     path = key_file()
     if not path.exists():
         return None
+    if path.stat().st_mode & 0o077:
+        raise InvalidInput(f"{path}: others can read or write the age keys in it", hint=f"chmod 600 {path}")
     wanted = set(recipients)
     pairs = (KeyPair(age.public_key(each), each) for each in age.identities(Secret(path.read_bytes())))
     return next((pair for pair in pairs if pair.public in wanted), None)

@@ -178,3 +178,13 @@ def test_rules_without_recipients_are_an_error_in_words(root, text):
 def test_recipients_may_be_a_list_or_a_text(root, value):
     (root / store.CONFIG).write_text(yaml.safe_dump({"creation_rules": [{"path_regex": "x", "age": value}]}))
     assert store.recipients_of(root) == ("age1a", "age1b")
+
+
+def test_a_key_file_that_others_can_read_is_refused_with_the_mend(root, home):
+    store.create(root)
+    keys.key_file().chmod(0o644)
+    with pytest.raises(InvalidInput, match="others can read") as refused:
+        store.own_key(root)
+    assert refused.value.hint == f"chmod 600 {keys.key_file()}"
+    keys.key_file().chmod(0o600)
+    assert store.own_key(root).public in store.recipients_of(root)
