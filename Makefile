@@ -51,6 +51,10 @@ check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PA
 bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1,000 and 5,000 hosts
 	python -m tests.bench.generate
 
+.PHONY: bench-verify
+bench-verify: $(VENV)/ready ## Seconds and memory of verify, and pytest-testinfra beside it on the same checks
+	python -m tests.bench.verify
+
 .PHONY: setup
 setup: $(VENV)/ready packages
 
