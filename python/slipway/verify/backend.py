@@ -7,6 +7,7 @@ be read as a red one.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 from slipway.verify.check import CannotRun
+from slipway.verify.store import StorePackage
 
 COMMAND_BOUND = 30.0
 """Seconds that one command of a check may take, unless the check says otherwise with `timeout=`."""
@@ -65,6 +67,11 @@ class SlipwayBackend(BaseBackend):  # type: ignore[misc]
 
 class NodeHost(Host):  # type: ignore[misc]
     """testinfra's host, which counts an exit code that nobody expected as a question that failed."""
+
+    @functools.cached_property
+    def package(self) -> type[StorePackage]:
+        """testinfra looks for dpkg, rpm and the like, and knows no machine without."""
+        return StorePackage.get_module(self)  # type: ignore[no-any-return]
 
     def run_expect(self, expected: list[int], command: str, *args: str, **kwargs: Any) -> CommandResult:  # noqa: ANN401
         __tracebackhide__ = True
