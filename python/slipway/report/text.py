@@ -30,7 +30,9 @@ def findings(verification: Verification) -> Iterator[str]:
     """Errors of whole nodes, then the red checks: a block for each finding, with all nodes that share it."""
     for node in verification.nodes:
         if node.error:
-            yield f"{node.node}: {node.error}" + (f"; try: {node.hint}" if node.hint else "")
+            # Errors of connections begin with the node and where it was looked for.
+            who = "" if node.error.startswith(f"{node.node} (") else f"{node.node}: "
+            yield f"{who}{node.error}" + (f"; try: {node.hint}" if node.hint else "")
     blocks: dict[tuple[Check, Finding], list[str]] = {}
     for node in verification.nodes:
         for check in node.red:

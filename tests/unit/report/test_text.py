@@ -53,6 +53,12 @@ def test_a_node_that_was_asked_nothing_is_one_line_with_what_to_type():
     assert list(text.findings(found)) == ["w1: runs no system; try: slipway deploy w1"]
 
 
+def test_a_node_is_named_once():
+    error = "w1 (root@10.77.0.21): connection refused"
+    node = NodeVerification("w1", ("os",), error=error, obstacle=Obstacle.UNREACHABLE)
+    assert list(text.findings(Verification("", (node,)))) == [error]
+
+
 def test_long_texts_are_cut_and_lines_stay_under_each_other():
     finding = replace(RED, found="a\nb" + "c" * 1000)
     node = NodeVerification("w1", ("os",), checks=(replace(CHECKS[1], finding=finding),))
