@@ -70,7 +70,7 @@ def _show(found: Verification) -> None:
     print_table(text.columns(found), text.rows(found))
     for line in text.findings(found):
         tell(line)
-    say(f"{len(found.nodes)} nodes in {found.duration:.1f} s")
+    say(f"{_nodes(len(found.nodes))} in {found.duration:.1f} s")
 
 
 def _judge(found: Verification) -> None:
@@ -99,6 +99,10 @@ def _first_step(nodes: list[NodeVerification]) -> str:
     """What to type; one deploy takes all those that want one."""
     behind = [node.node for node in nodes if node.obstacle in (Obstacle.NEVER_DEPLOYED, Obstacle.NOT_NIXOS)]
     return f"slipway deploy {' '.join(behind)}" if behind else next((n.hint for n in nodes if n.hint), "slipway doctor")
+
+
+def _nodes(number: int) -> str:
+    return "1 node" if number == 1 else f"{number} nodes"
 
 
 def _checks(number: int) -> str:

@@ -83,7 +83,7 @@ class GateResult:
             return
         lines = "\n".join(f"  {reason}" for reason in self.reasons)
         raise GateRefused(
-            f"the gate stays shut, {_nodes(len(self.nodes))} not verified as they are now:\n{lines}",
+            f"the gate stays shut, {_not_verified(len(self.nodes))}:\n{lines}",
             hint=self.hint,
         )
 
@@ -173,8 +173,8 @@ def _named(checks: tuple[str, ...]) -> str:
     return ", ".join(checks[:SHOWN]) + more
 
 
-def _nodes(number: int) -> str:
-    return "1 node is" if number == 1 else f"{number} nodes are"
+def _not_verified(number: int) -> str:
+    return "1 node is not verified as it is now" if number == 1 else f"{number} nodes are not verified as they are now"
 
 
 def _hours(age: timedelta) -> str:
