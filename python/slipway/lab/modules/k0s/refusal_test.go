@@ -145,6 +145,22 @@ func TestAWorkerKeepsTheAuthorityWhereK0sKeepsIt(t *testing.T) {
 	}
 }
 
+func TestAFolderOfImagesThatK0sMayNotChangeEndsTheStart(t *testing.T) {
+	w := &worker{data: dataDir(t.TempDir())}
+	if err := os.Mkdir(w.data.images(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.initImages(); err != nil {
+		t.Fatal(err)
+	}
+	if about, _ := os.Stat(w.data.images()); about.Mode().Perm() != 0o755 {
+		t.Error(about.Mode())
+	}
+	if err := (&worker{data: "/proc"}).initImages(); err == nil {
+		t.Error("a file system that takes no folder was taken")
+	}
+}
+
 func TestFoldersAndFilesHaveK0sModes(t *testing.T) {
 	data := dataDir(filepath.Join(t.TempDir(), "k0s"))
 	if err := os.MkdirAll(data.path("pki"), 0o700); err != nil {

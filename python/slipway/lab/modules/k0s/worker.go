@@ -121,6 +121,9 @@ func (w *worker) run(token *kubeconfig) error {
 // start brings up containerd at once and the kubelet as soon as the API server has given it its configuration: a kubelet
 // that starts earlier backs off, up to half a minute between its tries.
 func (w *worker) start(ctx context.Context, token *kubeconfig) error {
+	if err := w.initImages(); err != nil {
+		return err
+	}
 	if err := w.startContainerd(ctx); err != nil {
 		return err
 	}
@@ -136,6 +139,9 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	}
 	return w.startKubelet()
 }
+
+// initImages sets the mode of the folder of image archives, as k0s does; it ends where it may not.
+func (w *worker) initImages() error { return makeFolder(w.data.images(), 0o755) }
 
 // importImages imports first what the node needs to become Ready, and the rest once it has joined: on a small machine the
 // two would only slow each other down.
