@@ -116,7 +116,7 @@ FAULTS = (
         " systemctl daemon-reload; systemctl restart sshd.service",
         "rm -r /run/systemd/system/sshd.service.d; systemctl daemon-reload; systemctl restart sshd.service",
     ),
-    Fault("network.address.has_its_mtu", "w2", "ip link set host0 mtu 1200", "ip link set host0 mtu 1500"),
+    Fault("network.address.has_its_mtu", "w2", "ip link set host0 mtu 1600", "ip link set host0 mtu 1500"),
     Fault(
         "network.names.localhost_is_here",
         "w2",
