@@ -73,6 +73,14 @@ class TestOneMachine:
         assert cached.stat().st_mode == mode
         assert not (cached / "own").exists()
 
+    def test_a_reset_of_k0s_leaves_the_images(self, machine):
+        before = on(machine, "ls", "/var/lib/k0s/images")
+        on(machine, "touch", "/var/lib/k0s/left")
+        on(machine, "/opt/slipway-lab/bin/k0s", "reset")
+        assert on(machine, "ls", "-A", "/var/lib/k0s").split() == ["containerd", "images"]
+        assert before
+        assert on(machine, "ls", "/var/lib/k0s/images") == before
+
     def test_reboots_in_order_when_asked_from_outside(self, machine):
         first = on(machine, "cat", BOOT_ID)
         machines.reboot(machine)

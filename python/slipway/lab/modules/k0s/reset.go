@@ -82,7 +82,7 @@ func mounted() []string {
 	return found
 }
 
-// emptyFolder removes everything in a folder; of what is mounted there, the content where it may be written.
+// emptyFolder removes everything in a folder; of what is mounted there, the content unless it is only shown to us.
 func emptyFolder(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, os.ErrNotExist) {
@@ -95,17 +95,18 @@ func emptyFolder(folder string) error {
 		switch {
 		case !slices.Contains(targets, path):
 			failures = append(failures, os.RemoveAll(path))
-		case !readOnly(path):
+		case !shown(path):
 			failures = append(failures, emptyFolder(path))
 		}
 	}
 	return errors.Join(failures...)
 }
 
-func readOnly(path string) bool {
-	const readOnlyMount = 1 // ST_RDONLY
+// shown tells whether a mount shows what is kept elsewhere: the lab's image archives, under an overlay of the machine's.
+func shown(path string) bool {
+	const readOnlyMount, overlay = 1, 0x794c7630 // ST_RDONLY, OVERLAYFS_SUPER_MAGIC
 	var about syscall.Statfs_t
-	return syscall.Statfs(path, &about) == nil && about.Flags&readOnlyMount != 0
+	return syscall.Statfs(path, &about) == nil && (about.Flags&readOnlyMount != 0 || about.Type == overlay)
 }
 
 func removeRunFiles() error {
