@@ -43,9 +43,10 @@ docs: $(VENV)/ready ## Write the generated reference pages anew
 	python docs/generate.py
 
 .PHONY: check-nixos
-check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PATH of a checkout, DISKO=PATH of disko
-	@[ -n "$(NIXPKGS)" ] || { echo "make check-nixos NIXPKGS=PATH [DISKO=PATH]: a checkout of nixpkgs is needed" >&2; exit 2; }
-	pytest tests/nixpkgs --nixpkgs $(abspath $(NIXPKGS)) $(if $(DISKO),--disko $(abspath $(DISKO)))
+check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PATH of a checkout, DISKO=PATH of disko, PACKAGES=FILE if it has none
+	@[ -n "$(NIXPKGS)" ] || { echo "make check-nixos NIXPKGS=PATH [DISKO=PATH] [PACKAGES=FILE]: a checkout of nixpkgs is needed" >&2; exit 2; }
+	pytest tests/nixpkgs --nixpkgs $(abspath $(NIXPKGS)) $(if $(DISKO),--disko $(abspath $(DISKO))) \
+	  $(if $(PACKAGES),--nixpkgs-packages $(abspath $(PACKAGES)))
 
 .PHONY: bench-generate
 bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1,000 and 5,000 hosts
