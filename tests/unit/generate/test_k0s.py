@@ -140,3 +140,11 @@ def test_an_external_address_is_told_and_certified(make):
     spec = specs(make({"cluster": {"network": {"externalAddress": "k8s.example.org"}}}))["cp1"]
     assert spec["api"]["externalAddress"] == "k8s.example.org"
     assert "k8s.example.org" in spec["api"]["sans"]
+
+
+def test_calico_takes_the_address_that_the_node_has_in_kubernetes(make):
+    """By itself it takes the first link that it finds."""
+    network = specs(make({"cluster": {"network": {"provider": "calico"}}}))["cp1"]["network"]
+    assert network["calico"] == {"ipAutodetectionMethod": "kubernetes-internal-ip"}
+    network = specs(make({"cluster": {"network": {"provider": "kuberouter"}}}))["cp1"]["network"]
+    assert "calico" not in network
