@@ -75,7 +75,7 @@ class TestOneMachine:
 
     def test_a_reset_of_k0s_leaves_the_images(self, machine):
         before = on(machine, "ls", "/var/lib/k0s/images")
-        on(machine, "touch", "/var/lib/k0s/left")
+        on(machine, "touch", "/var/lib/k0s/kubelet.conf")
         on(machine, "/opt/slipway-lab/bin/k0s", "reset")
         assert on(machine, "ls", "-A", "/var/lib/k0s").split() == ["containerd", "images"]
         assert before
