@@ -19,14 +19,10 @@ class Digests:
 
 
 def of(inventory: Inventory, hosts: Iterable[Host], packs: Mapping[str, Path]) -> Digests:
-    """As they are now."""
-    nodes = {host.name: of_node(inventory, host) for host in hosts}
+    """As they are now: of a host everything that it inherits, and what is cluster-wide."""
+    cluster = inventory.cluster.model_dump_json().encode()
+    nodes = {host.name: _sha256([host.model_dump_json().encode(), cluster]) for host in hosts}
     return Digests(nodes, {name: of_pack(folder) for name, folder in packs.items()})
-
-
-def of_node(inventory: Inventory, host: Host) -> str:
-    """The host with everything that it inherits, and what is cluster-wide."""
-    return _sha256([host.model_dump_json().encode(), inventory.cluster.model_dump_json().encode()])
 
 
 def of_pack(folder: Path) -> str:
