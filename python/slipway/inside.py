@@ -50,9 +50,9 @@ def write(root: Path, name: PurePath | str, content: bytes) -> Path:
 
 
 @contextmanager
-def created(path: Path) -> Iterator[int]:
-    """A file that was not there before, open for writing."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+def created(path: Path, mode: int = 0o666) -> Iterator[int]:
+    """A file that was not there before, open for writing; `mode` less what the umask takes."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         yield descriptor
     finally:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from slipway import inside
 from slipway.errors import InvalidInput
 from slipway.paths import user_state_dir
 
@@ -59,13 +60,12 @@ def _new_key() -> bytes:
     path, content = key_file(), secrets.token_bytes(KEY_BYTES)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+        with inside.created(beside, 0o600) as descriptor:
+            os.write(descriptor, content)
         path.hardlink_to(beside)
     except FileExistsError:
         return _key() or content
     finally:
-        beside.unlink()
+        beside.unlink(missing_ok=True)
     return content
