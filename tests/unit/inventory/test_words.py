@@ -100,13 +100,6 @@ def loaded(folder: Path, document: dict[str, Any]) -> Inventory | None:
         return None
 
 
-def shape(value: Any) -> Any:
-    """Keys and lengths, without the texts."""
-    if isinstance(value, dict):
-        return {key: shape(each) for key, each in value.items()}
-    return [shape(each) for each in value] if isinstance(value, list) else type(value)
-
-
 def require_data(inventory: Inventory) -> list[bytes]:
     """Parse all that is made of it; the Nix is returned for one call of Nix's own parser."""
     nix = []
