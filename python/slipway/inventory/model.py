@@ -485,11 +485,24 @@ class Timeouts(Section):
     """Until the node must be Ready in Kubernetes."""
 
 
+class Waves(Section):
+    """In which batches workers get a new system: the next begins when all of the one before are well. Controllers
+    always go one by one, before the workers."""
+
+    size: v.Share = "25%"
+    """Workers of one wave: a count, or a part of all workers of the cluster, rounded up."""
+    canary: Annotated[int, Field(ge=0, le=1000), v.DIGITS] = 1
+    """Workers of a first wave, before all others; 0: there is none."""
+    max_failures: Annotated[int, Field(ge=0, le=1000), v.DIGITS] = 0
+    """Workers of one wave that may fail; after one more nothing else begins."""
+
+
 class Deploy(Section):
     """How deployments run."""
 
     parallel: Annotated[int, Field(ge=1, le=1000), v.DIGITS] = 10
     """Machines worked on at the same time."""
+    waves: Waves = Waves()
     timeouts: Timeouts = Timeouts()
     nix_options: v.NixOptions = Field(default_factory=dict)
     """Options for every Nix command, name to value (`--option NAME VALUE`); only those that give the repository no hold

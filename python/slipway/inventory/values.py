@@ -147,6 +147,21 @@ def _duration(text: str) -> float:
     raise ValueError(f"{text!r} is not a duration like 30s, 10m or 24h{fix}")
 
 
+@lru_cache(maxsize=1024)
+def _share(text: str) -> str:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})(%?)", text)
+    if match is None:
+        raise ValueError(f"{text!r} is neither a count like 5 nor a part like 25%")
+    if match[2] and int(match[1]) > 100:
+        raise ValueError(f"{text!r} is more than all of them; at most 100%")
+    return text
+
+
+def part_of(share: str, total: int) -> int:
+    """How many of `total` a Share is: a part is rounded up, so that it is never none."""
+    return -(-int(share[:-1]) * total // 100) if share.endswith("%") else int(share)
+
+
 def _digits(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,18}", value):
         raise ValueError(f"{value[:60]!r} is not a whole number")
@@ -363,6 +378,7 @@ Seconds = Annotated[
     BeforeValidator(_seconds),
     _format("duration", pattern="^[1-9][0-9]*[smhd]$"),
 ]
+Share = Annotated[str, AfterValidator(_share), _format("count or percent", pattern="^[1-9][0-9]*%?$")]
 Device = Annotated[str, AfterValidator(_device), _format("disk")]
 MountPoint = Annotated[str, AfterValidator(_mount_point), _format("absolute path")]
 UserName = Annotated[str, AfterValidator(_user_name), _format("user name")]

@@ -17,7 +17,7 @@ from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation, outcome_of
-from slipway.rollout.waves import waves
+from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
 
 GOES_ON = (Outcome.OK, Outcome.UNCHANGED, Outcome.REBOOT_REQUIRED)
@@ -116,32 +116,37 @@ class _Rollout:
 
     def _activate(self, systems: Mapping[str, str]) -> None:
         """Wave by wave. An interruption lets the wave that has begun end, and no other begin."""
+        hosts = [host for host in self.preparation.hosts if host.name in systems]
+        held_up = ""
         with self.interruption.sheltered():
-            for wave in waves(self.preparation.hosts):
-                names = [name for name in wave.nodes if name in systems]
-                held_up = self._held_up()
+            for wave in waves(self.preparation.inventory, hosts):
                 if held_up:
-                    self._skip(names, f"waits for {held_up}")
+                    self._skip(wave.nodes, f"waits for {held_up}")
                 elif not self.interruption.asked:
-                    self._activate_wave(names, systems)
+                    self._activate_wave(wave, systems)
+                    held_up = self._held_up(wave)
 
-    def _activate_wave(self, names: list[str], systems: Mapping[str, str]) -> None:
-        """All at once, as far as `deploy.parallel` lets them. After a failure what has begun ends, and no other begins:
-        it would most likely fail the same way."""
+    def _activate_wave(self, wave: Wave, systems: Mapping[str, str]) -> None:
+        """All at once, as far as `deploy.parallel` lets them. After one failure too many what has begun ends, and no
+        other begins: it would most likely fail the same way."""
 
         def one(host: Host) -> NodeResult | None:
-            if self.interruption.asked or self._held_up():
+            if self.interruption.asked or self._held_up(wave):
                 return None
-            self.results[host.name] = self._activate_node(host, systems[host.name])
-            return self.results[host.name]
+            try:
+                result = self._activate_node(host, systems[host.name])
+            except SlipwayError as error:
+                result = _failed(host.name, error)
+            self.results[host.name] = result
+            return result
 
-        done = self.preparation.pool.map(one, names, limit=self.preparation.inventory.deploy.parallel)
+        done = self.preparation.pool.map(one, wave.nodes, limit=self.preparation.inventory.deploy.parallel)
         for name, result in done.items():
             if isinstance(result, SlipwayError):
                 self.results[name] = _failed(name, result)
-        held_up = self._held_up()
+        held_up = self._held_up(wave)
         if held_up:
-            self._skip([name for name in names if name not in self.results], f"waits for {held_up}")
+            self._skip([name for name in wave.nodes if name not in self.results], f"waits for {held_up}")
 
     def _activate_node(self, host: Host, system: str) -> NodeResult:
         timeouts, key = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_key
@@ -208,11 +213,11 @@ class _Rollout:
     def _all_good(self) -> bool:
         return all(result.outcome.good or name in self.degraded_before for name, result in self.results.items())
 
-    def _held_up(self) -> str:
-        """The nodes for whose sake the next wave has to wait, and what they are."""
-        results = [result for name, result in list(self.results.items()) if name not in self.degraded_before]
-        held_up = [result for result in results if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
-        return ", ".join(f"{result.node} ({result.outcome})" for result in held_up)
+    def _held_up(self, wave: Wave) -> str:
+        """The nodes of this wave for whose sake nothing else begins, and what they are; empty while few failed."""
+        results = [self.results[name] for name in wave.nodes if name in self.results]
+        failed = [result for result in results if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
+        return ", ".join(f"{r.node} ({r.outcome})" for r in failed) if len(failed) > wave.max_failures else ""
 
     def interrupted(self) -> None:
         left = [name for name in self.preparation.names if name not in self.results]

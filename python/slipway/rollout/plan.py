@@ -19,7 +19,8 @@ from slipway.ssh.host import Host
 
 @dataclass(frozen=True)
 class NodePlan:
-    """One node. `packages`: lines of `nix store diff-closures`; `activation`: what switch-to-configuration would do."""
+    """One node. `wave` is empty where nothing changes. `packages`: lines of `nix store diff-closures`; `activation`:
+    what switch-to-configuration would do."""
 
     node: str
     wave: str
@@ -50,9 +51,10 @@ def plan(preparation: Preparation) -> tuple[NodePlan, ...]:
     _require(preparation.copy(changed))
     answers = preparation.pool.map(lambda host: _ask(host, facts[host.name], systems[host.name]), changed)
     asked = _require(answers)
-    wave_of = {name: wave.title for wave in waves(preparation.hosts) for name in wave.nodes}
+    hosts = [host for host in preparation.hosts if host.name in changed]
+    wave_of = {name: wave.title for wave in waves(preparation.inventory, hosts) for name in wave.nodes}
     return tuple(
-        NodePlan(name, wave_of[name], facts[name].current, systems[name], name in changed, *asked.get(name, ()))
+        NodePlan(name, wave_of.get(name, ""), facts[name].current, systems[name], name in changed, *asked.get(name, ()))
         for name in preparation.names
     )
 

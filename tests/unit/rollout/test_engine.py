@@ -229,22 +229,42 @@ def test_a_node_that_needs_a_reboot_serves_on_and_holds_nobody_up(world):
     assert failure and failure.exit_code == 7
 
 
-def test_siblings_of_a_failed_worker_that_have_begun_finish(world):
+def test_a_failed_canary_keeps_all_other_workers_as_they_are(world):
     world.outcomes = {"w1": Outcome.ROLLED_BACK}
-    world.begins_with = {"w1", "w2"}
     deployment = world.deploy()
-    assert outcomes(deployment) == {**dict.fromkeys(ALL, "ok"), "w1": "rolled-back"}
-    assert world.cluster == []
+    assert outcomes(deployment) == {**dict.fromkeys(ALL, "ok"), "w1": "rolled-back", "w2": "skipped"}
+    assert deployment.nodes[-1].reason == "waits for w1 (rolled-back)"
     failure = deployment.failure()
-    assert failure and failure.exit_code == 6 and failure.hint == "slipway deploy w1"
+    assert failure and failure.exit_code == 6 and failure.hint == "slipway deploy w1 w2"
 
 
-def of_twenty_workers(tmp_path, monkeypatch) -> tuple[World, tuple[str, ...]]:
+def test_siblings_of_a_failed_worker_that_have_begun_finish(tmp_path, monkeypatch):
+    world, names = of_twenty_workers(tmp_path, monkeypatch, "size: 2, canary: 0")
+    world.outcomes = {"w01": Outcome.ROLLED_BACK}
+    world.begins_with = {"w01", "w02"}
+    deployment = world.deploy(changed=names, chosen=names)
+    assert outcomes(deployment) == {**dict.fromkeys(names, "skipped"), "w01": "rolled-back", "w02": "ok"}
+    assert world.cluster == []
+
+
+@pytest.mark.parametrize(("failed", "begun"), [(1, 20), (2, 20), (3, 10)])
+def test_so_many_of_a_wave_may_fail_as_the_inventory_says(tmp_path, monkeypatch, failed, begun):
+    world, names = of_twenty_workers(tmp_path, monkeypatch, "size: 10, canary: 0, maxFailures: 2")
+    world.outcomes = dict.fromkeys(names[10 - failed : 10], Outcome.ROLLED_BACK)
+    deployment = world.deploy(changed=names, chosen=names)
+    assert len(world.activated) == begun
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 6
+
+
+def of_twenty_workers(tmp_path, monkeypatch, settings="size: 100%, canary: 0") -> tuple[World, tuple[str, ...]]:
     """A fleet of which two are activated at a time."""
     names = tuple(f"w{n:02}" for n in range(1, 21))
     rows = "".join(f"  {name}: {{address: 10.0.0.{30 + n}, role: worker}}\n" for n, name in enumerate(names))
     (tmp_path / "fleet.yaml").write_text(
-        INVENTORY.split("  w1:")[0] + "  cp1: {address: 10.0.0.11, role: controller}\n" + rows
+        INVENTORY.split("  w1:")[0].replace("deploy: {", f"deploy: {{waves: {{{settings}}}, ")
+        + "  cp1: {address: 10.0.0.11, role: controller}\n"
+        + rows
     )
     return World(load(tmp_path / "fleet.yaml"), monkeypatch), names
 
