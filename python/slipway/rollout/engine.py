@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from slipway.cluster import bringup, cilium, encryption, kubeconfig, members
+from slipway.cluster import bringup, cilium, comparison, encryption, kubeconfig, marks, members
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
@@ -87,6 +87,7 @@ class _Rollout:
         facts = self._preflight()
         if facts is None:
             return
+        self._compare()
         systems = self.preparation.build()
         changed = {name: system for name, system in systems.items() if not facts[name].runs(system)}
         for name, system in systems.items():
@@ -107,6 +108,12 @@ class _Rollout:
             self._stop_before(refused, "nothing was touched")
             return None
         return {name: answer for name, answer in answers.items() if isinstance(answer, Facts)}
+
+    def _compare(self) -> None:
+        """Raises where the inventory wants what the living cluster cannot become."""
+        comparison.require(
+            self.preparation.inventory, self.preparation.pool, self.preparation.events, self.preparation.names
+        )
 
     def _copy(self, systems: Mapping[str, str]) -> bool:
         failed = self.preparation.copy(systems)
@@ -171,6 +178,7 @@ class _Rollout:
             if self._all_good():
                 secret = kubeconfig.of(inventory, pool)
                 cilium.ensure(inventory, secret, events)
+                marks.apply(inventory, secret, events, self.preparation.names)
                 self._wait_ready(members.Nodes(secret))
         except (CommandFailed, CommandTimedOut) as error:
             self.error = DeployFailed(str(error), hint=error.hint)

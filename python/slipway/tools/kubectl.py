@@ -52,6 +52,14 @@ def get(kubeconfig: Secret, kind: str, name: str = "", *, namespace: str = "", s
     return found
 
 
+def patch(kubeconfig: Secret, kind: str, name: str, change: dict[str, Any]) -> None:
+    """Merge `change` into the object (RFC 7386); with a resourceVersion in it only if the object still has that one.
+
+    Raises CommandFailed, with "the object has been modified" in what it said if it has not.
+    """
+    kubectl(kubeconfig, "patch", kind, name, "--type=merge", f"--patch={json.dumps(change)}", "--output=name")
+
+
 def apply(kubeconfig: Secret, manifests: bytes | Secret, *, timeout: float = REQUEST_TIMEOUT) -> Sequence[str]:
     """Apply server-side; return `KIND NAMESPACE NAME VERSION` of each object. A version stays if nothing changed."""
     words = ["apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.rollout.conftest import INVENTORY
 
-from slipway.cluster import bringup, cilium, encryption, kubeconfig, members
+from slipway.cluster import bringup, cilium, comparison, encryption, kubeconfig, marks, members
 from slipway.errors import Degraded, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Inventory, load
@@ -74,6 +74,7 @@ class World:
         self.now: set[str] = set()
         self.together: list[set[str]] = []
         self.cluster: list[str] = []
+        self.immovable = ""
         self.hit_during: str | None = None
         self.for_next_boot = False
         self.begins_with: set[str] = set()
@@ -89,9 +90,15 @@ class World:
         monkeypatch.setattr(bringup, "bring_up", self.bring_up)
         monkeypatch.setattr(kubeconfig, "of", lambda *_: "kubeconfig")
         monkeypatch.setattr(cilium, "ensure", lambda *_: self.cluster.append("network"))
+        monkeypatch.setattr(comparison, "require", self.compare)
+        monkeypatch.setattr(marks, "apply", lambda *_: self.cluster.append("labels"))
         monkeypatch.setattr(members, "wait_ready", self.wait_ready)
         monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda *_: self.not_ready))
         monkeypatch.setattr(members, "started", lambda *_: {})
+
+    def compare(self, *_what):
+        if self.immovable:
+            raise comparison.Immovable(self.immovable)
 
     def see_to_key(self, host: SimpleNamespace) -> None:
         self.keys.append((host.name, len(self.activated)))
@@ -170,7 +177,15 @@ def test_no_configuration_takes_away_the_key_that_secrets_are_written_with(world
 def test_phases_come_one_after_the_other_for_all_nodes(world):
     world.deploy(changed=("w1", "cp1"))
     assert world.preparation.done == ["generated", "preflight", "build", ("copy", ["cp1", "w1"])]
-    assert world.cluster == ["bring up", "network", "ready w1 cp3 w2"]
+    assert world.cluster == ["bring up", "network", "labels", "ready w1 cp3 w2"]
+
+
+def test_what_a_living_cluster_cannot_become_is_refused_before_anything_is_built(world):
+    world.immovable = "cluster.domain: the cluster has a, the inventory b"
+    with pytest.raises(comparison.Immovable, match=r"cluster\.domain"):
+        world.deploy()
+    assert world.preparation.done == ["generated", "preflight"]
+    assert world.activated == []
 
 
 def test_nothing_changed_says_so_for_every_node(world):
@@ -323,7 +338,7 @@ def test_systems_can_be_set_for_the_next_boot_alone(world):
 def test_a_part_of_the_fleet_is_reported_alone(world):
     deployment = world.deploy(chosen=("w2",))
     assert outcomes(deployment) == {"w2": "ok"}
-    assert world.cluster == ["bring up", "network", "ready w2"]
+    assert world.cluster == ["bring up", "network", "labels", "ready w2"]
 
 
 def test_what_joining_changed_is_in_the_result(world):

@@ -53,6 +53,12 @@ def test_an_api_server_that_refuses_is_an_error(fake):
             call(KUBECONFIG, b"pods")  # type: ignore[arg-type]
 
 
+def test_a_change_is_merged_into_the_object(fake):
+    kubectl.patch(KUBECONFIG, "node", "w1", {"metadata": {"labels": {"disk": None}, "resourceVersion": "7"}})
+    change = '{"metadata": {"labels": {"disk": null}, "resourceVersion": "7"}}'
+    assert (fake / "argv").read_text() == f"patch node w1 --type=merge --patch={change} --output=name\n"
+
+
 def test_manifests_go_in_by_standard_input(fake):
     (fake / "stdout").write_text("Secret front web 7\n")
     assert kubectl.apply(KUBECONFIG, Secret("kind: Secret # hidden")) == ["Secret front web 7"]
