@@ -19,7 +19,7 @@ let
   programs = {
     bash = [ "bin/bash" "bin/sh" ];
     coreutils = map (name: "bin/${name}") [
-      "cat" "chgrp" "chmod" "chown" "cp" "cut" "date" "df" "dirname" "du" "env" "head" "id" "install" "ln" "ls" "md5sum"
+      "base64" "cat" "chgrp" "chmod" "chown" "cp" "cut" "date" "df" "dirname" "du" "env" "head" "id" "install" "ln" "ls" "md5sum"
       "mkdir" "mktemp" "mv" "od" "readlink" "realpath" "rm" "rmdir" "seq" "sha256sum" "sleep" "sort" "stat" "sync"
       "tail" "tee" "test" "timeout" "touch" "tr" "true" "uname" "uniq" "wc"
     ];

@@ -6,6 +6,7 @@
     ./cluster.nix
     ./disks.nix
     ./firewall.nix
+    ./follow.nix
     ./guard.nix
     ./hardware.nix
     ./images.nix

@@ -56,7 +56,7 @@ in
   config = mkIf config.slipway.runsWorkloads (mkMerge [
     (mkIf (cfg.registries != { }) {
       # containerd reads this one when k0s starts it, and the folder that it names at every pull.
-      systemd.services.k0s.restartTriggers = [ config.environment.etc.${dropIn}.source ];
+      slipway.k0s.startedWith = [ config.environment.etc.${dropIn}.source ];
       environment.etc = {
         ${dropIn}.text = ''
           version = ${toString registriesIn.version}

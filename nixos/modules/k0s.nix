@@ -101,6 +101,11 @@ in
       default = { };
       description = "More flags for kubelet, name to value.";
     };
+    startedWith = mkOption {
+      type = types.listOf types.path;
+      default = [ ];
+      description = "Files that k0s reads when it starts: where one of them changes, it has to be restarted.";
+    };
     disableComponents = mkOption {
       type = types.listOf types.nonEmptyStr;
       default = [ ];
@@ -117,6 +122,7 @@ in
     ];
 
     environment.systemPackages = [ cfg.package ];
+    slipway.k0s.startedWith = optional isController config.environment.etc."k0s/k0s.yaml".source;
     environment.etc."k0s/k0s.yaml" = mkIf isController { source = cfg.configFile; };
 
     systemd.tmpfiles.rules = [
@@ -143,13 +149,11 @@ in
       after = [ "network-online.target" "nftables.service" ];
       path = [ pkgs.kmod pkgs.util-linux ];
 
-      # What this unit starts: the running process has it in its environment, and slipway sees from the difference which
-      # controllers still run on an earlier configuration.
-      environment.SLIPWAY_STARTED_WITH = concatStringsSep ":" (
-        [ "${start}" ] ++ optional isController "${config.environment.etc."k0s/k0s.yaml".source}"
-      );
+      # What this unit starts: the running process has it in its environment, and slipway sees from the difference who
+      # still runs on an earlier configuration.
+      environment.SLIPWAY_STARTED_WITH = concatStringsSep ":" ([ "${start}" ] ++ map (file: "${file}") cfg.startedWith);
       # Never all controllers at once: slipway restarts them one by one, the next when this one answers again.
-      restartIfChanged = !isController;
+      restartIfChanged = lib.mkDefault (!isController);
       # A restart, not a stop and a start much later: pods go on meanwhile (KillMode).
       stopIfChanged = false;
 

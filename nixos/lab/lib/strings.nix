@@ -7,6 +7,7 @@ lib: {
     builtins.concatStringsSep separator (map f xs);
   concatLines = lib.concatMapStrings (line: line + "\n");
   splitString = separator: text: builtins.filter builtins.isString (builtins.split (lib.escapeRegex separator) text);
+  makeBinPath = lib.concatMapStringsSep ":" (package: "${package}/bin");
   hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
   hasSuffix =
     suffix: text:

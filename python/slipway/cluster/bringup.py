@@ -18,6 +18,7 @@ from slipway.cluster.members import Membership, Nodes
 from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
+from slipway.inventory.releases import minor_of
 from slipway.outcome import NodeResult, Outcome
 from slipway.secret import Secret
 from slipway.ssh.host import Host as Machine
@@ -41,6 +42,10 @@ class MayNotFound(DeployFailed):
 
 class QuorumAtRisk(DeployFailed):
     """Without this controller the others could not go on."""
+
+
+class Ahead(DeployFailed):
+    """A worker's k0s is newer than an API server that it would have to go by."""
 
 
 class SplitCluster(DeployFailed):
@@ -136,11 +141,11 @@ class BringUp:
         if not hosts:
             return {}
         try:
-            nodes = self.nodes()
+            nodes, minors = self.nodes(), self.minors()
         except SlipwayError as error:
             return {name: self.failed(name, error) for name in hosts}
         results = for_each(
-            lambda name: self.attempt(hosts[name], lambda host: self.join_worker(host, nodes)),
+            lambda name: self.attempt(hosts[name], lambda host: self.join_worker(host, nodes, minors)),
             hosts,
             limit=self.inventory.deploy.parallel,
         )
@@ -281,10 +286,36 @@ class BringUp:
             join.wait_registered(self.machine(host), self.nodes(), within=self.within, say=self.sayer(host), seen=seen)
         return changed
 
-    def join_worker(self, host: Host, nodes: Nodes) -> bool:
+    def join_worker(self, host: Host, nodes: Nodes, minors: Mapping[str, int]) -> bool:
         by = self.machine(self.founder)
         seen = self.seen[host.name]
-        return join.join_worker(self.machine(host), seen, by, nodes, within=self.within, say=self.sayer(host))
+        return join.join_worker(
+            self.machine(host),
+            seen,
+            by,
+            nodes,
+            lambda: self.require_not_ahead(host, minors),
+            within=self.within,
+            say=self.sayer(host),
+        )
+
+    def require_not_ahead(self, host: Host, minors: Mapping[str, int]) -> None:
+        """Raise Ahead while a controller serves an older minor version than the worker's k0s has; it runs on as it is.
+        (Kubernetes' version skew; k0s's worker profiles have the minor in their names.)"""
+        release = host.k0s.version or self.inventory.cluster.k0s.version
+        behind = [name for name, minor in minors.items() if minor < minor_of(release)]
+        if behind:
+            raise Ahead(
+                f"{host.name}: its k0s is not started: it would be {release}, and {behind[0]} still serves Kubernetes "
+                f"1.{minors[behind[0]]}",
+                hint=f"slipway deploy {' '.join(behind)} {host.name}",
+            )
+
+    def minors(self) -> Mapping[str, int]:
+        """The minor version that each controller serves, of those that have data and say it."""
+        names = [host.name for host in self.inventory.controllers if self.has_data(host)]
+        answers = self.pool.map(join.serves_minor, names) if names else {}
+        return {name: minor for name, minor in answers.items() if isinstance(minor, int)}
 
     @property
     def within(self) -> float:
@@ -316,7 +347,7 @@ class BringUp:
         """The outcome that an error stands for; what k0s said last comes along where the machine can be asked."""
         if isinstance(error, Unreachable):
             return self.told(NodeResult(name, Outcome.UNREACHABLE, str(error), duration))
-        if isinstance(error, (MayNotFound, QuorumAtRisk, encryption.KeyMissing)):
+        if isinstance(error, (MayNotFound, QuorumAtRisk, Ahead, encryption.KeyMissing)):
             return self.told(NodeResult(name, Outcome.BLOCKED, str(error), duration))
         log = self.last_words(name)
         return self.told(NodeResult(name, Outcome.DEGRADED, str(error), duration, log))

@@ -58,10 +58,13 @@ def join_controller(machine: Host, seen: Membership, by: Host, may_restart: Ask,
     return True
 
 
-def join_worker(machine: Host, seen: Membership, by: Host, nodes: Nodes, *, within: float, say: Say) -> bool:
-    """A worker, with a token from the controller `by`."""
+def join_worker(
+    machine: Host, seen: Membership, by: Host, nodes: Nodes, may_start: Ask, *, within: float, say: Say
+) -> bool:
+    """A worker, with a token from the controller `by`. `may_start` raises where its k0s is ahead of theirs."""
     if seen.kubelet:
-        return _resume_worker(machine, seen, nodes, within=within, say=say)
+        return _resume_worker(machine, seen, nodes, may_start, within=within, say=say)
+    may_start()
     if seen.half_joined:
         unit.stop(machine)
         machine.run(["rm", "-f", members.KUBELET_CONF])
@@ -72,11 +75,15 @@ def join_worker(machine: Host, seen: Membership, by: Host, nodes: Nodes, *, with
     return True
 
 
-def _resume_worker(machine: Host, seen: Membership, nodes: Nodes, *, within: float, say: Say) -> bool:
-    """A worker that has joined needs no token; one that was started a moment ago has still to report."""
+def _resume_worker(machine: Host, seen: Membership, nodes: Nodes, may_start: Ask, *, within: float, say: Say) -> bool:
+    """A worker that has joined needs no token; one that was started a moment ago has still to report.
+
+    A new configuration reaches a running k0s here, when the controllers have theirs, and not by its activation.
+    """
     cleared = clear_left(machine, seen)
-    running = seen.active and nodes.registered(machine.name)[0] is not None
+    running = seen.active and not seen.outdated and nodes.registered(machine.name)[0] is not None
     if not running:
+        may_start()
         unit.restart(machine)
     wait_registered(machine, nodes, within=within, say=say, seen=seen if running else None)
     return cleared or not running
@@ -109,6 +116,17 @@ def api_problem(controller: Host) -> str:
     except CommandTimedOut as error:
         return str(error)
     return "" if answer.ok and answer.stdout.strip() == "ok" else _why_not_ready(answer.excerpt())
+
+
+def serves_minor(controller: Host) -> int | None:
+    """The minor version of Kubernetes that a controller's own API server has; None if it does not say."""
+    argv = ["k0s", "kubectl", "get", "--raw=/version", "--request-timeout=5s"]
+    try:
+        answer = controller.run(argv, timeout=20, check=False)
+    except CommandTimedOut:
+        return None
+    found = re.search(r'"minor": *"(\d+)', answer.stdout) if answer.ok else None
+    return int(found[1]) if found else None
 
 
 def _why_not_ready(answer: str) -> str:

@@ -36,7 +36,7 @@ LEASES = "kube-node-lease"
 # kine's database on a controller, kubelet.conf on a worker. The kubelet writes the latter before it has the certificate
 # that it names; a worker that is stopped in between counts as joined to k0s and never will be.
 #
-# k0s.service of a controller is not restarted by an activation (nixos/modules/k0s.nix). It carries what it is started
+# k0s.service is not restarted by an activation (nixos/modules/k0s.nix, follow.nix). It carries what it is started
 # with in a variable: where the running process has another one than the unit, it runs on an earlier configuration.
 STARTED_WITH = "SLIPWAY_STARTED_WITH"
 LOOK = f"""

@@ -77,6 +77,8 @@ class FakeMachine:
     says: str = ""
     started: float = 0.0
     restarts: int = 0
+    serves: str = "36"
+    """Minor version of Kubernetes, as the API server writes it."""
     ca: str = ""
     given: bytes | Secret | None = None
     shut: threading.Event = field(default_factory=threading.Event)
@@ -148,6 +150,8 @@ class FakeMachine:
         match words:
             case ["kubectl", "get", "--raw=/readyz", _]:
                 return (1, "[-]etcd failed: reason withheld") if self.breaks == "api" else (0, "ok")
+            case ["kubectl", "get", "--raw=/version", _]:
+                return 0, json.dumps({"major": "1", "minor": self.serves}, indent=2)
             case ["kubeconfig", "admin"]:
                 return 0, written(admin(f"https://{self.address}:6443")) if self.kubeconfig is None else self.kubeconfig
             case ["token", "create", role, expiry]:

@@ -208,6 +208,44 @@ def restarted(world: World, name: str) -> bool:
     return ("systemctl", "restart", "k0s.service") in world.machine(name).calls
 
 
+# --- a worker follows its control plane ---
+
+
+def test_a_new_configuration_restarts_a_worker_after_its_controllers(world):
+    one = world(controllers=1, workers=2)
+    one.bring_up()
+    one.machine("cp1").outdated = one.machine("w1").outdated = True
+    one.told.clear()
+    assert one.outcomes() == {"cp1": "ok", "w1": "ok", "w2": "unchanged"}
+    assert one.machine("w1").started > one.machine("cp1").started
+    assert [event.node for event in one.told if event.state == "ok"] == ["cp1", "w1"]
+
+
+@pytest.mark.parametrize("serves", ["35", "35+"])
+@pytest.mark.parametrize("joined", [True, False], ids=["joined", "new"])
+def test_a_worker_that_would_be_newer_than_a_controller_runs_on_as_it_is(world, serves, joined):
+    """Only the worker was chosen: a controller still runs what it ran."""
+    one = world(controllers=2, workers=1)
+    one.bring_up(*(["cp1", "cp2", "w1"] if joined else ["cp1", "cp2"]))
+    one.machine("w1").outdated = joined
+    one.machine("w1").calls.clear()
+    one.machine("cp2").serves = serves
+    result = one.bring_up("w1")["w1"]
+    assert (result.outcome, result.reason) == (
+        "blocked",
+        "w1: its k0s is not started: it would be 1.36.3+k0s.2, and cp2 still serves Kubernetes 1.35",
+    )
+    assert not restarted(one, "w1")
+
+
+def test_a_controller_that_does_not_say_what_it_serves_holds_nobody_up(world):
+    one = world(controllers=3, workers=1)
+    one.bring_up()
+    one.machine("w1").outdated = True
+    one.machine("cp3").breaks, one.machine("cp2").serves = "unreachable", "unknown"
+    assert one.bring_up("w1")["w1"].outcome == "ok"
+
+
 # --- what an interruption leaves, and what the next run finds ---
 
 

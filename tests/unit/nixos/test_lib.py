@@ -51,6 +51,7 @@ CASES = {
     'lib.mapAttrsToList (n: v: "${n}${toString v}") { b = 2; a = 1; }': ["a1", "b2"],
     'lib.attrByPath [ "a" "b" ] 7 { a.c = 1; }': 7,
     'lib.versionAtLeast "25.11" "24.11"': True,
+    'lib.makeBinPath [ "/a" "/b" ]': "/a/bin:/b/bin",
     'lib.optionalString false "x"': "",
     'lib.concatMapStringsSep ", " toString [ 1 2 ]': "1, 2",
 }  # fmt: skip

@@ -66,7 +66,6 @@ def test_k0s_waits_until_it_may_start(evaluate, role, paths):
 def test_activation_never_restarts_a_controller(evaluate):
     assert evaluate(f"{UNIT}.restartIfChanged", "controller") is False
     assert evaluate(f"{UNIT}.restartIfChanged", "controller+worker") is False
-    assert evaluate(f"{UNIT}.restartIfChanged", "worker") is True
 
 
 def test_pods_outlive_a_restart(evaluate):
