@@ -13,7 +13,7 @@ from slipway.generate import cilium
 from slipway.generate.gitops import CHARTS
 from slipway.lab import keys
 from slipway.lab.charts import charts_dir
-from slipway.lab.settings import Lab, Machine
+from slipway.lab.settings import Lab, LabRole, Machine
 from slipway.lab.state import recorded
 from slipway.paths import resource
 
@@ -61,6 +61,9 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
     # Without its key in the first deployed system, the lab could not reach its machines again.
     ssh["authorizedKeys"] = [lab.identity.with_suffix(".pub").read_text().strip()]
     _replace_hosts(document["hosts"], machines)
+    if sum(machine.role is LabRole.CONTROLLER for machine in machines) > 1:
+        # With several controllers, as a site has them: one address that is always one of theirs.
+        document["cluster"]["network"]["vip"] = {"address": f"{lab.virtual_address}/{lab.subnet.prefixlen}"}
     repositories = sorted({chart.repository for chart in (cilium.CHART, *CHARTS.values())})
     document["mirrors"]["charts"] = {name: str(charts_dir()) for name in repositories}
     with target.open("w", encoding="utf-8") as stream:

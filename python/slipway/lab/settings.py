@@ -64,6 +64,11 @@ class Lab:
         return self.subnet[1]
 
     @property
+    def virtual_address(self) -> IPv4Address:
+        """The one that controllers hand on among each other, where there are several."""
+        return self.subnet[10]
+
+    @property
     def identity(self) -> Path:
         """The private key that every machine of the lab lets in as root."""
         return self.state / "ssh" / "id_ed25519"

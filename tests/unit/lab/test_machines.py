@@ -234,6 +234,20 @@ class TestRepository:
         assert inventory.hosts[0].ssh.identity == lab.identity
         assert set(inventory.mirrors.charts) >= {"oci://quay.io/cilium/charts"}
 
+    def test_several_controllers_have_a_virtual_address_that_no_machine_has(self, lab, machines, tmp_path):
+        repository.write(lab, tmp_path / "demo")
+        inventory = load(tmp_path / "demo" / "inventory.yaml")
+        assert inventory.cluster.network.vip is not None
+        assert inventory.cluster.network.vip.address == "10.77.0.10/24"
+        assert "10.77.0.10" not in {machine.address for machine in machines}
+        assert inventory.node_local_load_balancing
+
+    def test_a_single_controller_has_none(self, lab, machines, tmp_path, monkeypatch):
+        alone = tuple(machine for machine in machines if machine.name not in ("cp2", "cp3"))
+        monkeypatch.setattr(repository, "recorded", lambda _lab: alone)
+        repository.write(lab, tmp_path / "demo")
+        assert load(tmp_path / "demo" / "inventory.yaml").cluster.network.vip is None
+
     def test_keys_are_pinned_beside_those_of_others(self, lab, machines, tmp_path):
         known_hosts = tmp_path / "known_hosts"
         known_hosts.write_text("10.0.0.1 ssh-ed25519 AAAAother\n10.77.0.11,cp1 ssh-ed25519 AAAAold\n")

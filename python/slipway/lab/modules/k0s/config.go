@@ -170,21 +170,28 @@ func (config clusterConfig) validate() error {
 	if enabled(spec.Network.NodeLocalLoadBalancing) && spec.API.ExternalAddress != "" {
 		found = append(found, errors.New("spec.network.nodeLocalLoadBalancing: cannot be used together with spec.api.externalAddress"))
 	}
+	if _, _, err := config.keepalived(); err != nil {
+		found = append(found, err)
+	}
 	return errors.Join(found...)
+}
+
+func (config clusterConfig) virtualServers() bool {
+	spec, asked, _ := config.keepalived()
+	return asked && len(spec.VirtualServers) > 0
 }
 
 // leftOut names what this configuration asks of k0s and the stand-in does not do.
 func (config clusterConfig) leftOut() []string {
 	network := config.Spec.Network
 	wanted := map[string]bool{
-		"spec.network.provider " + network.Provider:     network.Provider != "custom",
-		"kube-proxy (bring your own)":                   !network.KubeProxy.Disabled,
-		"spec.network.nodeLocalLoadBalancing":           enabled(network.NodeLocalLoadBalancing),
-		"spec.network.controlPlaneLoadBalancing":        enabled(network.ControlPlaneLoadBalancing),
-		"spec.network.dualStack":                        enabled(network.DualStack),
-		"spec.storage.type " + config.Spec.Storage.Type: config.Spec.Storage.Type != "etcd",
-		"spec.extensions":                               len(config.Spec.Extensions) > 0,
-		"spec.featureGates":                             len(config.Spec.FeatureGates) > 0,
+		"spec.network.provider " + network.Provider:                        network.Provider != "custom",
+		"kube-proxy (bring your own)":                                      !network.KubeProxy.Disabled,
+		"spec.network.controlPlaneLoadBalancing.keepalived.virtualServers": config.virtualServers(),
+		"spec.network.dualStack":                                           enabled(network.DualStack),
+		"spec.storage.type " + config.Spec.Storage.Type:                    config.Spec.Storage.Type != "etcd",
+		"spec.extensions":                                                  len(config.Spec.Extensions) > 0,
+		"spec.featureGates":                                                len(config.Spec.FeatureGates) > 0,
 	}
 	var found []string
 	for _, what := range sortedKeys(wanted) {

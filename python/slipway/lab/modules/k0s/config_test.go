@@ -66,9 +66,9 @@ func TestWhatIsLeftOutIsNamed(t *testing.T) {
 	if found := parse(t, minimal).leftOut(); len(found) != 0 {
 		t.Errorf("of what the lab asks: %v", found)
 	}
-	config := parse(t, "spec: {network: {provider: calico, nodeLocalLoadBalancing: {enabled: true}}}")
+	config := parse(t, "spec: {network: {provider: calico, dualStack: {enabled: true}}}")
 	found := strings.Join(config.leftOut(), "\n")
-	for _, wanted := range []string{"calico", "kube-proxy", "nodeLocalLoadBalancing"} {
+	for _, wanted := range []string{"calico", "kube-proxy", "dualStack"} {
 		if !strings.Contains(found, wanted) {
 			t.Errorf("%q lacks %s", found, wanted)
 		}

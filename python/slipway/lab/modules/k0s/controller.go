@@ -30,6 +30,11 @@ type controller struct {
 	single   bool
 	disabled []string
 	running  components
+	// join, where it is set, is the way into a cluster of others.
+	join *joining
+	// onServers, where it is set, hears which API servers the cluster has.
+	onServers func([]string)
+	atEnd     []func()
 }
 
 func runController(arguments []string) error {
@@ -81,10 +86,13 @@ func (c *controller) mayStart(tokenFile string, given bool) error {
 	if c.data.founded() || !given {
 		return nil
 	}
-	if _, err := readToken(tokenFile, controllerTokenUser); err != nil {
+	token, err := readToken(tokenFile, controllerTokenUser)
+	if err != nil {
 		return err
 	}
-	return errors.New("joining a second controller: the lab's stand-in cannot do that yet")
+	join, err := newJoining(token)
+	c.join = &join
+	return err
 }
 
 // run brings everything up, waits for the signal to end, and takes it down in the opposite order.
@@ -96,7 +104,12 @@ func (c *controller) run(kubelet *kubeletOptions) error {
 	defer unlock()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	defer func() { c.running.stop() }()
+	defer func() {
+		c.running.stop()
+		for _, do := range c.atEnd {
+			do()
+		}
+	}()
 	if err := c.start(ctx, kubelet); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -114,28 +127,40 @@ func (c *controller) start(ctx context.Context, kubelet *kubeletOptions) error {
 	report := newStatus("controller", c.data)
 	report.ClusterConfig, report.SingleNode, report.Workloads = &c.config, c.single, kubelet != nil
 	steps := []func() error{
+		func() error { return c.fetchAuthorities(ctx) },
 		c.makePKI,
 		func() error { return serveStatus(report) },
 		func() error { return c.startEtcd(ctx) },
 		func() error { return c.startAPIServer(ctx) },
+		c.startJoinAPI,
 		c.startControllerManager,
 		c.startScheduler,
 		func() error { return c.applyStacks(ctx) },
+		func() error { return c.startKeepalived(ctx) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
+	go c.followServers(ctx)
 	if kubelet == nil {
 		return nil
 	}
 	return c.startWorkloads(ctx, kubelet)
 }
 
+// fetchAuthorities has those of the cluster that is joined here before this controller would make its own.
+func (c *controller) fetchAuthorities(ctx context.Context) error {
+	if c.join == nil {
+		return nil
+	}
+	return c.join.fetchAuthorities(ctx, c.data)
+}
+
 // startWorkloads joins this machine as a worker of its own cluster, with a token that lives for as long as that takes.
 func (c *controller) startWorkloads(ctx context.Context, kubelet *kubeletOptions) error {
-	w := &worker{data: c.data, hostname: c.hostname, kubelet: kubelet, running: &c.running}
+	w := &worker{data: c.data, hostname: c.hostname, kubelet: kubelet, running: &c.running, beside: true}
 	if c.data.joined() {
 		return w.start(ctx, nil)
 	}
@@ -179,6 +204,7 @@ func (c *controller) makePKI() error {
 		usage                          x509.ExtKeyUsage
 	}{
 		{"server", "kubernetes", "kubernetes", c.serverNames(), server},
+		{"k0s-api", "k0s-api", "kubernetes", c.serverNames(), server},
 		{"admin", "kubernetes-admin", adminGroup, nil, client},
 		{"apiserver-kubelet-client", "apiserver-kubelet-client", adminGroup, nil, client},
 		{"ccm", "system:kube-controller-manager", "system:kube-controller-manager", nil, client},
@@ -190,7 +216,7 @@ func (c *controller) makePKI() error {
 			return err
 		}
 	}
-	return errors.Join(c.makeFrontProxyPKI(), c.makeEtcdPKI(), c.writeKubeconfigs(ca.pem))
+	return errors.Join(c.makeFrontProxyPKI(), c.writeKubeconfigs(ca.pem))
 }
 
 // makeFolders gives k0s's folders its modes (pkg/constant), also where they are there already.
@@ -205,11 +231,14 @@ func (c *controller) makeFolders(run string) error {
 func (c *controller) serverNames() []string {
 	spec := c.config.Spec
 	names := []string{
-		"localhost", "127.0.0.1", c.hostname, spec.API.Address, c.config.serviceAddress(1),
+		"localhost", "127.0.0.1", "::1", c.hostname, spec.API.Address, c.config.serviceAddress(1),
 		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + spec.Network.ClusterDomain,
 	}
 	if spec.API.ExternalAddress != "" {
 		names = append(names, spec.API.ExternalAddress)
+	}
+	if virtual, _, err := c.config.keepalived(); err == nil {
+		names = append(names, virtual.virtualAddresses()...)
 	}
 	return append(append(names, spec.API.SANs...), localAddresses()...)
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -34,16 +35,25 @@ func (c *controller) makeEtcdPKI() error {
 	)
 }
 
+// startEtcd joins the others first where it has to: the authority that signs this member is theirs then.
 func (c *controller) startEtcd(ctx context.Context) error {
 	etcd, pki := c.config.Spec.Storage.Etcd, c.data.pki
 	peer := "https://" + net.JoinHostPort(etcd.PeerAddress, "2380")
+	members, state, err := c.initialCluster(ctx, peer)
+	if err != nil {
+		return err
+	}
+	if err := c.makeEtcdPKI(); err != nil {
+		return err
+	}
 	arguments := flags{
 		"advertise-client-urls":       etcdClientURL,
 		"cert-file":                   pki("etcd/server.crt"),
 		"client-cert-auth":            "true",
 		"data-dir":                    c.data.etcdData(),
 		"initial-advertise-peer-urls": peer,
-		"initial-cluster":             c.hostname + "=" + peer,
+		"initial-cluster":             members,
+		"initial-cluster-state":       state,
 		"key-file":                    pki("etcd/server.key"),
 		"listen-client-urls":          etcdClientURL,
 		"listen-peer-urls":            peer,
@@ -64,9 +74,13 @@ func (c *controller) startEtcd(ctx context.Context) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
-	return until(bounded, "etcd", 50*time.Millisecond, func() error {
+	err = until(bounded, "etcd", 50*time.Millisecond, func() error {
 		return api.call(bounded, http.MethodGet, "/health", nil, nil)
 	})
+	if err == nil {
+		go promoteLearners(ctx, api)
+	}
+	return err
 }
 
 // etcdHTTP speaks to etcd's JSON gateway with the API server's certificate.
@@ -116,9 +130,10 @@ func (e etcdHTTP) call(ctx context.Context, method, path string, question, into 
 
 // member is one of etcd's; its ID is a number of 64 bits, which the gateway writes as text.
 type member struct {
-	ID       string   `json:"ID"`
-	Name     string   `json:"name"`
-	PeerURLs []string `json:"peerURLs"`
+	ID        string   `json:"ID"`
+	Name      string   `json:"name"`
+	PeerURLs  []string `json:"peerURLs"`
+	IsLearner bool     `json:"isLearner"`
 }
 
 func (e etcdHTTP) members(ctx context.Context) ([]member, error) {
@@ -127,6 +142,41 @@ func (e etcdHTTP) members(ctx context.Context) ([]member, error) {
 	}
 	err := e.call(ctx, http.MethodPost, "/v3/cluster/member/list", object{}, &answer)
 	return answer.Members, err
+}
+
+// membersAtLast never ends on a controller that has left, as with k0s: etcd does not run there, and its client waits for it.
+func (e etcdHTTP) membersAtLast(ctx context.Context) ([]member, error) {
+	for {
+		found, err := e.members(ctx)
+		if err == nil || !errors.Is(err, syscall.ECONNREFUSED) {
+			return found, err
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// addLearner makes room for a member, and returns NAME=URL of all: the new one is not known to etcd by its name yet.
+func (e etcdHTTP) addLearner(ctx context.Context, name, peer string) ([]string, error) {
+	var answer struct {
+		Member  member   `json:"member"`
+		Members []member `json:"members"`
+	}
+	question := object{"peerURLs": []string{peer}, "isLearner": true}
+	if err := e.call(ctx, http.MethodPost, "/v3/cluster/member/add", question, &answer); err != nil {
+		return nil, fmt.Errorf("etcd member add as learner failed: %w", err)
+	}
+	var all []string
+	for _, each := range answer.Members {
+		if each.ID == answer.Member.ID {
+			each.Name = name
+		}
+		all = append(all, each.Name+"="+each.PeerURLs[0])
+	}
+	return all, nil
+}
+
+func (e etcdHTTP) promote(ctx context.Context, learner member) error {
+	return e.call(ctx, http.MethodPost, "/v3/cluster/member/promote", object{"ID": learner.ID}, nil)
 }
 
 // remove takes the member with this peer URL out of the cluster.
@@ -164,7 +214,7 @@ func printMembers(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	found, err := api.members(context.Background())
+	found, err := api.membersAtLast(context.Background())
 	if err != nil {
 		return fmt.Errorf("can't list etcd cluster members: %w", err)
 	}

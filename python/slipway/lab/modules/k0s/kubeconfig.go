@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -109,6 +110,13 @@ func readKubeconfig(path string) (kubeconfig, error) {
 		return parsed, fmt.Errorf("%s: %w", path, err)
 	}
 	return parsed, nil
+}
+
+// at returns the same one for another server; the original stays as it is.
+func (k kubeconfig) at(server string) kubeconfig {
+	k.Clusters = slices.Clone(k.Clusters)
+	k.Clusters[0].Cluster.Server = server
+	return k
 }
 
 func (k kubeconfig) server() string { return k.Clusters[0].Cluster.Server }

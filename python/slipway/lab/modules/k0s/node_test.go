@@ -66,7 +66,7 @@ func TestEveryObjectOfTheStacksHasItsPlace(t *testing.T) {
 
 func TestTheKubeletGetsClusterAndMachine(t *testing.T) {
 	c := &controller{config: parse(t, minimal+"  workerProfiles: [{name: big, values: {maxPods: 250}}]\n")}
-	configs, err := c.workerConfigs()
+	configs, err := c.workerConfigs([]string{"10.0.0.11:6443"})
 	if err != nil {
 		t.Fatal(err)
 	}

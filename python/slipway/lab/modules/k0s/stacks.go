@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -45,7 +48,7 @@ func (c *controller) applyStacks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	configs, err := c.workerConfigs()
+	configs, err := c.workerConfigs([]string{c.ownServer()})
 	if err != nil {
 		return err
 	}
@@ -153,7 +156,7 @@ func applyObject(ctx context.Context, api *client, what object) error {
 }
 
 // workerConfigs are the ConfigMaps that workers read, one a profile. A profile named default overrides the default one.
-func (c *controller) workerConfigs() ([]object, error) {
+func (c *controller) workerConfigs(servers []string) ([]object, error) {
 	profiles := map[string]map[string]any{"default": nil}
 	for _, profile := range c.config.Spec.WorkerProfiles {
 		profiles[profile.Name] = profile.Values
@@ -169,9 +172,84 @@ func (c *controller) workerConfigs() ([]object, error) {
 		found = append(found, object{
 			"apiVersion": "v1", "kind": "ConfigMap",
 			"metadata": object{"name": workerConfigName(name), "namespace": "kube-system"},
-			"data":     object{"kubeletConfiguration": string(content)},
+			"data": object{
+				"kubeletConfiguration":   string(content),
+				"apiServerAddresses":     jsonText(servers),
+				"nodeLocalLoadBalancing": jsonText(c.config.Spec.Network.NodeLocalLoadBalancing),
+			},
 		})
 	}
+	return found, nil
+}
+
+func jsonText(value any) string {
+	content, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // what came from YAML or is a list of strings always marshals
+	}
+	return string(content)
+}
+
+func (c *controller) ownServer() string {
+	return net.JoinHostPort(c.config.Spec.API.Address, strconv.Itoa(c.config.Spec.API.Port))
+}
+
+// followServers tells workers and the balancer of the virtual address which API servers there are: those that keep
+// themselves among the endpoints of the Service kubernetes.
+func (c *controller) followServers(ctx context.Context) {
+	var known []string
+	for {
+		found, err := c.servers(ctx)
+		if err == nil && len(found) > 0 && !slices.Equal(found, known) && c.publish(ctx, found) == nil {
+			known = found
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(profileEvery):
+		}
+	}
+}
+
+func (c *controller) publish(ctx context.Context, servers []string) error {
+	if c.onServers != nil {
+		c.onServers(servers)
+	}
+	api, err := c.adminClient()
+	if err != nil {
+		return err
+	}
+	configs, err := c.workerConfigs(servers)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, each := range configs {
+		failures = append(failures, applyObject(ctx, api, each))
+	}
+	return errors.Join(failures...)
+}
+
+// servers are the addresses of all API servers, sorted.
+func (c *controller) servers(ctx context.Context) ([]string, error) {
+	api, err := c.adminClient()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := api.get(ctx, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	endpoints, _ := answer["endpoints"].([]any)
+	for _, each := range endpoints {
+		endpoint, _ := each.(object)
+		addresses, _ := endpoint["addresses"].([]any)
+		for _, address := range addresses {
+			found = append(found, net.JoinHostPort(fmt.Sprint(address), strconv.Itoa(c.config.Spec.API.Port)))
+		}
+	}
+	slices.Sort(found)
 	return found, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -110,6 +111,17 @@ func (all *components) start(name string, argv ...string) error {
 	}
 	*all = append(*all, started)
 	return nil
+}
+
+// end stops the last one of this name and forgets it.
+func (all *components) end(name string) {
+	for i := len(*all) - 1; i >= 0; i-- {
+		if each := (*all)[i]; each.name == name {
+			each.stop()
+			*all = slices.Delete(*all, i, i+1)
+			return
+		}
+	}
 }
 
 func (all components) stop() {

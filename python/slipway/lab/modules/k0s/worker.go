@@ -55,6 +55,10 @@ type worker struct {
 	running  *components
 	// joined, where it is set, is called once the token has served.
 	joined func()
+	// beside: a controller runs here, too, and its API server is the one of this kubelet.
+	beside bool
+	// local is where the balancer of this node listens; empty without one.
+	local string
 }
 
 func runWorker(arguments []string) error {
@@ -124,6 +128,7 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	if err := w.initImages(); err != nil {
 		return err
 	}
+	_ = os.Remove(nllbKubeconfig) // of a start with other settings
 	if err := w.startContainerd(ctx); err != nil {
 		return err
 	}
@@ -134,10 +139,47 @@ func (w *worker) start(ctx context.Context, token *kubeconfig) error {
 	if err != nil {
 		return err
 	}
-	if err := w.configureKubelet(ctx, credentials); err != nil {
+	balancing, err := w.configureKubelet(ctx, credentials)
+	if err != nil {
 		return err
 	}
-	return w.startKubelet()
+	if err := w.balance(ctx, balancing, credentials); err != nil {
+		return err
+	}
+	if w.local == "" || w.beside {
+		return w.startKubelet(w.data.kubeletConfig())
+	}
+	return w.startBalancedKubelet(ctx, joined)
+}
+
+func (w *worker) balance(ctx context.Context, found profile, as kubeconfig) error {
+	if !enabled(found.balancing) {
+		return nil
+	}
+	return w.startBalancer(ctx, found, as)
+}
+
+// startBalancedKubelet lets the kubelet join at the server of its token, and gives it the local balancer from then on.
+func (w *worker) startBalancedKubelet(ctx context.Context, joined <-chan struct{}) error {
+	if !w.data.joined() || !exists(w.ownCertificate()) {
+		if err := w.startKubelet(w.data.kubeletConfig()); err != nil {
+			return err
+		}
+		select {
+		case <-joined:
+			w.running.end("kubelet")
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	own, err := readKubeconfig(w.data.kubeletConfig())
+	if err != nil {
+		return err
+	}
+	if err := writeFile(nllbKubeconfig, own.at(w.local).bytes(), 0o600); err != nil {
+		return err
+	}
+	return w.startKubelet(nllbKubeconfig)
 }
 
 // initImages sets the mode of the folder of image archives, as k0s does; it ends where it may not.
@@ -157,9 +199,8 @@ func (w *worker) importImages(ctx context.Context, joined <-chan struct{}) {
 
 // awaitJoin waits for the kubelet's own certificate, removes the token that has served, and closes the channel.
 func (w *worker) awaitJoin(ctx context.Context, joined chan<- struct{}) {
-	certificate := w.data.path("kubelet", "pki", "kubelet-client-current.pem")
 	err := until(ctx, "the kubelet's certificate", 500*time.Millisecond, func() error {
-		_, err := os.Stat(certificate)
+		_, err := os.Stat(w.ownCertificate())
 		return err
 	})
 	if err != nil {
@@ -172,6 +213,10 @@ func (w *worker) awaitJoin(ctx context.Context, joined chan<- struct{}) {
 	close(joined)
 }
 
+func (w *worker) ownCertificate() string {
+	return w.data.path("kubelet", "pki", "kubelet-client-current.pem")
+}
+
 // credentials returns the token on the way into the cluster, and the kubelet's own kubeconfig from then on.
 func (w *worker) credentials(token *kubeconfig) (kubeconfig, error) {
 	if token == nil {
@@ -180,49 +225,67 @@ func (w *worker) credentials(token *kubeconfig) (kubeconfig, error) {
 	return *token, writeFile(bootstrapKubeconfig, token.bytes(), 0o600)
 }
 
+// kubeletClient reaches the API server as the kubelet does: by the balancer of this node where it has one.
 func kubeletClient(data dataDir) (*client, error) {
-	own, err := readKubeconfig(data.kubeletConfig())
+	path := data.kubeletConfig()
+	if exists(nllbKubeconfig) {
+		path = nllbKubeconfig
+	}
+	own, err := readKubeconfig(path)
 	if err != nil {
 		return nil, err
 	}
 	return own.client()
 }
 
-// configureKubelet waits, for as long as it takes, until the API server has this worker's profile.
-func (w *worker) configureKubelet(ctx context.Context, as kubeconfig) error {
+// configureKubelet waits, for as long as it takes, until an API server has this worker's profile, and returns that.
+func (w *worker) configureKubelet(ctx context.Context, as kubeconfig) (profile, error) {
 	if err := writeKubeletCA(as, kubeletCAFile); err != nil {
-		return err
+		return profile{}, err
 	}
-	api, err := as.client()
+	found, err := w.loadProfile(ctx, as)
 	if err != nil {
-		return err
-	}
-	var shared string
-	path := "/api/v1/namespaces/kube-system/configmaps/" + workerConfigName(w.kubelet.profile)
-	err = until(ctx, "worker profile "+w.kubelet.profile, 250*time.Millisecond, func() error {
-		found, err := api.get(ctx, path)
-		if err != nil {
-			return err
-		}
-		data, _ := found["data"].(object)
-		shared, _ = data["kubeletConfiguration"].(string)
-		return nil
-	})
-	if err != nil {
-		return err
+		return found, err
 	}
 	if err := settleKernel(); err != nil {
-		return err
+		return found, err
 	}
 	cgroup, err := nodeCgroup(w.hostname)
 	if err != nil {
-		return err
+		return found, err
 	}
-	content, err := w.kubeletConfiguration(shared, cgroup)
+	content, err := w.kubeletConfiguration(found.kubelet, cgroup)
 	if err != nil {
-		return err
+		return found, err
 	}
-	return writeFile(kubeletConfigFile, content, 0o600)
+	return found, writeFile(kubeletConfigFile, content, 0o600)
+}
+
+// loadProfile asks the server of the kubeconfig and those that this worker has seen before, in turn.
+func (w *worker) loadProfile(ctx context.Context, as kubeconfig) (profile, error) {
+	servers := []string{as.server()}
+	for _, each := range remembered(w.data) {
+		servers = append(servers, "https://"+each)
+	}
+	var found profile
+	turn := -1
+	err := until(ctx, "worker profile "+w.kubelet.profile, 250*time.Millisecond, func() error {
+		turn = (turn + 1) % len(servers)
+		api, err := as.at(servers[turn]).client()
+		if err != nil {
+			return err
+		}
+		api.http.Timeout = 3 * time.Second
+		data, err := w.askProfile(ctx, api)
+		if err != nil {
+			return err
+		}
+		if found, err = readProfile(data); err != nil {
+			return err
+		}
+		return remember(w.data, w.kubelet.profile, data)
+	})
+	return found, err
 }
 
 const (
@@ -275,13 +338,13 @@ func (w *worker) kubeletConfiguration(shared, cgroup string) ([]byte, error) {
 	return yaml.Marshal(settings)
 }
 
-func (w *worker) startKubelet() error {
+func (w *worker) startKubelet(kubeconfig string) error {
 	arguments := flags{
 		"bootstrap-kubeconfig": bootstrapKubeconfig,
 		"cert-dir":             w.data.path("kubelet", "pki"),
 		"config":               kubeletConfigFile,
 		"hostname-override":    w.hostname,
-		"kubeconfig":           w.data.kubeletConfig(),
+		"kubeconfig":           kubeconfig,
 		"root-dir":             w.data.path("kubelet"),
 	}
 	if w.kubelet.labels != "" {
