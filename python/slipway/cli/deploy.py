@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from textwrap import indent
 from typing import Annotated
 
@@ -15,7 +18,7 @@ from slipway.events import Events
 from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
 from slipway.outcome import NodeResult
-from slipway.rollout import lock
+from slipway.rollout import lease, lock
 from slipway.rollout.engine import Deployment
 from slipway.rollout.engine import deploy as roll_out
 from slipway.rollout.interruption import Interruption
@@ -29,6 +32,10 @@ from slipway.ssh.pool import Pool
 
 BootOption = Annotated[
     bool, typer.Option("--boot", help="Set the systems for the next boot, and activate nothing now.")
+]
+
+BreakLockOption = Annotated[
+    bool, typer.Option("--break-lock", help="Take the cluster's lock from another deployer, who then stops.")
 ]
 
 
@@ -62,6 +69,7 @@ def deploy(
     selection: Selection = None,
     inventory_file: InventoryOption = INVENTORY,
     boot: BootOption = False,
+    break_lock: BreakLockOption = False,
     json_output: JsonOption = False,
 ) -> None:
     """Build, copy, activate, confirm, join: make the nodes run what the inventory says. Again, it changes nothing.
@@ -76,7 +84,7 @@ def deploy(
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            result = _recorded(run, Preparation(inventory, hosts, pool, events, key), interruption, boot)
+            result = _recorded(run, Preparation(inventory, hosts, pool, events, key), interruption, boot, break_lock)
     _show(run, result, json_output)
     failure = result.failure()
     if failure is not None:
@@ -89,14 +97,26 @@ def _encryption_key(inventory: Inventory, hosts: Sequence[Host]) -> Secret | Non
     return store.encryption_key(inventory.root) if wanted else None
 
 
-def _recorded(run: Run, preparation: Preparation, interruption: Interruption, boot: bool) -> Deployment:
+def _recorded(
+    run: Run, preparation: Preparation, interruption: Interruption, boot: bool, break_lock: bool
+) -> Deployment:
     try:
-        result = roll_out(preparation, interruption, boot=boot)
+        with _locked(run, preparation, break_lock):
+            result = roll_out(preparation, interruption, boot=boot)
     except SlipwayError as error:
         _write_down(run, (), error)
         raise
     _write_down(run, result.nodes, result.failure())
     return result
+
+
+def _locked(run: Run, preparation: Preparation, break_lock: bool) -> AbstractContextManager[None]:
+    def stop(_who: str) -> None:
+        """As if somebody had pressed Ctrl-C: at the next safe point."""
+        os.kill(os.getpid(), signal.SIGINT)
+
+    inventory, pool, events = preparation.inventory, preparation.pool, preparation.events
+    return lease.held(inventory, pool, events, run.id, break_it=break_lock, on_loss=stop)
 
 
 def _write_down(run: Run, nodes: Sequence[NodeResult], error: SlipwayError | None) -> None:

@@ -483,6 +483,8 @@ class Timeouts(Section):
     join: v.Seconds = 300.0
     ready: v.Seconds = 300.0
     """Until the node must be Ready in Kubernetes."""
+    lock: v.Seconds = 120.0
+    """After so long without a sign of life another deployer's lock of the cluster counts for nothing."""
 
 
 class Waves(Section):

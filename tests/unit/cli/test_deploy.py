@@ -1,21 +1,25 @@
 """What `plan` and `deploy` print."""
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from slipway.cli import deploy as module
 from slipway.cli.main import build
-from slipway.errors import DeployFailed, SlipwayError
+from slipway.errors import DeployFailed, LockedByAnother, SlipwayError
 from slipway.outcome import NodeResult, Outcome
+from slipway.rollout import lease
 from slipway.rollout.engine import Deployment
 from slipway.rollout.plan import NodePlan
 from slipway.rollout.run import Run
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh import pool
-from slipway.ssh.connection import Endpoint
+from slipway.ssh.keys import KNOWN_HOSTS
 
 INVENTORY = """
 apiVersion: slipway/v1
@@ -37,9 +41,11 @@ hosts:
 @pytest.fixture
 def repository(tmp_path, sshd, monkeypatch):
     """An inventory takes no loopback address; the machines are looked for there all the same."""
-    monkeypatch.setattr(pool, "endpoint_of", lambda host: Endpoint(host.name, "127.0.0.1", host.ssh.port))
+    monkeypatch.setattr(pool, "endpoint_of", lambda host: replace(sshd.endpoint, name=host.name))
+    shutil.copy(sshd.folder / "known_hosts", tmp_path / KNOWN_HOSTS)
     (tmp_path / "inventory.yaml").write_text(INVENTORY.format(user=sshd.endpoint.user, port=sshd.port))
     monkeypatch.setattr(store, "encryption_key", lambda _root: KEY)
+    monkeypatch.setattr(lease, "FOLDER", str(tmp_path / "run"))
     return tmp_path
 
 
@@ -137,3 +143,23 @@ def test_plan_shows_what_each_node_would_do(slipway, monkeypatch):
     ]
     assert "1 of 2 nodes would change: slipway deploy" in result.stderr
     assert json.loads(slipway("plan", "--json").stdout)[0]["packages"] == ["k0s: 1.35 → 1.36"]
+
+
+THEIRS = """4711 {}
+{{"run": "theirs", "user": "eva", "host": "there", "pid": 7, "folder": "/clone", "since": "2026-01-01T00:00:00"}}
+"""
+
+
+def test_the_second_deployer_from_another_clone_is_refused_and_may_break_the_lock(slipway, repository, monkeypatch):
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment(RESULT.nodes[:1]))
+    uptime = int(float(Path("/proc/uptime").read_text().split()[0]))
+    (repository / "run").mkdir()
+    file = repository / "run" / "deploy.lock"
+    file.write_text(THEIRS.format(uptime))
+    with pytest.raises(LockedByAnother, match=r"eva@there \(run theirs, process 7, in /clone"):
+        slipway("deploy")
+    (written,) = repository.glob(".slipway/runs/*/result.json")
+    assert json.loads(written.read_text())["error"]["exitCode"] == 11
+    assert file.read_text() == THEIRS.format(uptime)
+    assert "taken from eva@there (run theirs" in slipway("deploy", "--break-lock").stderr
+    assert not file.exists()
