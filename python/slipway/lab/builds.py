@@ -119,6 +119,11 @@ def _flux(name: str) -> Program:
     return Program(name, f"github.com/fluxcd/{name}", f"github.com/fluxcd/{name}")
 
 
+def _containerd(name: str) -> Program:
+    module = "github.com/containerd/containerd/v2"
+    return Program(name, f"{module}/cmd/{name}", module)
+
+
 def _crds(*names: str) -> tuple[Assets, ...]:
     return tuple(Assets(f"github.com/fluxcd/{name}", "config/crd/bases", f"crds/{name}") for name in names)
 
@@ -141,6 +146,17 @@ BUILDS: tuple[Build, ...] = (
         asked={"etcd": ("--version",)},
         seconds=25,
         megabytes=500,
+    ),
+    Build(
+        name="containerd",
+        module=MODULES / "containerd",
+        programs=tuple(_containerd(name) for name in ("containerd", "containerd-shim-runc-v2", "ctr")),
+        # Machines keep their images on plain folders; what a machine sends to nobody need not be compiled.
+        tags="no_devmapper,no_zfs,no_tracing",
+        ldflags="-X github.com/containerd/containerd/v2/version.Version={plain}",
+        asked={"containerd": ("--version",), "containerd-shim-runc-v2": ("-v",), "ctr": ("--version",)},
+        seconds=75,
+        megabytes=900,
     ),
     Build(
         name="k0s",

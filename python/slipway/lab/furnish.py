@@ -20,7 +20,7 @@ MASKED = (
 ENABLED = ("systemd-networkd.service", "ssh.service")
 """Enabled by hand: first-boot presets leave networkd off, and the machine would never answer."""
 
-DISABLED = ("containerd.service", "keepalived.service")
+DISABLED = ("keepalived.service",)
 """k0s starts its own."""
 
 

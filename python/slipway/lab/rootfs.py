@@ -28,8 +28,8 @@ class Recipe:
 
     suite: str = "bookworm"
     packages: tuple[str, ...] = (
-        "ca-certificates", "conntrack", "containerd", "containernetworking-plugins", "curl", "dbus", "ethtool",
-        "iproute2", "iptables", "iputils-ping", "jq", "keepalived", "kmod", "nftables", "openssh-server", "openssl",
+        "ca-certificates", "conntrack", "containernetworking-plugins", "curl", "dbus", "ethtool", "iproute2",
+        "iptables", "iputils-ping", "jq", "keepalived", "kmod", "nftables", "openssh-server", "openssl",
         "procps", "python3-minimal", "runc", "socat", "sudo", "systemd", "systemd-sysv",
     )  # fmt: skip
     afterwards: tuple[str, ...] = ("nix-bin",)

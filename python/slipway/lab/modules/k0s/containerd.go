@@ -13,33 +13,44 @@ const (
 	pauseImage       = "registry.k8s.io/pause:3.10"
 )
 
-// containerdSettings follow containerd 1.6, which Debian has. restrict_oom_score_adj: where the lab's machine lacks
-// CAP_SYS_RESOURCE, runc dies with "can't get final child's PID from pipe" without it.
+// containerdSettings are what k0s writes from 1.36 on, version 3 of the configuration, and two settings of the lab's.
+// restrict_oom_score_adj: where the lab's machine lacks CAP_SYS_RESOURCE, runc dies with "can't get final child's PID from
+// pipe" without it.
 const containerdSettings = `# Written by k0s (%s) at every start; drop-ins belong into /etc/k0s/containerd.d/.
-version = 2
-root = %q
-state = %q
-imports = ["/etc/k0s/containerd.d/*.toml"]
+version = 3
+imports = [%q]
 
-[grpc]
-  address = %q
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = %q
 
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = %q
+[plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
 
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = %q
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = [%q]
     conf_dir = %q
 `
 
+func containerdContent() string {
+	return fmt.Sprintf(containerdSettings, standIn, dropIns+"/*.toml", pauseImage, cniBinDir, cniConfigDir)
+}
+
+// containerdArguments are those of k0s (pkg/component/worker/containerd/component.go).
+func (w *worker) containerdArguments() []string {
+	return flags{
+		"root":      w.data.path("containerd"),
+		"state":     runDir + "/containerd",
+		"address":   containerdSocket,
+		"log-level": "warn",
+		"config":    containerdConfig,
+	}.arguments()
+}
+
 func (w *worker) startContainerd(ctx context.Context) error {
-	content := fmt.Sprintf(containerdSettings, standIn, w.data.path("containerd"), runDir+"/containerd",
-		containerdSocket, pauseImage, cniBinDir, cniConfigDir)
-	if err := writeFile(containerdConfig, []byte(content), 0o644); err != nil {
+	if err := writeFile(containerdConfig, []byte(containerdContent()), 0o644); err != nil {
 		return err
 	}
-	if err := w.running.start("containerd", "containerd", "--config="+containerdConfig, "--log-level=warn"); err != nil {
+	if err := w.running.start("containerd", append([]string{"containerd"}, w.containerdArguments()...)...); err != nil {
 		return err
 	}
 	return waitForContainerd(ctx)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // refused runs the command line as main does, as far as it comes without a running k0s.
@@ -95,6 +97,26 @@ func TestTokensOfTheOtherKindAreRefusedBothWays(t *testing.T) {
 	err = (&controller{data: dataDir(t.TempDir())}).mayStart(write(t, encodeToken(workerToken())), true)
 	if err == nil || !strings.Contains(err.Error(), "wrong token type kubelet-bootstrap, expected type: controller-bootstrap") {
 		t.Errorf("a worker's token on a controller: %v", err)
+	}
+}
+
+func TestItsOwnSettingsOfContainerdAreOfTheVersionThatItAsksOfDropIns(t *testing.T) {
+	own := containerdContent()
+	if err := checkDropIn([]byte(own)); err != nil {
+		t.Error(err)
+	}
+	var settings struct {
+		Version int
+		Imports []string
+	}
+	if err := toml.Unmarshal([]byte(own), &settings); err != nil {
+		t.Fatal(err)
+	}
+	if settings.Version != 3 || len(settings.Imports) != 1 || settings.Imports[0] != "/etc/k0s/containerd.d/*.toml" {
+		t.Errorf("%+v", settings)
+	}
+	if err := checkDropIn([]byte(strings.Replace(own, "version = 3", "version = 2", 1))); err == nil {
+		t.Error("the control: version 2 is taken")
 	}
 }
 
