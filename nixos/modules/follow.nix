@@ -27,7 +27,7 @@ let
     for server in ${concatMapStringsSep " " (address: lib.escapeShellArg (server address)) controllers}; do
       minor=$(version "$server" | jq -r '.minor | sub("[^0-9].*"; "")') && number "$minor" || continue
       if [ "$minor" -lt "$own" ]; then
-        echo "slipway: $server serves Kubernetes 1.$minor, k0s here is 1.$own: it waits for the control plane" >&2
+        echo "<4>slipway: $server serves Kubernetes 1.$minor, k0s here is 1.$own: it waits for the control plane" >&2
         exit 1
       fi
     done
@@ -48,7 +48,7 @@ let
       exit 0
     fi
     if ${ahead}; then
-      echo "slipway: restarts k0s: this system has another one, or another configuration, than runs" >&2
+      echo "<5>slipway: restarts k0s: this system has another one, or another configuration, than runs" >&2
       exec systemctl restart k0s.service
     fi
   '';
@@ -77,6 +77,8 @@ in
         serviceConfig = {
           Type = "oneshot";
           ExecStart = follow;
+          # Not a line each minute that it was started.
+          LogLevelMax = "notice";
         };
       };
     };

@@ -105,7 +105,12 @@ def wait_registered(machine: Host, nodes: Nodes, *, within: float, say: Say, see
     `seen` is what is known of the machine since k0s was started; without it the machine is asked.
     """
     me = members.look(machine) if seen is None else seen
-    return _wait(machine, lambda: nodes.registered(machine.name, me), "registered as a node", within, say)
+
+    def check() -> tuple[Node | None, str]:
+        # One whose conditions were not met was never started: what its kubelet said is from before.
+        return nodes.registered(machine.name, me) if me.active else (None, f"{unit.UNIT} was not started")
+
+    return _wait(machine, check, "registered as a node", within, say)
 
 
 def api_problem(controller: Host) -> str:

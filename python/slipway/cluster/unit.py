@@ -20,7 +20,7 @@ PROPERTIES = ("ActiveState", "Result", "NRestarts")
 
 MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 COMPONENT = re.compile(r"\bcomponent=([a-z][a-z0-9-]*)")
-TELLING = re.compile(r"\bError: |\blevel=fatal|\bunknown (?:shorthand )?flag|\bpanic: ")
+TELLING = re.compile(r"^slipway: |\bError: |\blevel=fatal|\bunknown (?:shorthand )?flag|\bpanic: ")
 USAGE = re.compile(
     r"^\s+(?:-\w, )?--?\w|^(?:Usage|Examples?|(?:Global |Available )?(?:Flags|Commands)|Aliases):|[Ff]lags:\s*$"
     r'|^Use "|^\s*$'

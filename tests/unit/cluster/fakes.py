@@ -196,6 +196,9 @@ class FakeMachine:
         if self.breaks == "dies" or not self.may_start(token):
             self.state = "failed"
             return
+        if self.breaks == "skipped":
+            self.state = "inactive"
+            return
         if self.breaks == "loops":
             self.state = "activating"
             return

@@ -238,6 +238,17 @@ def test_a_worker_that_would_be_newer_than_a_controller_runs_on_as_it_is(world, 
     assert not restarted(one, "w1")
 
 
+def test_a_worker_whose_start_its_machine_refuses_is_no_member(world):
+    """Its node is still Ready by the word of the kubelet from before."""
+    one = world(controllers=1, workers=1)
+    one.bring_up()
+    one.machine("w1").outdated, one.machine("w1").breaks = True, "skipped"
+    one.machine("w1").says = "slipway: cp1 is behind: it waits for the control plane"
+    result = one.bring_up("w1")["w1"]
+    assert result.outcome == "degraded"
+    assert 'k0s.service is inactive (exit-code): "slipway: cp1 is behind: it waits for' in result.reason
+
+
 def test_a_controller_that_does_not_say_what_it_serves_holds_nobody_up(world):
     one = world(controllers=3, workers=1)
     one.bring_up()
