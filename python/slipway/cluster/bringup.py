@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from slipway.cluster import encryption, join, kubeconfig, members, token, unit
@@ -58,16 +58,18 @@ def bring_up(
     events: Events,
     chosen: Collection[str] | None = None,
     key: Secret | None = None,
+    waves: Sequence[Sequence[str]] = (),
 ) -> Results:
     """Make every chosen machine a node of the cluster (all of them without `chosen`, their names); one result each, in
-    the inventory's order. `key` is that for encrypting Secrets at rest; None: they are not encrypted.
+    the inventory's order. `key` is that for encrypting Secrets at rest; None: they are not encrypted. Workers whose k0s
+    has to be restarted come in `waves`, after a failure no other; those in none of them together.
 
     A machine that fails does not keep its siblings from joining; without a control plane nobody can join.
     """
     names = [host.name for host in inventory.hosts]
     answers = pool.map(members.look, names, limit=inventory.deploy.parallel)
     seen = {name: answer for name, answer in answers.items() if isinstance(answer, Membership)}
-    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen), key)
+    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen), key, waves)
     refused = {name: why for name, why in answers.items() if isinstance(why, SlipwayError) and name in work.chosen}
     results = {name: work.failed(name, why) for name, why in refused.items()}
     held_up = work.obstacle() or work.control_plane(results)
@@ -90,6 +92,7 @@ class BringUp:
     seen: Mapping[str, Membership]
     chosen: frozenset[str]
     key: Secret | None = None
+    waves: Sequence[Sequence[str]] = ()
 
     @property
     def founder(self) -> Host:
@@ -144,9 +147,27 @@ class BringUp:
             nodes, minors = self.nodes(), self.minors()
         except SlipwayError as error:
             return {name: self.failed(name, error) for name in hosts}
+
+        def at_once(names: Collection[str]) -> Results:
+            return self.at_once(names, lambda name: self.join_worker(hosts[name], nodes, minors))
+
+        in_waves = [[name for name in wave if name in hosts and self.seen[name].outdated] for wave in self.waves]
+        results = at_once(hosts.keys() - {name for wave in in_waves for name in wave})
+        for wave in in_waves:
+            failed = [
+                f"{name} ({results[name].outcome})" for name in hosts if name in results and self.lost(results[name])
+            ]
+            results |= self.put_off(wave, f"waits for {', '.join(failed)}") if failed else at_once(wave)
+        return results
+
+    def lost(self, result: NodeResult) -> bool:
+        """Whether a restart of k0s has failed there, so that others of its kind had better wait."""
+        return self.seen[result.node].outdated and not result.outcome.good
+
+    def at_once(self, names: Collection[str], step: Callable[[str], bool]) -> Results:
         results = for_each(
-            lambda name: self.attempt(hosts[name], lambda host: self.join_worker(host, nodes, minors)),
-            hosts,
+            lambda name: self.attempt(self.inventory.host(name), lambda _: step(name)),
+            names,
             limit=self.inventory.deploy.parallel,
         )
         return {name: result for name, result in results.items() if isinstance(result, NodeResult)}
@@ -359,7 +380,9 @@ class BringUp:
             return f"no journal of {unit.UNIT}: {error}"
 
     def skipped(self, done: Mapping[str, NodeResult], why: str) -> Results:
-        names = [host.name for host in self.inventory.hosts if host.name in self.chosen - done.keys()]
+        return self.put_off([host.name for host in self.inventory.hosts if host.name in self.chosen - done.keys()], why)
+
+    def put_off(self, names: Collection[str], why: str) -> Results:
         return {name: self.told(NodeResult(name, Outcome.SKIPPED, why)) for name in names}
 
     def told(self, result: NodeResult) -> NodeResult:

@@ -171,8 +171,10 @@ class _Rollout:
     def _bring_up(self) -> None:
         """The cluster is one: membership is looked at for all of it; the chosen nodes join and are waited for."""
         inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
+        names, key = self.preparation.names, self.preparation.encryption_key
+        in_waves = [wave.nodes for wave in waves(inventory, self.preparation.hosts)]
         try:
-            joined = bringup.bring_up(inventory, pool, events, self.preparation.names, self.preparation.encryption_key)
+            joined = bringup.bring_up(inventory, pool, events, names, key, in_waves)
             for name in self.preparation.names:
                 self.results[name] = _both(self.results[name], joined[name])
             if self._all_good():

@@ -122,7 +122,7 @@ class World:
         outcome = self.outcomes.get(host.name, Outcome.OK)
         return NodeResult(host.name, outcome, "" if outcome.good else "why", 1.0, "", "/old", system)
 
-    def bring_up(self, _inventory, _pool, _events, chosen, _key):
+    def bring_up(self, _inventory, _pool, _events, chosen, _key, _waves):
         self.cluster.append("bring up")
         same = {name: NodeResult(name, Outcome.UNCHANGED) for name in chosen}
         return same | self.joined
