@@ -8,6 +8,7 @@ for a program that is not there, 128+N for one that signal N ended.
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -52,6 +53,7 @@ SEND_AGAIN = 0.02
 """Seconds until the next try when the node takes no more input for the moment."""
 MOST_OUTPUT = 16 << 20
 """Bytes of each stream of one command; who says more is ended, since half an answer is none."""
+_OF_ITS_PROCESS = re.compile(r"\$\$|PPID|\$\{\$")
 LONGEST_TAIL = 64
 """Bytes between the ending word and its newline: an exit code or a process group, generously."""
 
@@ -103,7 +105,7 @@ def login_command(ready: str, *, sudo: bool) -> str:
 
 def request(argv: Sequence[str], token: str, input: bytes | None) -> bytes:
     """The line for one command, and its input behind it. The command runs in a shell of its own, with its own input."""
-    command = f"( exec {' '.join(quote(word) for word in argv)} )"
+    command = f"( {_evaluated(argv) or _started(argv)} )"
     if input is None:
         line = f"{command} </dev/null"
     else:
@@ -111,6 +113,23 @@ def request(argv: Sequence[str], token: str, input: bytes | None) -> bytes:
         line = f"head -c {len(input)} | ( {command}; E=$?; cat >/dev/null; exit $E )"
     framed = f"{line}; echo {token} $?; echo {token} >&2\n"
     return framed.encode(errors="surrogateescape") + (input or b"")
+
+
+def _started(argv: Sequence[str]) -> str:
+    return f"exec {' '.join(quote(word) for word in argv)}"
+
+
+def _evaluated(argv: Sequence[str]) -> str:
+    """`sh -c SCRIPT` for the shell that is there already, a copy of which runs it; empty for anything else.
+
+    Starting a program is most of what a small question costs a node. A script that asks for its process is left alone:
+    the copy would say the number of the shell that it is a copy of.
+    """
+    match argv:
+        case ["sh", "-c", script] if not _OF_ITS_PROCESS.search(script):
+            return f"eval 'unset A B C D E GROUP LINE N; '{quote(script)}"
+        case _:
+            return ""
 
 
 class Shell:

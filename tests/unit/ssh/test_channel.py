@@ -134,3 +134,44 @@ def test_a_shell_that_does_not_start_says_why(tmp_path):
     with pytest.raises(SessionLost, match="a password is required"):
         Shell(stream, "ready", 10)
     stream.close()
+
+
+SCRIPTS = {
+    "exit code": "exit 7",
+    "no such program": "no-such-program-of-this-test 2>/dev/null",
+    "names of the shell around it": 'echo "[$A$B$C$D$E$GROUP$LINE$N]"',
+    "no arguments": 'echo "$#:$*"',
+    "syntax error": "if then fi 2>/dev/null",
+    "set -e": "set -e; false; echo on",
+    "trap at its end": "trap 'echo bye' EXIT; echo hello",
+    "here document": "cat <<END\nit's $((1 + 1))\nEND",
+    "lines and quotes": "for x in a 'b c'; do\n  echo \"$x\"  # it's\ndone",
+    "other directory": "cd /; pwd",
+    "background": "sleep 0 & wait; echo waited",
+    "output thrown away": "exec >/dev/null; echo x",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_a_script_is_answered_as_by_a_shell_of_its_own(shell, script):
+    own = subprocess.run(["sh", "-c", script], capture_output=True, stdin=subprocess.DEVNULL)
+    for _ in range(2):  # the second time shows that the first left nothing behind
+        answer = shell.run(["sh", "-c", script], None, 10)
+        assert answer.stdout == own.stdout
+        # Which code a syntax error has differs between shells; that it is one does not.
+        assert answer.exit_code == own.returncode or (own.returncode > 1 and answer.exit_code > 0)
+
+
+def test_nothing_that_a_script_sets_is_there_for_the_next(shell):
+    shell.run(["sh", "-c", "LEFT=behind; export LEFT; umask 077; cd /; set -e; exit 3"], None, 10)
+    asked = shell.run(["sh", "-c", 'echo "[$LEFT]"; pwd; false; echo on'], None, 10).stdout.decode().split("\n")
+    assert asked[0] == "[]"
+    assert asked[1] != "/"
+    assert asked[2] == "on"
+
+
+@pytest.mark.parametrize("script", ["echo $$", 'echo "${$}"', "echo $PPID"])
+def test_a_script_that_asks_for_its_process_is_one(shell, script):
+    assert int(shell.run(["sh", "-c", script], None, 10).stdout) not in (0, os.getppid())
+    mine = [int(shell.run(["sh", "-c", "echo $$"], None, 10).stdout) for _ in range(2)]
+    assert mine[0] != mine[1]
