@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any
 
 _COLOUR = re.compile("(?:\x1b\\[|\x9b)[0-9;]*m")
@@ -51,8 +52,25 @@ def plain_data(value: Any) -> Any:  # noqa: ANN401 (plain JSON values, whatever 
 
 def to_json(value: object, *, indent: int | None = None) -> str:
     """JSON that a terminal can be shown. Nothing is lost: what is not plain is escaped as JSON escapes."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    text = _indented(value, "\n", " " * indent) if indent else json.dumps(value, ensure_ascii=False, default=str)
     return _CONTROL.sub(_escaped, text)
+
+
+def _indented(value: object, margin: str, step: str) -> str:
+    """What json.dumps(indent=...) makes, which takes its slow way then: seconds for the checks of a hundred nodes."""
+    if isinstance(value, str):
+        return encode_basestring(value)
+    inner = margin + step
+    if isinstance(value, dict) and value:
+        lines = [f"{_key(key)}: {_indented(each, inner, step)}" for key, each in value.items()]
+        return f"{{{inner}{f',{inner}'.join(lines)}{margin}}}"
+    if isinstance(value, list | tuple) and value:
+        return f"[{inner}{f',{inner}'.join(_indented(each, inner, step) for each in value)}{margin}]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _key(key: object) -> str:
+    return encode_basestring(key) if isinstance(key, str) else json.dumps({key: 0}, ensure_ascii=False)[1:-4]
 
 
 def _visible(found: re.Match[str]) -> str:

@@ -2,7 +2,7 @@ import json
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slipway.words import line, plain, plain_data, to_json
@@ -69,3 +69,16 @@ def test_data_is_made_plain_in_every_depth():
     assert plain_data({"a\x1b": ["b\x07", {"c": ("\x9b", 1, None)}]}) == {
         "a\\x1b": ["b\\x07", {"c": ["\\x9b", 1, None]}]
     }
+
+
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.booleans(), inner),
+)
+
+
+@given(DATA)
+def test_indented_json_is_json_as_the_library_indents_it(value):
+    """Characters that are not plain are escaped afterwards, the same in both."""
+    assume(plain_data(value) == value)
+    assert to_json(value, indent=2) == json.dumps(value, indent=2, ensure_ascii=False)
