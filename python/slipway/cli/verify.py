@@ -32,7 +32,7 @@ JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Write a JUnit XML report, a test suite per node.", metavar="FILE")
 ]
 AtOnceOption = Annotated[
-    int, typer.Option("--parallel", min=1, show_default="8 a processor", help="Nodes that are asked at the same time.")
+    int, typer.Option("--parallel", min=1, show_default="6 a processor", help="Nodes that are asked at the same time.")
 ]
 BoundOption = Annotated[float, typer.Option("--node-timeout", min=1.0, help="Seconds for all checks of one node.")]
 

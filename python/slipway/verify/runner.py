@@ -23,8 +23,8 @@ from slipway.verify.session import Connect, Session
 
 NODE_BOUND = 180.0
 """Seconds that all checks of one node may take together."""
-AT_ONCE = max(8, 8 * (os.cpu_count() or 1))
-"""Nodes asked at the same time: the checks wait for the network most of their time, each in a process of some MB."""
+AT_ONCE = max(8, 6 * (os.cpu_count() or 1))
+"""Nodes asked at the same time: the checks wait for the network most of their time, each in a process of 8 MB."""
 
 
 @dataclass(frozen=True)

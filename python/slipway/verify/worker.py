@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import os
 import pickle
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import testinfra.modules
 
 from slipway.verify import plugin
 from slipway.verify.asked import Facts, Job, Question
@@ -87,6 +89,7 @@ class Conductor:
 
     def _fork_all(self, session: pytest.Session, facts: Mapping[str, Facts], children: Children) -> None:
         """One child for each node that could be asked for its facts."""
+        _import_modules_of_testinfra()
         # The collector would touch every object, and so copy the pages that children share.
         gc.freeze()
         for question in self.job.questions:
@@ -115,6 +118,12 @@ class Conductor:
             packs=self.job.packs,
             tell=lambda check: line.send(check=_plain(check)),
         )
+
+
+def _import_modules_of_testinfra() -> None:
+    """Once for all children: `host.file` and the others are imported by their first use."""
+    for name, place in testinfra.modules.modules.items():
+        importlib.import_module(f"testinfra.modules.{place.partition(':')[0] or name}")
 
 
 def _run(session: pytest.Session, asking: Asking) -> None:
