@@ -12,14 +12,16 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, progress, say, tell
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
-from slipway.errors import SlipwayError
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
+from slipway.errors import SlipwayError, UsageError
 from slipway.events import Events
 from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
+from slipway.inventory.values import share
+from slipway.node.reboot import When
 from slipway.outcome import NodeResult
 from slipway.rollout import lease, lock
-from slipway.rollout.engine import Deployment
+from slipway.rollout.engine import Deployment, Options
 from slipway.rollout.engine import deploy as roll_out
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation
@@ -32,6 +34,25 @@ from slipway.ssh.pool import Pool
 
 BootOption = Annotated[
     bool, typer.Option("--boot", help="Set the systems for the next boot, and activate nothing now.")
+]
+KeepGoingOption = Annotated[
+    bool, typer.Option("--keep-going", help="Go on without nodes that cannot be reached; the exit code still tells.")
+]
+BatchOption = Annotated[
+    str,
+    typer.Option(
+        "--batch",
+        help="Workers of one wave, as a count or a percentage: replaces deploy.waves.size.",
+        metavar="SIZE",
+        show_default=False,
+    ),
+]
+NoDrainOption = Annotated[
+    bool, typer.Option("--no-drain", help="Leave the pods where they are when k0s or a node restarts.")
+]
+RebootOption = Annotated[
+    When,
+    typer.Option("--reboot", help="Reboot what changed: where kernel, initrd or modules differ (auto), or always."),
 ]
 
 BreakLockOption = Annotated[
@@ -67,28 +88,44 @@ def _show_plans(plans: Sequence[NodePlan]) -> None:
 
 def deploy(
     selection: Selection = None,
-    inventory_file: InventoryOption = INVENTORY,
+    exclude: ExcludeOption = None,
+    keep_going: KeepGoingOption = False,
+    batch: BatchOption = "",
+    no_drain: NoDrainOption = False,
+    reboot: RebootOption = When.NEVER,
     boot: BootOption = False,
     break_lock: BreakLockOption = False,
+    inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
 ) -> None:
-    """Build, copy, activate, confirm, join: make the nodes run what the inventory says. Again, it changes nothing.
+    """Build, copy, and wave by wave drain, activate, confirm, join: make the nodes run what the inventory says.
 
-    Example: slipway deploy
+    A second time it changes nothing.
+
+    Example: slipway deploy --batch 2 --reboot auto
     """
     inventory = load(inventory_file)
-    hosts = select(inventory, selection or ())
+    hosts = select(inventory, selection or (), exclude or ())
+    options = Options(boot, keep_going, _size(batch), not no_drain, reboot)
     key = _encryption_key(inventory, hosts)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         run = Run.begin(inventory.root, "deploy")
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            result = _recorded(run, Preparation(inventory, hosts, pool, events, key), interruption, boot, break_lock)
+            preparation = Preparation(inventory, hosts, pool, events, key)
+            result = _recorded(run, preparation, interruption, options, break_lock)
     _show(run, result, json_output)
     failure = result.failure()
     if failure is not None:
         raise failure
+
+
+def _size(text: str) -> str:
+    try:
+        return share(text) if text else ""
+    except ValueError as error:
+        raise UsageError(f"--batch: {error}", hint="slipway deploy --batch 25%") from None
 
 
 def _encryption_key(inventory: Inventory, hosts: Sequence[Host]) -> Secret | None:
@@ -98,11 +135,11 @@ def _encryption_key(inventory: Inventory, hosts: Sequence[Host]) -> Secret | Non
 
 
 def _recorded(
-    run: Run, preparation: Preparation, interruption: Interruption, boot: bool, break_lock: bool
+    run: Run, preparation: Preparation, interruption: Interruption, options: Options, break_lock: bool
 ) -> Deployment:
     try:
         with _locked(run, preparation, break_lock):
-            result = roll_out(preparation, interruption, boot=boot)
+            result = roll_out(preparation, interruption, options)
     except SlipwayError as error:
         _write_down(run, (), error)
         raise

@@ -10,7 +10,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from slipway.cluster import encryption, join, kubeconfig, members, token, unit
@@ -34,6 +35,8 @@ PROBE_TIMEOUT = 2.0
 """Seconds for a connection to a controller's API port."""
 
 Results = dict[str, NodeResult]
+Looked = Mapping[str, Membership | SlipwayError]
+"""What machines said of their part in a cluster, or why they could not be asked."""
 
 
 class MayNotFound(DeployFailed):
@@ -48,6 +51,10 @@ class Ahead(DeployFailed):
     """A worker's k0s is newer than an API server that it would have to go by."""
 
 
+class NobodyListsMembers(QuorumAtRisk):
+    """No controller answers who is a member of etcd, which takes a quorum."""
+
+
 class SplitCluster(DeployFailed):
     """Two controllers of the inventory belong to different clusters."""
 
@@ -58,18 +65,18 @@ def bring_up(
     events: Events,
     chosen: Collection[str] | None = None,
     key: Secret | None = None,
-    waves: Sequence[Sequence[str]] = (),
+    looked: Looked | None = None,
 ) -> Results:
     """Make every chosen machine a node of the cluster (all of them without `chosen`, their names); one result each, in
-    the inventory's order. `key` is that for encrypting Secrets at rest; None: they are not encrypted. Workers whose k0s
-    has to be restarted come in `waves`, after a failure no other; those in none of them together.
+    the inventory's order. `key` is that for encrypting Secrets at rest; None: they are not encrypted. `looked` is what
+    look_at has brought for them a moment ago.
 
     A machine that fails does not keep its siblings from joining; without a control plane nobody can join.
     """
     names = [host.name for host in inventory.hosts]
-    answers = pool.map(members.look, names, limit=inventory.deploy.parallel)
+    answers = look_at(inventory, pool, names if chosen is None else chosen) if looked is None else looked
     seen = {name: answer for name, answer in answers.items() if isinstance(answer, Membership)}
-    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen), key, waves)
+    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen), key)
     refused = {name: why for name, why in answers.items() if isinstance(why, SlipwayError) and name in work.chosen}
     results = {name: work.failed(name, why) for name, why in refused.items()}
     held_up = work.obstacle() or work.control_plane(results)
@@ -79,6 +86,31 @@ def bring_up(
         results |= work.workers()
     results |= work.skipped(results, held_up)
     return {name: results[name] for name in names if name in work.chosen}
+
+
+def look_at(inventory: Inventory, pool: Pool, chosen: Collection[str]) -> Looked:
+    """What the controllers and the chosen machines hold of a cluster; of all machines, where no controller has one."""
+    wanted = frozenset(chosen)
+    some = [host.name for host in inventory.hosts if host.is_controller or host.name in wanted]
+    answers = pool.map(members.look, some, limit=inventory.deploy.parallel)
+    if not any(isinstance(seen, Membership) and seen.control_plane for seen in answers.values()):
+        rest = [host.name for host in inventory.hosts if host.name not in answers]
+        answers |= pool.map(members.look, rest, limit=inventory.deploy.parallel) if rest else {}
+    return answers
+
+
+def require_quorum_without(inventory: Inventory, pool: Pool, events: Events, name: str) -> None:
+    """Before anything is changed on the controller `name`: raise QuorumAtRisk if the others could not go on without it.
+
+    One that has no part in a cluster, or where etcd has lost its quorum already, takes nothing away.
+    """
+    host = inventory.host(name)
+    answers = look_at(inventory, pool, [name])
+    seen = {name: answer for name, answer in answers.items() if isinstance(answer, Membership)}
+    work = BringUp(inventory, pool, events, seen, frozenset([name]))
+    if work.has_data(host) and seen[name].active:
+        with suppress(NobodyListsMembers):
+            work.may_restart(host)
 
 
 @dataclass(frozen=True)
@@ -92,7 +124,6 @@ class BringUp:
     seen: Mapping[str, Membership]
     chosen: frozenset[str]
     key: Secret | None = None
-    waves: Sequence[Sequence[str]] = ()
 
     @property
     def founder(self) -> Host:
@@ -147,27 +178,9 @@ class BringUp:
             nodes, minors = self.nodes(), self.minors()
         except SlipwayError as error:
             return {name: self.failed(name, error) for name in hosts}
-
-        def at_once(names: Collection[str]) -> Results:
-            return self.at_once(names, lambda name: self.join_worker(hosts[name], nodes, minors))
-
-        in_waves = [[name for name in wave if name in hosts and self.seen[name].outdated] for wave in self.waves]
-        results = at_once(hosts.keys() - {name for wave in in_waves for name in wave})
-        for wave in in_waves:
-            failed = [
-                f"{name} ({results[name].outcome})" for name in hosts if name in results and self.lost(results[name])
-            ]
-            results |= self.put_off(wave, f"waits for {', '.join(failed)}") if failed else at_once(wave)
-        return results
-
-    def lost(self, result: NodeResult) -> bool:
-        """Whether a restart of k0s has failed there, so that others of its kind had better wait."""
-        return self.seen[result.node].outdated and not result.outcome.good
-
-    def at_once(self, names: Collection[str], step: Callable[[str], bool]) -> Results:
         results = for_each(
-            lambda name: self.attempt(self.inventory.host(name), lambda _: step(name)),
-            names,
+            lambda name: self.attempt(hosts[name], lambda host: self.join_worker(host, nodes, minors)),
+            hosts,
             limit=self.inventory.deploy.parallel,
         )
         return {name: result for name, result in results.items() if isinstance(result, NodeResult)}
@@ -253,9 +266,9 @@ class BringUp:
         known = self.etcd_members(host)
         others = [name for name in known if name != host.name]
         ill = [name for name in others if not self.serves(name)]
-        if ill and len(others) - len(ill) < len(known) // 2 + 1:
+        if host.name in known and ill and len(others) - len(ill) < len(known) // 2 + 1:
             raise QuorumAtRisk(
-                f"{host.name}: not restarted: etcd has {len(known)} members, and {', '.join(ill)} does not serve: "
+                f"{host.name}: not changed: etcd has {len(known)} members, and {', '.join(ill)} does not serve: "
                 f"without {host.name} there is no quorum",
                 hint=f"bring {', '.join(ill)} back first, or remove it from etcd: k0s etcd leave --peer-address=...",
             )
@@ -269,7 +282,7 @@ class BringUp:
                     return members.etcd_members(self.machine(each))
                 except SlipwayError as error:
                     refused.append(str(error))
-        raise QuorumAtRisk(f"{host.name}: not restarted: nobody lists the members of etcd: {'; '.join(refused)}")
+        raise NobodyListsMembers(f"{host.name}: not changed: nobody lists the members of etcd: {'; '.join(refused)}")
 
     def serves(self, name: str) -> bool:
         """Whether this controller's API server is ready now, with its etcd."""
@@ -380,9 +393,7 @@ class BringUp:
             return f"no journal of {unit.UNIT}: {error}"
 
     def skipped(self, done: Mapping[str, NodeResult], why: str) -> Results:
-        return self.put_off([host.name for host in self.inventory.hosts if host.name in self.chosen - done.keys()], why)
-
-    def put_off(self, names: Collection[str], why: str) -> Results:
+        names = [host.name for host in self.inventory.hosts if host.name in self.chosen - done.keys()]
         return {name: self.told(NodeResult(name, Outcome.SKIPPED, why)) for name in names}
 
     def told(self, result: NodeResult) -> NodeResult:

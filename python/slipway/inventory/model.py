@@ -485,6 +485,8 @@ class Timeouts(Section):
     """Until the node must be Ready in Kubernetes."""
     lock: v.Seconds = 120.0
     """After so long without a sign of life another deployer's lock of the cluster counts for nothing."""
+    reboot: v.Seconds = 900.0
+    """Until a node that reboots must be there again, running its new system."""
 
 
 class Waves(Section):
@@ -497,6 +499,18 @@ class Waves(Section):
     """Workers of a first wave, before all others; 0: there is none."""
     max_failures: Annotated[int, Field(ge=0, le=1000), v.DIGITS] = 0
     """Workers of one wave that may fail; after one more nothing else begins."""
+    verify: tuple[v.DnsLabel, ...] = ("k0s",)
+    """Packs that must be green on the nodes of a wave before the next one begins; []: none."""
+
+
+class Drain(Section):
+    """Taking the pods off a node before its k0s or the machine restarts. PodDisruptionBudgets are respected."""
+
+    enable: v.Truth = True
+    grace: v.Seconds | None = None
+    """Time for every pod to end; unset: each has its own (terminationGracePeriodSeconds)."""
+    timeout: v.Seconds = 300.0
+    """Until the pods must be gone; else the node is let back, unchanged, and the pods are named that hold it up."""
 
 
 class Deploy(Section):
@@ -505,6 +519,7 @@ class Deploy(Section):
     parallel: Annotated[int, Field(ge=1, le=1000), v.DIGITS] = 10
     """Machines worked on at the same time."""
     waves: Waves = Waves()
+    drain: Drain = Drain()
     timeouts: Timeouts = Timeouts()
     nix_options: v.NixOptions = Field(default_factory=dict)
     """Options for every Nix command, name to value (`--option NAME VALUE`); only those that give the repository no hold

@@ -148,7 +148,8 @@ def _duration(text: str) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _share(text: str) -> str:
+def share(text: str) -> str:
+    """A count or a percentage, as it stands there. Raises ValueError."""
     match = re.fullmatch(r"([1-9][0-9]{0,4})(%?)", text)
     if match is None:
         raise ValueError(f"{text!r} is neither a count like 5 nor a part like 25%")
@@ -157,9 +158,9 @@ def _share(text: str) -> str:
     return text
 
 
-def part_of(share: str, total: int) -> int:
+def part_of(text: str, total: int) -> int:
     """How many of `total` a Share is: a part is rounded up, so that it is never none."""
-    return -(-int(share[:-1]) * total // 100) if share.endswith("%") else int(share)
+    return -(-int(text[:-1]) * total // 100) if text.endswith("%") else int(text)
 
 
 def _digits(value: object) -> object:
@@ -378,7 +379,7 @@ Seconds = Annotated[
     BeforeValidator(_seconds),
     _format("duration", pattern="^[1-9][0-9]*[smhd]$"),
 ]
-Share = Annotated[str, AfterValidator(_share), _format("count or percent", pattern="^[1-9][0-9]*%?$")]
+Share = Annotated[str, AfterValidator(share), _format("count or percent", pattern="^[1-9][0-9]*%?$")]
 Device = Annotated[str, AfterValidator(_device), _format("disk")]
 MountPoint = Annotated[str, AfterValidator(_mount_point), _format("absolute path")]
 UserName = Annotated[str, AfterValidator(_user_name), _format("user name")]

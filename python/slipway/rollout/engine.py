@@ -1,23 +1,31 @@
 """Deploying a fleet, phase by phase: each for all nodes before the next begins.
 
-preflight, build, copy; then wave by wave activate and confirm; then the cluster. Where a phase fails for a node, the
+preflight, build, copy; then wave by wave drain, activate, confirm, rejoin, be Ready and verified, and uncordon; then
+the cluster as a whole. Before there is a cluster, waves activate and confirm alone. Where a phase fails for a node, the
 nodes beside it finish, and what comes later waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from slipway.cluster import bringup, cilium, comparison, encryption, kubeconfig, marks, members
+from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members
+from slipway.cluster.bringup import Looked
+from slipway.cluster.drain import Abandoned
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
+from slipway.node import reboot
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
+from slipway.node.reboot import When
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandFailed, CommandTimedOut
+from slipway.rollout import living
 from slipway.rollout.interruption import Interruption
+from slipway.rollout.living import Living
 from slipway.rollout.phases import Preparation, outcome_of
 from slipway.rollout.waves import Wave, waves
+from slipway.secret import Secret
 from slipway.ssh.host import Host
 
 GOES_ON = (Outcome.OK, Outcome.UNCHANGED, Outcome.REBOOT_REQUIRED)
@@ -57,18 +65,32 @@ GRAVITY: tuple[tuple[tuple[Outcome, ...], type[SlipwayError]], ...] = (
 )
 
 
-def deploy(preparation: Preparation, interruption: Interruption, *, boot: bool = False) -> Deployment:
-    """Make every chosen host run its system and be a Ready node; what becomes of a node is in its result.
+@dataclass(frozen=True)
+class Options:
+    """What one run does otherwise than the inventory says.
 
-    With `boot` the systems are set for the next boot, and nothing is activated.
+    `boot`: the systems are set for the next boot, and nothing is activated. `keep_going`: nodes that cannot be reached
+    are left out. `batch`: workers of a wave, as in `deploy.waves.size`.
+    """
+
+    boot: bool = False
+    keep_going: bool = False
+    batch: str = ""
+    drain: bool = True
+    reboot: When = When.NEVER
+
+
+def deploy(preparation: Preparation, interruption: Interruption, options: Options = Options()) -> Deployment:
+    """Make every chosen host run its system and be a Ready node; what becomes of a node is in its result.
 
     Raises what keeps a run from reaching any node: stale or invalid files, a failed evaluation or build.
     """
-    rollout = _Rollout(preparation, interruption, boot)
+    rollout = _Rollout(preparation, interruption, options)
     try:
         rollout.run()
     except KeyboardInterrupt:
         rollout.interrupted()
+    rollout.name_cordoned()
     return Deployment(tuple(rollout.results[name] for name in preparation.names), rollout.error)
 
 
@@ -76,11 +98,18 @@ def deploy(preparation: Preparation, interruption: Interruption, *, boot: bool =
 class _Rollout:
     preparation: Preparation
     interruption: Interruption
-    boot: bool
+    options: Options
     results: dict[str, NodeResult] = field(default_factory=dict)
     error: SlipwayError | None = None
     degraded_before: set[str] = field(default_factory=set)
     """Nodes that this run did not touch and whose units had failed before it: no reason to stop."""
+    looked: Looked | None = None
+    """What machines say of the cluster, while nothing has changed since."""
+    living: Living | None = None
+    held_up: str = ""
+    """For whose sake nothing else begins."""
+    cordoned: set[str] = field(default_factory=set)
+    """Nodes that slipway has cordoned and not let back."""
 
     def run(self) -> None:
         self.preparation.require_generated()
@@ -95,18 +124,27 @@ class _Rollout:
                 self._unchanged(name, system, facts[name])
         if not self._copy(changed):
             return
-        self._activate(changed)
-        if self._all_good():
+        self._find_cluster()
+        self._change(changed)
+        if not self.held_up and not self._waits_for_boot:
             self._bring_up()
+
+    @property
+    def _waits_for_boot(self) -> bool:
+        """Whether all that changes does so at a boot that is somebody else's business."""
+        return self.options.boot and self.options.reboot is When.NEVER
 
     # --- phases ---
 
     def _preflight(self) -> dict[str, Facts] | None:
         answers = self.preparation.preflight()
         refused = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
-        if refused:
+        if refused and not self._may_go_without(refused):
             self._stop_before(refused, "nothing was touched")
             return None
+        self.results |= {name: _failed(name, error) for name, error in refused.items()}
+        rest = [host for host in self.preparation.hosts if host.name not in refused]
+        self.preparation = replace(self.preparation, hosts=rest)
         return {name: answer for name, answer in answers.items() if isinstance(answer, Facts)}
 
     def _compare(self) -> None:
@@ -115,47 +153,142 @@ class _Rollout:
             self.preparation.inventory, self.preparation.pool, self.preparation.events, self.preparation.names
         )
 
+    def _may_go_without(self, refused: Mapping[str, SlipwayError]) -> bool:
+        """Whoever cannot be reached is left out if that was asked for, as long as somebody is left."""
+        unreachable = all(isinstance(error, Unreachable) for error in refused.values())
+        return self.options.keep_going and unreachable and len(refused) < len(self.preparation.hosts)
+
     def _copy(self, systems: Mapping[str, str]) -> bool:
         failed = self.preparation.copy(systems)
         if failed:
             self._stop_before(failed, "its system was copied and not activated")
         return not failed
 
-    def _activate(self, systems: Mapping[str, str]) -> None:
-        """Wave by wave. An interruption lets the wave that has begun end, and no other begin."""
-        hosts = [host for host in self.preparation.hosts if host.name in systems]
-        held_up = ""
-        with self.interruption.sheltered():
-            for wave in waves(self.preparation.inventory, hosts):
-                if held_up:
-                    self._skip(wave.nodes, f"waits for {held_up}")
-                elif not self.interruption.asked:
-                    self._activate_wave(wave, systems)
-                    held_up = self._held_up(wave)
+    def _find_cluster(self) -> None:
+        inventory, drains = self.preparation.inventory, self.options.drain
+        self.looked = bringup.look_at(inventory, self.preparation.pool, self.preparation.names)
+        if living.is_there(inventory, self.looked):
+            self.living = Living(self.preparation, self.looked, drains, lambda: self.interruption.asked)
 
-    def _activate_wave(self, wave: Wave, systems: Mapping[str, str]) -> None:
+    def _change(self, systems: Mapping[str, str]) -> None:
+        """Wave by wave what gets another system, or another k0s. An interruption lets the wave that has begun end, and
+        no other begin."""
+        outdated = self.living.outdated if self.living and not self._waits_for_boot else frozenset()
+        hosts = [host for host in self.preparation.hosts if host.name in systems or host.name in outdated]
+        self.looked = None if hosts else self.looked
+        for wave in waves(self.preparation.inventory, hosts, self.options.batch):
+            if self.held_up:
+                self._skip(wave.nodes, f"waits for {self.held_up}")
+                continue
+            with self.interruption.sheltered():
+                self._change_wave(wave, systems)
+            self._settle(wave)
+            self.held_up = self._held_up(wave)
+
+    def _change_wave(self, wave: Wave, systems: Mapping[str, str]) -> None:
         """All at once, as far as `deploy.parallel` lets them. After one failure too many what has begun ends, and no
         other begins: it would most likely fail the same way."""
 
-        def one(host: Host) -> NodeResult | None:
+        def one(host: Host) -> None:
             if self.interruption.asked or self._held_up(wave):
-                return None
+                return
             try:
-                result = self._activate_node(host, systems[host.name])
+                self.results[host.name] = self._change_node(host, systems.get(host.name))
+            except Abandoned:
+                self._skip([host.name], "interrupted before it was activated: it runs what it ran")
             except SlipwayError as error:
-                result = _failed(host.name, error)
-            self.results[host.name] = result
-            return result
+                self.results[host.name] = self._failed(host.name, error)
 
         done = self.preparation.pool.map(one, wave.nodes, limit=self.preparation.inventory.deploy.parallel)
         for name, result in done.items():
             if isinstance(result, SlipwayError):
-                self.results[name] = _failed(name, result)
+                self.results[name] = self._failed(name, result)
         held_up = self._held_up(wave)
         if held_up:
             self._skip([name for name in wave.nodes if name not in self.results], f"waits for {held_up}")
 
-    def _activate_node(self, host: Host, system: str) -> NodeResult:
+    def _change_node(self, host: Host, system: str | None) -> NodeResult:
+        """`system`: None where only k0s is to be restarted, which rejoining does. Raises what keeps the node from being
+        changed at all."""
+        if system is None:
+            self._empty(host)
+            return self.results[host.name]
+        boots_other = reboot.parts(host, system)
+        reboots = self.options.reboot is When.ALWAYS or (self.options.reboot is When.AUTO and bool(boots_other))
+        self._empty(host, system, reboots=reboots)
+        result = self._activate_node(host, system, boot=self.options.boot)
+        if result.outcome is Outcome.REBOOT_REQUIRED and self.options.reboot is not When.NEVER:
+            self._drain(host)
+            if not self.options.boot:
+                result = self._activate_node(host, system, boot=True)
+            reboots = True
+        if reboots and result.outcome in GOES_ON:
+            return self._reboot(host, result)
+        if result.outcome is Outcome.BLOCKED:
+            self._release([host.name])
+        if result.outcome is Outcome.OK and boots_other and not result.reason:
+            return replace(result, reason=f"the next boot brings another {' and '.join(boots_other)}")
+        return result
+
+    def _empty(self, host: Host, system: str = "", *, reboots: bool = False) -> None:
+        """Ask whether the others can do without a controller, and take the pods off a node that is disturbed."""
+        if self.living is None or self._waits_for_boot:
+            return
+        self.living.may_change(host.name)
+        if reboots or (not self.options.boot and self.living.is_disturbed(host, system)):
+            self._drain(host)
+
+    def _drain(self, host: Host) -> None:
+        if self.living is not None and host.name not in self.cordoned and self.living.empty(host):
+            self.cordoned.add(host.name)
+
+    def _release(self, names: Iterable[str]) -> None:
+        mine = [name for name in names if name in self.cordoned]
+        if self.living is not None and mine:
+            self.cordoned -= set(self.living.release(mine))
+
+    def _reboot(self, host: Host, result: NodeResult) -> NodeResult:
+        events, within = self.preparation.events, self.preparation.inventory.deploy.timeouts.reboot
+        events.emit("reboot", "started", host.name)
+        try:
+            now = reboot.reboot(
+                host, str(result.new_system), within=within, given_up=lambda: self.interruption.insisted
+            )
+        except SlipwayError as error:
+            events.emit("reboot", "failed", host.name, reason=str(error))
+            outcome = Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.ACTIVATION_FAILED
+            return replace(result, outcome=outcome, reason=str(error))
+        events.emit("reboot", "done", host.name)
+        if now.failed_units:
+            reason = f"rebooted; units failed: {' '.join(now.failed_units)}"
+            return replace(result, outcome=Outcome.DEGRADED, reason=reason)
+        return replace(result, outcome=Outcome.OK, reason="rebooted")
+
+    def _settle(self, wave: Wave) -> None:
+        """The nodes of a wave are nodes again, Ready, and verified, before anything else begins; then they may have
+        pods again. One that is not keeps its cordon."""
+        going = self._going(wave.nodes)
+        if self.living is None or self._waits_for_boot or not going:
+            return
+        try:
+            for name, joined in self.living.rejoin(going).items():
+                self.results[name] = _both(self.results[name], joined)
+            for name, why in self.living.not_well(self._going(going)).items():
+                self._degrade(name, why)
+        except SlipwayError as error:
+            for name in self._going(going):
+                self._degrade(name, str(error))
+        # What was refused runs on as it did.
+        self._release([*self._going(going), *(n for n in going if self.results[n].outcome is Outcome.BLOCKED)])
+
+    def _going(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name in self.results and self.results[name].outcome in GOES_ON]
+
+    def _degrade(self, name: str, why: str) -> None:
+        self.preparation.events.emit("ready", Outcome.DEGRADED.value, name, reason=why)
+        self.results[name] = replace(self.results[name], outcome=Outcome.DEGRADED, reason=why)
+
+    def _activate_node(self, host: Host, system: str, *, boot: bool) -> NodeResult:
         timeouts, key = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_key
         if self.preparation.inventory.host(host.name).is_controller:
             encryption.prepare(host, key) if key is not None else encryption.require_unused(host)
@@ -165,30 +298,36 @@ class _Rollout:
             self.preparation.events,
             limits=Limits(timeouts.activate, timeouts.confirm),
             given_up=lambda: self.interruption.insisted,
-            boot=self.boot,
+            boot=boot,
         )
 
     def _bring_up(self) -> None:
         """The cluster is one: membership is looked at for all of it; the chosen nodes join and are waited for."""
         inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
-        names, key = self.preparation.names, self.preparation.encryption_key
-        in_waves = [wave.nodes for wave in waves(inventory, self.preparation.hosts)]
+        names = [name for name in self.preparation.names if name in self._going([name]) or name in self.degraded_before]
         try:
-            joined = bringup.bring_up(inventory, pool, events, names, key, in_waves)
-            for name in self.preparation.names:
+            joined = bringup.bring_up(inventory, pool, events, names, self.preparation.encryption_key, self.looked)
+            for name in names:
                 self.results[name] = _both(self.results[name], joined[name])
-            if self._all_good():
+            if all(name in self.degraded_before or self._going([name]) for name in names):
                 secret = kubeconfig.of(inventory, pool)
                 cilium.ensure(inventory, secret, events)
                 marks.apply(inventory, secret, events, self.preparation.names)
-                self._wait_ready(members.Nodes(secret))
+                self._wait_ready(members.Nodes(secret), names)
+                self._let_back(secret, names)
         except (CommandFailed, CommandTimedOut) as error:
             self.error = DeployFailed(str(error), hint=error.hint)
         except SlipwayError as error:
             self.error = error
 
-    def _wait_ready(self, nodes: members.Nodes) -> None:
-        names = tuple(host.name for host in self.preparation.hosts if host.runs_workloads)
+    def _let_back(self, secret: Secret, names: Iterable[str]) -> None:
+        """Nodes that an earlier run had to leave cordoned, and that are well now."""
+        for name in drain.left_cordoned(secret, names):
+            drain.uncordon(secret, name)
+            self.preparation.events.emit("uncordon", "done", name)
+
+    def _wait_ready(self, nodes: members.Nodes, chosen: Collection[str]) -> None:
+        names = tuple(host.name for host in self.preparation.hosts if host.runs_workloads and host.name in chosen)
         deadline = self.preparation.inventory.deploy.timeouts.ready
         since = members.started(self.preparation.pool, names)
         try:
@@ -220,19 +359,30 @@ class _Rollout:
             self.preparation.events.emit("activate", Outcome.SKIPPED.value, name, reason=reason)
             self.results[name] = NodeResult(name, Outcome.SKIPPED, reason)
 
-    def _all_good(self) -> bool:
-        return all(result.outcome.good or name in self.degraded_before for name, result in self.results.items())
-
     def _held_up(self, wave: Wave) -> str:
         """The nodes of this wave for whose sake nothing else begins, and what they are; empty while few failed."""
         results = [self.results[name] for name in wave.nodes if name in self.results]
         failed = [result for result in results if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
         return ", ".join(f"{r.node} ({r.outcome})" for r in failed) if len(failed) > wave.max_failures else ""
 
+    def name_cordoned(self) -> None:
+        """Whoever reads why a node failed learns that it takes no pods."""
+        for name in self.cordoned & self.results.keys():
+            result = self.results[name]
+            reason = f"{result.reason}; it stays cordoned" if result.reason else "it stays cordoned"
+            self.results[name] = replace(result, reason=reason)
+
+    def _failed(self, name: str, error: SlipwayError) -> NodeResult:
+        result = _failed(name, error)
+        self.preparation.events.emit("activate", result.outcome.value, name, reason=result.reason)
+        return result
+
     def interrupted(self) -> None:
+        if not self.interruption.insisted:
+            self._release(self._going(self.cordoned))
         left = [name for name in self.preparation.names if name not in self.results]
         self._skip(left, "interrupted before it was activated: it runs what it ran")
-        results = [self.results[name] for name in self.preparation.names]
+        results = list(self.results.values())
         done = [result.node for result in results if result.outcome in GOES_ON]
         lost = [f"{r.node} ({r.outcome})" for r in results if r.outcome not in (*GOES_ON, Outcome.SKIPPED)]
         as_before = [result.node for result in results if result.outcome is Outcome.SKIPPED]

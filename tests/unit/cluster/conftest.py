@@ -40,7 +40,6 @@ class World:
     """Addresses on which a connection to the API port succeeds."""
     key: Secret | None = None
     """For Secrets at rest."""
-    waves: tuple[tuple[str, ...], ...] = ()
 
     def bring_up(self, *chosen: str) -> dict[str, NodeResult]:
         """All of them without a choice."""
@@ -50,7 +49,6 @@ class World:
             Events(self.told.append),
             chosen or None,
             self.key,
-            self.waves,
         )
 
     def machine(self, name: str) -> FakeMachine:

@@ -221,22 +221,6 @@ def test_a_new_configuration_restarts_a_worker_after_its_controllers(world):
     assert [event.node for event in one.told if event.state == "ok"] == ["cp1", "w1"]
 
 
-@pytest.mark.parametrize("breaks", ["", "dies"])
-def test_restarts_of_workers_come_in_waves(world, breaks):
-    one = world(controllers=1, workers=4)
-    one.bring_up("cp1", "w1", "w2", "w3")
-    for name in ("w1", "w2", "w3"):
-        one.machine(name).outdated = True
-    one.machine("w1").breaks, one.waves = breaks, (("w1",), ("w2", "w3"), ("w4",))
-    results = one.bring_up()
-    later = "skipped" if breaks else "ok"
-    assert {name: str(result.outcome) for name, result in results.items()} == {
-        "cp1": "unchanged", "w1": "degraded" if breaks else "ok", "w2": later, "w3": later, "w4": "ok",
-    }  # fmt: skip
-    assert results["w3"].reason == ("waits for w1 (degraded)" if breaks else "k0s runs on its new configuration")
-    assert breaks or one.machine("w1").started < one.machine("w2").started
-
-
 @pytest.mark.parametrize("serves", ["35", "35+"])
 @pytest.mark.parametrize("joined", [True, False], ids=["joined", "new"])
 def test_a_worker_that_would_be_newer_than_a_controller_runs_on_as_it_is(world, serves, joined):

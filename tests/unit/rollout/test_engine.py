@@ -8,21 +8,24 @@ from typing import Any
 import pytest
 from tests.unit.rollout.conftest import INVENTORY
 
-from slipway.cluster import bringup, cilium, comparison, encryption, kubeconfig, marks, members
+from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members
+from slipway.cluster.members import Membership
 from slipway.errors import Degraded, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Inventory, load
+from slipway.node import reboot
 from slipway.node.facts import Facts
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandFailed, CommandResult
 from slipway.rollout import engine
-from slipway.rollout.engine import Deployment, deploy
+from slipway.rollout.engine import Deployment, Options, deploy
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Obstructed, Preparation
 from slipway.secret import Secret
 from slipway.ssh.pool import for_each
 
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
+PLAIN = Options()
 
 
 class FakePool:
@@ -84,6 +87,10 @@ class World:
         self.keys: list[tuple[str, int]] = []
         """Whose key for Secrets was seen to, and how many nodes had been activated by then."""
         self.uses_a_key = False
+        self.lives = False
+        """Whether controllers have the data of a cluster."""
+        self.outdated: set[str] = set()
+        self.boots_other: tuple[str, ...] = ()
         monkeypatch.setattr(engine, "activate", self.activate)
         monkeypatch.setattr(encryption, "prepare", lambda host, _key: self.see_to_key(host))
         monkeypatch.setattr(encryption, "require_unused", self.require_unused)
@@ -95,6 +102,15 @@ class World:
         monkeypatch.setattr(members, "wait_ready", self.wait_ready)
         monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda *_: self.not_ready))
         monkeypatch.setattr(members, "started", lambda *_: {})
+        monkeypatch.setattr(members, "look", self.look)
+        monkeypatch.setattr(drain, "left_cordoned", lambda *_: ())
+        monkeypatch.setattr(reboot, "parts", lambda *_: self.boots_other)
+
+    def look(self, host):
+        if not self.lives:
+            return Membership()
+        worker = host.name.startswith("w")
+        return Membership(control_plane=not worker, kubelet=worker, outdated=host.name in self.outdated)
 
     def compare(self, *_what):
         if self.immovable:
@@ -107,8 +123,15 @@ class World:
         if self.uses_a_key:
             raise encryption.KeyMissing("cp1: encrypts its Secrets")
 
+    def begun(self, host: Any, *, boot: bool) -> None:
+        """For those who want to know the order."""
+
+    def rejoining(self, chosen: Any) -> None:
+        """The same."""
+
     def activate(self, host, system, _events, *, boot, **_more):
         with self.lock:
+            self.begun(host, boot=boot)
             self.for_next_boot = boot
             self.activated.append(host.name)
             self.now.add(host.name)
@@ -122,7 +145,8 @@ class World:
         outcome = self.outcomes.get(host.name, Outcome.OK)
         return NodeResult(host.name, outcome, "" if outcome.good else "why", 1.0, "", "/old", system)
 
-    def bring_up(self, _inventory, _pool, _events, chosen, _key, _waves):
+    def bring_up(self, _inventory, _pool, _events, chosen, _key, _looked=None):
+        self.rejoining(chosen)
         self.cluster.append("bring up")
         same = {name: NodeResult(name, Outcome.UNCHANGED) for name in chosen}
         return same | self.joined
@@ -132,7 +156,7 @@ class World:
         if self.not_ready:
             raise Degraded("not Ready after 1 s: w2", hint="slipway verify")
 
-    def deploy(self, changed=ALL, chosen=ALL, boot=False, **more) -> Deployment:
+    def deploy(self, changed=ALL, chosen=ALL, options=PLAIN, **more) -> Deployment:
         self.preparation = FakePreparation(
             self.inventory,
             [self.inventory.host(name) for name in chosen],
@@ -141,7 +165,7 @@ class World:
             to_build=dict.fromkeys(changed, "/new"),
             **more,
         )
-        return deploy(self.preparation, self.interruption, boot=boot)
+        return deploy(self.preparation, self.interruption, options)
 
 
 @pytest.fixture
@@ -328,7 +352,7 @@ def test_a_node_that_was_degraded_before_holds_nobody_up(world):
 
 def test_systems_can_be_set_for_the_next_boot_alone(world):
     world.outcomes = dict.fromkeys(ALL, Outcome.REBOOT_REQUIRED)
-    deployment = world.deploy(boot=True)
+    deployment = world.deploy(options=Options(boot=True))
     assert world.for_next_boot
     assert world.cluster == []
     failure = deployment.failure()
