@@ -56,6 +56,10 @@ bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1
 bench-verify: $(VENV)/ready ## Seconds and memory of verify, and pytest-testinfra beside it on the same checks
 	python -m tests.bench.verify
 
+.PHONY: bench-stages
+bench-stages: $(VENV)/ready ## Seconds of the stage law on 2,000 manifests, and of writing all stages
+	python -m tests.bench.stages
+
 .PHONY: setup
 setup: $(VENV)/ready packages
 

@@ -10,7 +10,7 @@ import nixos_options
 from slipway.cli import reference as cli
 from slipway.inventory.reference import reference
 from slipway.inventory.schema import schema
-from slipway.report import packs
+from slipway.report import packs, stage_law
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -22,6 +22,7 @@ def main() -> None:
         "inventory.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
         "nixos-options.md": nixos_options.render(nixos_options.options()),
         "packs.md": packs.render(),
+        "stage-law.md": stage_law.render(),
     }
     for name, text in pages.items():
         (REFERENCE / name).write_text(text)

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "plan": Entry("slipway.cli.deploy", "plan", _DEPLOY),
     "deploy": Entry("slipway.cli.deploy", "deploy", _DEPLOY),
     "verify": Entry("slipway.cli.verify", "verify", _DEPLOY),
+    "stages": Entry("slipway.cli.stages", "app", _DEPLOY),
     "gate": Entry("slipway.cli.gate", "gate", _DEPLOY),
     "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
