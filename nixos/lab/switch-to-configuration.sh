@@ -129,6 +129,7 @@ activate() {
   resume
   say_list "stopping" "${stop[@]}"
   [ ${#stop[@]} -eq 0 ] || systemctl stop -- "${stop[@]}"
+  hang
   say "activating the configuration..."
   "$toplevel/activate" 9>&- || { say "Failed to run activate script"; result=2; }
   # What failed before is not this activation's fault; what still fails will fail again.
@@ -148,6 +149,13 @@ activate() {
   # Over a 2 as well: who wants to know it reads the words above.
   report_failed || result=4
   exit $result
+}
+
+# A fault of the lab, for one activation (`slipway lab fault NODE hang-activation`): it does not come to its end.
+hang() {
+  mv /run/slipway-lab/hang-activation /run/slipway-lab/hangs 2>/dev/null || return 0
+  say "lab: hanging, as asked"
+  while [ -e /run/slipway-lab/hangs ]; do sleep 1; done
 }
 
 # Work that an activation left behind when it was cut off comes first in the next one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +14,9 @@ import typer
 from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.demo import demo
 from slipway.cli.options import JsonOption
+from slipway.errors import UsageError
 from slipway.events import Events
-from slipway.lab.settings import Lab
+from slipway.lab.settings import Fault, Lab, Machine
 from slipway.tools.run import replace
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command("demo")(demo)
+
+NO_FAULT = "none"
 
 LabOption = Annotated[
     int, typer.Option("--lab", envvar="SLIPWAY_LAB", help="Which lab, 0 to 6, if there are several here.")
@@ -100,9 +104,65 @@ def status(as_json: JsonOption = False, number: LabOption = 0) -> None:
     if as_json:
         print_json([machine.to_json() for machine in found])
     elif found:
-        print_table(("node", "address", "state", "system", "uptime", "memory"), map(_row, found))
+        print_table(("node", "address", "state", "system", "uptime", "memory", "faults"), map(_row, found))
     else:
         say("the lab has no machines; next: slipway lab up")
+
+
+@app.command()
+def fault(
+    node: Annotated[str, typer.Argument(help="A machine of the lab, such as w1.", metavar="NODE")],
+    what: Annotated[str, typer.Argument(help=f"{', '.join(Fault)}; or none: take back all.", metavar="FAULT")],
+    seconds: Annotated[
+        float | None,
+        typer.Option("--for", min=0.1, max=3600, help="Take it back after that time.", metavar="SECONDS"),
+    ] = None,
+    as_json: JsonOption = False,
+    number: LabOption = 0,
+) -> None:
+    """Make something go wrong with a machine of the lab, from outside; `none` takes back whatever is on.
+
+    Example: slipway lab fault w1 cut-network --for 30
+    """
+    from slipway.lab import faults
+    from slipway.lab.state import find
+
+    machine = find(Lab(number), node)
+    if what == NO_FAULT:
+        if seconds is not None:
+            raise UsageError("--for: `none` takes back at once, and for good")
+        ended = faults.end(machine)
+    else:
+        faults.begin(machine, _fault(what))
+        ended = () if seconds is None else _after(seconds, machine, _fault(what))
+    on = faults.on(machine)
+    if as_json:
+        print_json({"node": node, "on": [each.value for each in on], "ended": [each.value for each in ended]})
+        return
+    for each in ended:
+        say(f"{node}: {each} is over")
+    for each in on:
+        say(f"{node}: {each} is on; to take it back: slipway lab fault {node} none")
+    if not ended and not on:
+        say(f"{node}: nothing was on")
+
+
+def _fault(name: str) -> Fault:
+    if name not in set(Fault):
+        raise UsageError(f"{name}: no such fault; there are: {', '.join(Fault)}", hint="slipway lab fault --help")
+    return Fault(name)
+
+
+def _after(seconds: float, machine: Machine, what: Fault) -> tuple[Fault, ...]:
+    """Wait so long, an interruption ends it, and take the fault back."""
+    from slipway.lab import faults
+
+    try:
+        say(f"{machine.name}: {what} for {seconds:g} s")
+        time.sleep(seconds)
+    finally:
+        ended = faults.end(machine, what)
+    return ended
 
 
 @app.command()
@@ -171,6 +231,7 @@ def _row(machine: MachineStatus) -> tuple[str, ...]:
         system,
         "" if machine.uptime is None else _duration(machine.uptime),
         "" if machine.memory is None else f"{machine.memory / 10**6:.0f} MB",
+        ", ".join(machine.faults),
     )
 
 

@@ -96,8 +96,65 @@ def processes(group: str) -> set[int]:
     return found - {0}
 
 
+def freeze(group: str) -> None:
+    """Stop every process of `group` where it stands, and wait until none runs. Raises WaitedTooLong."""
+    _set_frozen(group, True)
+
+    def stopped() -> tuple[bool | None, str]:
+        return (True, "") if frozen(group) else (None, "some still run")
+
+    wait_until(stopped, deadline=END_TIMEOUT, describe=f"freezing {group}", interval=0.05)
+
+
+def thaw(group: str) -> None:
+    """Let the processes of `group` go on; nothing happens where they do."""
+    _set_frozen(group, False)
+
+
+def frozen(group: str) -> bool:
+    """Does every process of `group` stand still?"""
+    for hierarchy in hierarchies():
+        state, events = (hierarchy.mount / group / name for name in ("freezer.state", "cgroup.events"))
+        if "freezer" in hierarchy.options and state.exists():
+            return state.read_text().strip() == "FROZEN"
+        if unified_only() and events.exists():
+            return "frozen 1" in events.read_text().splitlines()
+    return False
+
+
+def _set_frozen(group: str, on: bool) -> None:
+    for hierarchy in hierarchies():
+        v1, v2 = (hierarchy.mount / group / name for name in ("freezer.state", "cgroup.freeze"))
+        if "freezer" in hierarchy.options and v1.exists():
+            v1.write_text("FROZEN" if on else "THAWED")
+        elif unified_only() and v2.exists():
+            v2.write_text("1" if on else "0")
+
+
+def limit_memory(group: str, limit: int | None) -> None:
+    """Give `group` at most so many bytes; None takes the limit away. Raises OSError where it cannot do with so few."""
+    for hierarchy in hierarchies():
+        for name, unlimited in (("memory.limit_in_bytes", "-1"), ("memory.max", "max")):
+            file = hierarchy.mount / group / name
+            if file.exists():
+                file.write_text(unlimited if limit is None else str(limit))
+
+
+def memory_limited(group: str) -> bool:
+    for hierarchy in hierarchies():
+        for name in ("memory.limit_in_bytes", "memory.max"):
+            file = hierarchy.mount / group / name
+            if file.exists():
+                # Version 1 writes no limit as the largest number of pages.
+                text = file.read_text().strip()
+                return text != "max" and int(text) < 2**62
+    return False
+
+
 def end_processes(group: str) -> None:
     """Kill whatever runs in `group`, each by its id, and wait until nothing does. Raises WaitedTooLong."""
+    for folder in _folders(group):
+        thaw(str(folder.relative_to(_mount_of(folder))))  # a frozen process does not die
 
     def gone() -> tuple[bool | None, str]:
         left = processes(group)
@@ -106,6 +163,12 @@ def end_processes(group: str) -> None:
         return (None, f"processes {sorted(left)}") if left else (True, "")
 
     wait_until(gone, deadline=END_TIMEOUT, describe=f"end of the processes of {group}", interval=0.1)
+
+
+def _mount_of(folder: Path) -> Path:
+    return max(
+        (each.mount for each in hierarchies() if folder.is_relative_to(each.mount)), key=lambda path: len(path.parts)
+    )
 
 
 def _kill(pid: int) -> None:

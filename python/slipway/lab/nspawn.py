@@ -114,6 +114,12 @@ def _child(parent: int | None) -> int | None:
     return int(children[0]) if children else None
 
 
+def inside(machine: Machine, path: str) -> Path | None:
+    """A file of the running machine as the host sees it, /run and other mounts included; None while it is off."""
+    number = leader(machine)
+    return None if number is None else Path(f"/proc/{number}/root") / path.lstrip("/")
+
+
 def power_cut(machine: Machine) -> None:
     """Switch the machine off as a power cut would: nothing in it gets to say goodbye."""
     _switch_off(machine, signal.SIGKILL, END_TIMEOUT)
@@ -161,6 +167,7 @@ def _switch_off(machine: Machine, kind: int, deadline: float) -> None:
     def ended() -> tuple[bool | None, str]:
         return (None, "it runs") if pid(machine) else (True, "")
 
+    cgroups.thaw(machine.cgroup)
     _signal(leader(machine), kind)
     with contextlib.suppress(WaitedTooLong):
         wait_until(ended, deadline=deadline, describe=f"{machine.name}: end of its processes", interval=0.1)

@@ -16,9 +16,12 @@ PACKAGES: Mapping[str, str] = {
     "systemd-nspawn": "systemd-container",
     "nix": "nix-bin",
     "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs",
+    "nsenter": "util-linux",
     "setsid": "util-linux",
     "setpriv": "util-linux",
     "ssh": "openssh-client",
+    "tc": "iproute2",
     "git": "git",
     "age": "age",
 }

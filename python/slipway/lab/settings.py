@@ -24,6 +24,20 @@ _MOST_WORKERS = 200
 _CONTROLLERS = (1, 3, 5)
 
 
+class Fault(StrEnum):
+    """What can be made to go wrong with a machine (lab/faults.py)."""
+
+    CUT_NETWORK = "cut-network"
+    KILL = "kill"
+    FREEZE = "freeze"
+    HANG_ACTIVATION = "hang-activation"
+    FILL_DISK = "fill-disk"
+    FILL_RUN = "fill-run"
+    SLOW_LINK = "slow-link"
+    EMERGENCY = "emergency"
+    OOM = "oom"
+
+
 class LabRole(StrEnum):
     CONTROLLER = "controller"
     WORKER = "worker"
@@ -106,6 +120,16 @@ class Machine:
         return self.lab.state / "nodes" / self.name
 
     @property
+    def disk(self) -> Path:
+        """Where the machine's own disk is mounted: what it writes lies there, but for containerd's store."""
+        return self.folder / "disk"
+
+    @property
+    def image(self) -> Path:
+        """The file that is the machine's disk."""
+        return self.folder / "disk.img"
+
+    @property
     def root(self) -> Path:
         """The mounted root file system, while the machine is up."""
         return self.folder / "root"
@@ -125,7 +149,7 @@ class Machine:
 
     def changes(self, name: str) -> Path:
         """What the machine changed in the overlaid folder `name`."""
-        return self.folder / f"{name}-changes"
+        return self.disk / f"{name}-changes"
 
     @property
     def machine_name(self) -> str:

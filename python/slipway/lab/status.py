@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from slipway.lab import cgroups, nspawn
-from slipway.lab.settings import Lab, Machine
+from slipway.lab import cgroups, faults, nspawn
+from slipway.lab.settings import Fault, Lab, Machine
 from slipway.lab.state import recorded
 
 SSH_PORT = 22
@@ -34,6 +34,8 @@ class MachineStatus:
     system: str | None
     uptime: float | None
     memory: int | None
+    faults: tuple[Fault, ...] = ()
+    """What was made to go wrong with it, and is still on."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,6 +46,7 @@ class MachineStatus:
             "system": self.system,
             "uptime": None if self.uptime is None else round(self.uptime, 1),
             "memory": self.memory,
+            "faults": [fault.value for fault in self.faults],
         }
 
 
@@ -58,7 +61,8 @@ def _status(machine: Machine) -> MachineStatus:
     if leader is None:
         return MachineStatus(machine, Power.OFF, None, None, None)
     power = Power.UP if answers(machine.address) else Power.BOOTING
-    return MachineStatus(machine, power, _system(leader), _uptime(leader), cgroups.working_set(machine.cgroup))
+    memory = cgroups.working_set(machine.cgroup)
+    return MachineStatus(machine, power, _system(leader), _uptime(leader), memory, faults.on(machine))
 
 
 def answers(address: str) -> bool:
