@@ -122,6 +122,16 @@ def print_json(value: object) -> None:
     _write(sys.stdout, to_json(value, indent=2) + "\n")
 
 
+def print_json_line(value: object) -> None:
+    """One of several results, each on a line of standard output."""
+    _write(sys.stdout, to_json(value) + "\n")
+
+
+def clear() -> None:
+    """An empty terminal for what is drawn anew; nothing where standard output is none."""
+    stdout().clear()
+
+
 def tell(text: str) -> None:
     """Lines of a result on standard output; `text` is shown as it is, but for what is no text."""
     _write(sys.stdout, plain(text) + "\n")

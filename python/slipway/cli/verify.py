@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,20 +11,29 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, progress, say, tell
-from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption
+from slipway.cli.watch import Watch
 from slipway.cluster import kubeconfig, members
-from slipway.errors import SlipwayError, Unreachable, VerificationRed
-from slipway.events import Events
+from slipway.errors import SlipwayError, Unreachable, UsageError, VerificationRed
+from slipway.events import Events, Listener
 from slipway.inventory import Inventory, load
 from slipway.inventory.select import select
-from slipway.report import junit, text
+from slipway.report import html, junit, text
 from slipway.report import status as reports
+from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
-from slipway.verify import gate, record
+from slipway.verify import comparison, gate, history, record
 from slipway.verify.result import NodeVerification, Obstacle, Verification
 from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits
-from slipway.verify.runner import verify as run_packs
+from slipway.verify.runner import verify_and_keep as run_packs
 
+VerifySelection = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Which nodes: names, globs, @tags, roles or groups. All if left out. Or `diff` and two runs.",
+        metavar="NODE...",
+    ),
+]
 PackOption = Annotated[
     list[str] | None,
     typer.Option("--pack", "-p", help="Only this pack; may be given several times. Default: verify.packs and `user`."),
@@ -37,11 +47,26 @@ AtOnceOption = Annotated[
 BoundOption = Annotated[float, typer.Option("--node-timeout", min=1.0, help="Seconds for all checks of one node.")]
 
 
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="Write a report to read in a browser, offline.", metavar="FILE")
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl-C; a pipe is told what changes.")
+]
+IntervalOption = Annotated[
+    float, typer.Option("--interval", min=5.0, max=86400.0, help="With --watch: seconds from one round to the next.")
+]
+DIFF = "diff"
+
+
 def verify(
-    selection: Selection = None,
+    selection: VerifySelection = None,
     exclude: ExcludeOption = None,
     pack: PackOption = None,
+    watch: WatchOption = False,
+    interval: IntervalOption = 60.0,
     junit_file: JunitOption = None,
+    html_file: HtmlOption = None,
     at_once: AtOnceOption = AT_ONCE,
     node_timeout: BoundOption = NODE_BOUND,
     inventory_file: InventoryOption = INVENTORY,
@@ -49,24 +74,81 @@ def verify(
 ) -> None:
     """Ask every node whether it is what the inventory says, and keep the answer for the gate.
 
-    Example: slipway verify w1 w2 --pack k0s --junit verify.xml
+    `slipway verify diff RUN RUN` says what turned red, green, new or gone between two runs: `last`, `last~1`, or an id.
+
+    Example: slipway verify w1 w2 --pack k0s --html verify.html
     """
     inventory = load(inventory_file)
+    if selection and selection[0] == DIFF:
+        _differ(inventory.root, selection[1:], json_output)
+        return
     nodes = select(inventory, selection or (), exclude or ())
-    with progress(quiet=json_output and not sys.stderr.isatty()) as listener, Pool.of(inventory) as pool:
-        limits = Limits(at_once, node_timeout)
-        found = run_packs(inventory, nodes, pool.host, packs=pack or (), events=Events(listener), limits=limits)
-    record.keep(inventory.root, found)
-    if junit_file is not None:
-        junit_file.write_text(junit.render(found), encoding="utf-8")
+    _require_folders(junit_file, html_file)
+    limits = Limits(at_once, node_timeout)
+
+    def once(events: Events, run: Run | None = None) -> Verification:
+        folder = run.folder if run else None
+        return run_packs(inventory, nodes, pool.host, packs=pack or (), events=events, limits=limits, folder=folder)
+
+    def write_reports(found: Verification) -> None:
+        _write(inventory, found, junit_file, html_file)
+
+    with Pool.of(inventory) as pool:
+        if watch:
+            Watch(inventory.root, once, write_reports, interval, json_output).run()
+        with progress(quiet=json_output and not sys.stderr.isatty()) as listener:
+            found = _recorded(inventory.root, once, listener)
+    write_reports(found)
     if json_output:
         print_json(found.to_json())
     else:
-        _show(found)
+        show(found)
     _judge(found)
 
 
-def _show(found: Verification) -> None:
+def _recorded(root: Path, once: Callable[[Events, Run], Verification], listener: Listener) -> Verification:
+    """One verification as a run of its own, which `slipway verify diff` and the history know."""
+    run = Run.begin(root, "verify")
+    try:
+        found = once(Events(listener, run.listener, run=run.id), run)
+    except SlipwayError as error:
+        run.finish((), error)
+        raise
+    run.finish((), None)
+    return found
+
+
+def _require_folders(*files: Path | None) -> None:
+    """A report that cannot be written is told before anybody waits for it."""
+    for file in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UsageError(f"{file}: there is no folder {file.parent}", hint=f"mkdir -p {file.parent}")
+
+
+def _write(inventory: Inventory, found: Verification, junit_file: Path | None, html_file: Path | None) -> None:
+    if junit_file is not None:
+        junit_file.write_text(junit.render(found), encoding="utf-8")
+    if html_file is not None:
+        runs = history.newest(inventory.root, html.RUNS)
+        html_file.write_text(html.render(found, runs, cluster=inventory.cluster.name), encoding="utf-8")
+
+
+def _differ(root: Path, names: list[str], json_output: bool) -> None:
+    if len(names) != 2:
+        raise UsageError(
+            f"two runs are compared, not {len(names)}", hint="slipway verify diff last~1 last, or ids of runs"
+        )
+    before, after = (history.find(root, name) for name in names)
+    changes = comparison.compare(before.found, after.found)
+    if json_output:
+        print_json(comparison.to_json(before.run, after.run, changes))
+        return
+    for change in changes:
+        tell(str(change))
+    say(f"{before.run} to {after.run}: " + (text.changes(changes) if changes else "nothing changed"))
+
+
+def show(found: Verification) -> None:
     print_table(text.columns(found), text.rows(found))
     for line in text.findings(found):
         tell(line)

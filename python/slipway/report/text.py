@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from slipway.verify.comparison import Change, Changed
 from slipway.verify.result import Check, Counts, Finding, Verdict, Verification
 
 WIDEST = 400
@@ -40,6 +42,12 @@ def findings(verification: Verification) -> Iterator[str]:
                 blocks.setdefault((replace(check, duration=0.0), check.finding), []).append(node.node)
     for (check, finding), nodes in blocks.items():
         yield from _block(check, finding, nodes)
+
+
+def changes(found: Sequence[Changed]) -> str:
+    """`2 red, 1 green, 4 new`: how many checks became what."""
+    counts = Counter(each.change.value for each in found)
+    return ", ".join(f"{counts[kind.value]} {kind.value}" for kind in Change if counts[kind.value])
 
 
 def _block(check: Check, finding: Finding, nodes: list[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ be read as a red one.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 from slipway.verify.check import CannotRun
+from slipway.verify.result import Way
 from slipway.verify.store import StorePackage
 
 COMMAND_BOUND = 30.0
@@ -40,7 +41,7 @@ Ask = Callable[[str, float], Answer]
 
 
 class SlipwayBackend(BaseBackend):  # type: ignore[misc]
-    """The testinfra backend of one node; `asked` are the commands of the check that is running."""
+    """The testinfra backend of one node; `asked` are the commands of the running check, `ways` the ports it tried."""
 
     NAME = "slipway"
 
@@ -48,6 +49,7 @@ class SlipwayBackend(BaseBackend):  # type: ignore[misc]
         super().__init__(node)
         self._ask = ask
         self.asked: list[str] = []
+        self.ways: list[Way] = []
         self.lost: ConnectionLost | None = None
 
     def run(self, command: str, *args: str, timeout: float = COMMAND_BOUND, **_: Any) -> CommandResult:  # noqa: ANN401 (testinfra's signature)
@@ -59,6 +61,11 @@ class SlipwayBackend(BaseBackend):  # type: ignore[misc]
             self.lost = error
             raise
         return self.result(answer.exit_code, text.encode(), answer.stdout, answer.stderr)
+
+    def forget(self) -> None:
+        """Another check begins."""
+        self.asked.clear()
+        self.ways.clear()
 
     def get_encoding(self) -> str:
         """testinfra would ask the node's Python; NixOS has none, and our connections speak UTF-8."""
@@ -72,6 +79,10 @@ class NodeHost(Host):  # type: ignore[misc]
     def package(self) -> type[StorePackage]:
         """testinfra looks for dpkg, rpm and the like, and knows no machine without."""
         return StorePackage.get_module(self)  # type: ignore[no-any-return]
+
+    def note_ways(self, ways: Iterable[Way]) -> None:
+        """Tell the report, which draws them, how ports of other nodes answered the check that is running."""
+        self.backend.ways.extend(ways)
 
     def run_expect(self, expected: list[int], command: str, *args: str, **kwargs: Any) -> CommandResult:  # noqa: ANN401
         __tracebackhide__ = True

@@ -87,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    backend_of(item).asked.clear()
+    backend_of(item).forget()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -135,6 +135,7 @@ def _check(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         duration=call.duration + now.setup_time.get(item.nodeid, 0.0),
         finding=_finding(item, call, report) if verdict.red else None,
         reason=_reason(report) if verdict is Verdict.SKIPPED else "",
+        ways=tuple(backend_of(item).ways),
     )
 
 

@@ -99,22 +99,27 @@ def of(result: NodeVerification, verification: Verification) -> Record:
     return Record(result.node, result.system, result.boot_id, packs, digests.nodes.get(result.node, ""))
 
 
-def keep(root: Path, verification: Verification) -> None:
-    """Write the records of a verification in the repository at `root`.
+def keep(root: Path, verification: Verification) -> dict[str, bytes]:
+    """Write the records of a verification in the repository at `root`; what was written, by node.
 
     A node that was asked nothing keeps its record: nothing was learned about it, and the gate asks it anyway.
     """
     known = read_all(root)
+    written: dict[str, bytes] = {}
     for result in verification.nodes:
         if result.obstacle is None:
             older = known.get(result.node)
-            write(root, of(result, verification).over(older if isinstance(older, Record) else None))
+            record = of(result, verification).over(older if isinstance(older, Record) else None)
+            written[result.node] = write(root, record)
+    return written
 
 
-def write(root: Path, record: Record) -> None:
+def write(root: Path, record: Record) -> bytes:
+    """Sealed, in the folder of records; returns the file's content."""
     sealed = {**record.to_json(), "seal": seal.of(record.to_json())}
-    content = json.dumps(sealed, indent=2) + "\n"
-    inside.write(inside.state(root, _FOLDER), f"{record.node}.json", content.encode())
+    content = (json.dumps(sealed, indent=2) + "\n").encode()
+    inside.write(inside.state(root, _FOLDER), f"{record.node}.json", content)
+    return content
 
 
 def read_all(root: Path) -> dict[str, Record | InvalidInput]:

@@ -1,4 +1,4 @@
-"""What verification found: one frozen object, of which text, JSON and JUnit are views."""
+"""What verification found: one frozen object, of which text, JSON, JUnit and HTML are views."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from slipway.verify.digests import Digests
 
@@ -36,6 +36,28 @@ class Finding:
     def to_json(self) -> dict[str, str]:
         return {"expected": self.expected, "found": self.found, "command": self.command, "fix": self.fix}
 
+    @classmethod
+    def of_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(fields["found"], fields["expected"], fields["command"], fields["fix"])
+
+
+@dataclass(frozen=True)
+class Way:
+    """A port of the node `to` as the asked node found it: `open`, `refused` (the way is free and nobody listens) or
+    `silent`. `amiss` says that it should be otherwise."""
+
+    to: str
+    port: int
+    state: str
+    amiss: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"to": self.to, "port": self.port, "state": self.state, "amiss": self.amiss}
+
+    @classmethod
+    def of_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(fields["to"], fields["port"], fields["state"], fields["amiss"])
+
 
 @dataclass(frozen=True)
 class Check:
@@ -48,6 +70,8 @@ class Check:
     duration: float = 0.0
     finding: Finding | None = None
     reason: str = ""
+    ways: tuple[Way, ...] = ()
+    """Ports of other nodes that the check tried."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -57,7 +81,22 @@ class Check:
             "duration": round(self.duration, 3),
             "finding": self.finding.to_json() if self.finding else None,
             "reason": self.reason,
+            "ways": [way.to_json() for way in self.ways],
         }
+
+    @classmethod
+    def of_json(cls, pack: str, fields: Mapping[str, Any]) -> Self:
+        """What `to_json` made of a check of `pack`. Raises KeyError, TypeError or ValueError for anything else."""
+        return cls(
+            id=fields["id"],
+            pack=pack,
+            title=fields["title"],
+            verdict=Verdict(fields["verdict"]),
+            duration=fields["duration"],
+            finding=Finding.of_json(fields["finding"]) if fields["finding"] else None,
+            reason=fields["reason"],
+            ways=tuple(map(Way.of_json, fields["ways"])),
+        )
 
 
 @dataclass(frozen=True)
@@ -151,6 +190,21 @@ class NodeVerification:
             },
         }
 
+    @classmethod
+    def of_json(cls, fields: Mapping[str, Any]) -> Self:
+        packs: Mapping[str, Any] = fields["packs"]
+        return cls(
+            node=fields["node"],
+            packs=tuple(packs),
+            system=fields["system"],
+            boot_id=fields["bootId"],
+            checks=tuple(Check.of_json(name, check) for name, pack in packs.items() for check in pack["checks"]),
+            duration=fields["duration"],
+            error=fields["error"],
+            obstacle=Obstacle(fields["state"]) if fields["state"] in set(Obstacle) else None,
+            hint=fields["hint"],
+        )
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -175,3 +229,8 @@ class Verification:
             "green": self.green,
             "nodes": [node.to_json() for node in self.nodes],
         }
+
+    @classmethod
+    def of_json(cls, fields: Mapping[str, Any]) -> Self:
+        """What `to_json` made, without the digests. Raises KeyError, TypeError or ValueError for anything else."""
+        return cls(fields["time"], tuple(map(NodeVerification.of_json, fields["nodes"])), fields["duration"])

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
-from slipway.verify import catalog, digests
+from slipway.verify import catalog, copies, digests, history, record
 from slipway.verify.asked import Job, Question
 from slipway.verify.result import NodeVerification, Verification
-from slipway.verify.session import Connect, Session
+from slipway.verify.session import PHASE, Connect, Session
 
 NODE_BOUND = 180.0
 """Seconds that all checks of one node may take together."""
@@ -55,6 +55,40 @@ def verify(
     about = digests.of(inventory, nodes, chosen)
     results = ask(inventory, questions, connect, chosen, events=events, limits=limits)
     return Verification(now.isoformat(timespec="seconds"), results, time.monotonic() - began, about)
+
+
+def verify_and_keep(
+    inventory: Inventory,
+    nodes: Sequence[Host],
+    connect: Connect,
+    *,
+    packs: Iterable[str] = (),
+    events: Events | None = None,
+    limits: Limits | None = None,
+    folder: Path | None = None,
+) -> Verification:
+    """Verify packs `packs` on `nodes` as a step of something larger, such as the gate after a wave of a deployment.
+
+    Like `verify`, and keeps what was found: the record of each node for the gate, a copy of it on the node, and the
+    whole in `folder`, where the run that this is part of keeps its things. A copy that cannot be left is told as an
+    event of the node, and is no failure. Whether the wave may go on is `found.green`; `session.summary` says in a line
+    of one node why not.
+
+    >>> found = verify_and_keep(inventory, wave, pool.host, packs=["os", "k0s"], events=events, folder=run.folder)
+    >>> found.green
+    False
+    >>> [f"{node.node}: {session.summary(node)}" for node in found.nodes if not node.green]
+    ['w1: 1 of 52 checks red: os.units.none_has_failed']
+    """
+    found = verify(inventory, nodes, connect, packs=packs, events=events, limits=limits)
+    # A node that was lost on the way would only cost its time-outs again.
+    answering = {node.node for node in found.nodes if not node.error}
+    records = {name: content for name, content in record.keep(inventory.root, found).items() if name in answering}
+    for name, error in copies.leave(records, connect).items():
+        (events or Events()).emit(PHASE, "progress", name, text=f"its copy of the record is not written: {error}")
+    if folder is not None:
+        history.keep(inventory.root, folder, found)
+    return found
 
 
 def ask(

@@ -179,7 +179,7 @@ class Session:
             node.asked = _first_line(message["run"].strip())
             line.send(**self._answer(node, message["run"], message["timeout"]))
         elif "check" in message:
-            self._take_check(node, _check(message["check"]))
+            self._take_check(node, Check.of_json(message["check"]["pack"], message["check"]))
         else:
             node.finished = True
             line.send(thanks=True)
@@ -271,19 +271,6 @@ def _broken_off(node: _Node, packs: tuple[str, ...], error: str) -> Iterator[Che
     first = packs.index(node.checks[-1].pack) if node.checks else 0
     for pack in packs[first:]:
         yield Check(pack, pack, "All checks of the pack ran", Verdict.ERROR, finding=Finding(error, command=node.asked))
-
-
-def _check(message: Message) -> Check:
-    finding = message["finding"]
-    return Check(
-        id=message["id"],
-        pack=message["pack"],
-        title=message["title"],
-        verdict=Verdict(message["verdict"]),
-        duration=message["duration"],
-        finding=Finding(**finding) if finding else None,
-        reason=message["reason"],
-    )
 
 
 def _in_background(function: Callable[[], Any]) -> Future[Any]:

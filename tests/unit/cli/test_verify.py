@@ -5,7 +5,6 @@ from tests.unit.verify.test_packs import HERE
 
 from slipway.cli import verify as command
 from slipway.errors import SlipwayError, Unreachable, VerificationRed
-from slipway.verify import record
 from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
 
 PASSED = Check("os.x.y", "os", "Something", Verdict.PASSED)
@@ -62,7 +61,7 @@ def test_a_key_that_is_not_pinned_names_trust():
 
 
 def test_the_result_shows_table_and_findings(capsys):
-    command._show(Verification("", (GREEN, RED), 1.25))
+    command.show(Verification("", (GREEN, RED), 1.25))
     shown = capsys.readouterr()
     assert "w1" in shown.out
     assert "w2: os.x.z: not so: Something else" in shown.out
@@ -79,7 +78,7 @@ def test_excluded_nodes_are_not_asked(tmp_path, monkeypatch):
         return Verification("", (GREEN,))
 
     monkeypatch.setattr(command, "run_packs", note)
-    monkeypatch.setattr(record, "keep", lambda *_: None)
+    monkeypatch.setattr(command, "_write", lambda *_: None)
     command.verify(["worker"], exclude=["w1"], inventory_file=file)
     assert asked
     assert "w1" not in asked

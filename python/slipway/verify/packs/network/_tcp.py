@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun
+from slipway.verify.result import Way
 
 WAIT = 3.0
 """Seconds for a connection that should come about."""
@@ -63,6 +64,11 @@ def tried(host: NodeHost, targets: Sequence[Target], *, wait: float = WAIT) -> d
     if set(answers) != {(target.address, target.port) for target in targets}:
         raise CannotRun(f"no answer for some of {', '.join(map(str, targets))}")
     return {target: answers[target.address, target.port] for target in targets}
+
+
+def draw(host: NodeHost, states: Mapping[Target, State], amiss: Collection[Target]) -> None:
+    """Have the report draw what was tried; `amiss` are those that should answer otherwise."""
+    host.note_ways(Way(each.name, each.port, state.value, each in amiss) for each, state in states.items())
 
 
 def neighbours(inventory: Inventory, node: Host, among: Iterable[Host]) -> list[Host]:

@@ -10,7 +10,7 @@ import pytest
 from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, controllers, expect, listed, workers
-from slipway.verify.packs.network._tcp import SHORT, State, Target, neighbours, targets, tried
+from slipway.verify.packs.network._tcp import SHORT, State, Target, draw, neighbours, targets, tried
 
 ETCD_CLIENT, ETCD_PEER, KUBELET = 2379, 2380, 10250
 
@@ -20,7 +20,9 @@ def _way_is_free(host: NodeHost, wanted: list[Target]) -> None:
     __tracebackhide__ = True
     if not wanted:
         pytest.skip("the inventory has no such node beside this one")
-    silent = [target for target, state in tried(host, wanted).items() if state is State.SILENT]
+    states = tried(host, wanted)
+    silent = [target for target, state in states.items() if state is State.SILENT]
+    draw(host, states, silent)
     expect(
         not silent,
         expected=f"an answer from {listed(wanted)}",
@@ -40,6 +42,7 @@ def _is_closed(host: NodeHost, unwanted: list[Target], control: list[Target]) ->
             f"not even {listed(mute)} answers within {SHORT:g} s, so the silence of other ports says nothing"
         )
     opened = [target for target in unwanted if states[target] is State.OPEN]
+    draw(host, states, opened)
     expect(
         not opened,
         expected=f"closed to this node: {listed(unwanted)}",
