@@ -76,12 +76,13 @@ endef
 packages: $(VENV)/ready
 	@missing="$$(slipway lab packages)"; $(call install,$$missing)
 
-# The tests alone need an SSH server of their own, and ps to look for what must be gone.
+# The tests alone need an SSH server of their own, ps to look for what must be gone, and a browser for the HTML report.
 .PHONY: test-packages
 test-packages:
 	@missing=""; \
 	[ -x /usr/sbin/sshd ] || missing="openssh-server"; \
 	command -v ps >/dev/null || missing="$$missing procps"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	$(call install,$$missing)
 
 # Where python3 or its venv module is missing we are on a fresh Debian and may install it, if we are root.
