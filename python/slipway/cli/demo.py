@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +29,7 @@ class Step:
 
 
 STEPS = (
-    Step(("lab", "up"), "three machines with systemd and sshd", inside=False),
+    Step(("lab", "up"), "machines with systemd and sshd", inside=False),
     Step(("check",), "is the inventory right?"),
     Step(("generate",), "inventory to NixOS modules and k0s configuration"),
     Step(("plan",), "what would change"),
@@ -47,16 +47,27 @@ class Timing:
     seconds: float
 
 
+K0sOption = Annotated[
+    str | None,
+    typer.Option(metavar="VERSION", help="Download this k0s release, and let it be the k0s of a new lab's machines."),
+]
+
+
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where the demo's repository is made.", metavar="DIR")] = Path(
         "demo"
     ),
+    controllers: Annotated[int | None, typer.Option(help="Controllers to have: 1, 3 or 5.", show_default="1")] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
+    k0s: K0sOption = None,
 ) -> None:
     """Take one inventory to a verified, handed-over cluster in the lab, command by command.
 
     Example: slipway lab demo demo
     """
-    timings = [_run(step, directory) for step in _steps(directory)]
+    given = {"--controllers": controllers, "--workers": workers, "--k0s": k0s}
+    options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    timings = [_run(step, directory) for step in steps(directory, options)]
     total = sum(timing.seconds for timing in timings)
     rows = [(timing.command, timing.why, f"{timing.seconds:.1f} s") for timing in timings]
     say("")
@@ -64,10 +75,12 @@ def demo(
     say(f"\nThe cluster is yours: cd {directory}; slipway lab ssh cp1 -- k0s kubectl get pods -A; slipway lab down")
 
 
-def _steps(directory: Path) -> Sequence[Step]:
-    """`lab init` of a repository that is there writes only what it lacks, or what another slipway would write."""
+def steps(directory: Path, options: Sequence[str]) -> Sequence[Step]:
+    """The demo's commands, the first with these options. `lab init` of a repository that is there writes only what it
+    lacks, or what another slipway would write."""
+    up = replace(STEPS[0], words=(*STEPS[0].words, *options))
     made = Step(("lab", "init", str(directory)), "a repository with one inventory", inside=False)
-    return (STEPS[0], made, *STEPS[1:])
+    return (up, made, *STEPS[1:])
 
 
 def _run(step: Step, directory: Path) -> Timing:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, progress, say
-from slipway.cli.demo import demo
+from slipway.cli.demo import K0sOption, demo
 from slipway.cli.options import JsonOption
 from slipway.errors import UsageError
 from slipway.events import Events
@@ -40,27 +40,30 @@ LabOption = Annotated[
 def up(
     controllers: Annotated[int | None, typer.Option(help="Controllers to have: 1, 3 or 5.", show_default="1")] = None,
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
-    k0s: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="Download this k0s release, and let it be the machines' k0s.")
-    ] = None,
+    k0s: K0sOption = None,
     number: LabOption = 0,
 ) -> None:
     """Bring the lab's machines up, and build what it lacks; machines that are up stay as they are.
 
+    Which k0s a lab has is chosen when it is made; SLIPWAY_LAB_K0S=/path/to/k0s names one that is there.
+
     Example: slipway lab up --workers 2
     """
-    from slipway.lab import binaries, machines, needs, prerequisites, releases, supplies
+    from slipway.lab import k0s as k0s_of
+    from slipway.lab import machines, needs, prerequisites, supplies
 
     # First of all: nobody wants to hear after ten minutes of building that something was missing.
     prerequisites.check_host(also=needs.missing())
-    needs.check()
+    lab = Lab(number)
     with progress() as listener:
         events = Events(listener)
-        if k0s is not None:
-            binaries.give("k0s", releases.k0s(k0s, events))
-        bring_up = partial(machines.up, Lab(number), events, controllers=controllers, workers=workers)
-        there = supplies.beside(bring_up, events)
+        choice = k0s_of.settle(lab, events, k0s)
+        needs.check(choice.kind)
+        bring_up = partial(machines.up, lab, events, controllers=controllers, workers=workers)
+        there = supplies.beside(bring_up, events, choice.kind)
+        k0s_of.make_images(lab, events)
     say(f"{len(there)} machines are up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")
+    say(f"they have {choice}")
 
 
 @app.command()

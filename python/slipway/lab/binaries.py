@@ -6,7 +6,7 @@ got there by one rename.
 
     ensure(["kubelet", "etcd"], events)     # at hand when it returns, whoever built it
 
-    with Background(events) as background:  # builds one after the other, in the order of need, beside other work
+    with Background(events, builds) as background:  # one after the other, in the order of need, beside other work
         make_machines()
         background.wait("kubelet", "etcd")
 """
@@ -43,8 +43,9 @@ ASK_TIMEOUT = 20.0
 """Seconds for a program on PATH to tell its version."""
 KEPT = 2
 """Results of a build that stay: today's, and the one before for the way back between two branches."""
-HOST_TOOLS = ("kubectl", "helm")
-"""What slipway itself calls on this machine, of what the lab builds."""
+HOST_TOOLS = {"kubectl": "kube-node", "helm": "helm"}
+"""What slipway itself calls on this machine, and which program of the lab it is. kube-node acts by the name that it is
+called by; the one with all of Kubernetes is not built where k0s brings its own."""
 PROGRESS_EVERY = 2.0
 """Seconds between two progress events of a build."""
 
@@ -85,17 +86,12 @@ def ensure(names: Iterable[str], events: Events) -> None:
             make(build, events)
 
 
-def give(name: str, program: Path) -> None:
-    """Take this file instead of building, for this process, as if the user had named it in the environment."""
-    os.environ[build_of(name).given] = str(program)
-
-
 def link_host_tools(events: Events) -> None:
     """Put what slipway itself calls on this machine into its folder of tools: kubectl, helm and sops."""
-    ensure(HOST_TOOLS, events)
+    ensure(HOST_TOOLS.values(), events)
     tools = cache_dir() / "bin"
-    for name in HOST_TOOLS:
-        _symlink(bin_dir() / name, tools / name)
+    for name, program in HOST_TOOLS.items():
+        _symlink(bin_dir() / program, tools / name)
     _symlink(_sops(), tools / "sops")
 
 
@@ -117,7 +113,7 @@ class Background:
     compiled packages stay in go's own cache); nothing of it is heard any more.
     """
 
-    def __init__(self, events: Events, builds: Sequence[Build] = BUILDS) -> None:
+    def __init__(self, events: Events, builds: Sequence[Build]) -> None:
         self._builds = builds
         self._events = events
         self._errors: dict[str, Exception | None] = {}
@@ -166,10 +162,7 @@ def _home(build: Build) -> Path:
 
 
 def _recipe(build: Build) -> Recipe:
-    """A file that the user named, else what is on PATH, else a build."""
-    given = os.environ.get(build.given) if build.given else None
-    if given:
-        return _copies({build.programs[0].name: Path(given)})
+    """What is on PATH, else a build."""
     found = _on_path(build)
     if found:
         return _copies(found)

@@ -10,6 +10,7 @@ import platform
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,7 @@ KUBERNETES_STAMP = (
     " -X k8s.io/component-base/version.gitMajor={major}"
     " -X k8s.io/component-base/version.gitMinor={minor}"
 )
+KONNECTIVITY = "sigs.k8s.io/apiserver-network-proxy"
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 
 
@@ -62,8 +64,6 @@ class Build:
     assets: tuple[Assets, ...] = ()
     asked: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: EMPTY)
     """Programs that may come from PATH instead, and how each is asked for its version. All are found there, or none."""
-    given: str = ""
-    """Environment variable that names a file to take instead of building."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,6 +115,21 @@ class Build:
         yield from sorted(files)
 
 
+class K0s(Enum):
+    """What a lab's machines have for k0s; each kind wants other builds."""
+
+    STAND_IN = auto()
+    BARE = auto()
+    """The real k0s, built without the programs that it starts: they are the lab's."""
+    RELEASED = auto()
+    """The real k0s as its makers publish it, with all programs in it."""
+
+
+def needed(kind: K0s) -> tuple[Build, ...]:
+    """The builds for a lab with this k0s, in their order."""
+    return tuple(build for build in BUILDS if build.name not in _NEEDLESS[kind])
+
+
 def _flux(name: str) -> Program:
     return Program(name, f"github.com/fluxcd/{name}", f"github.com/fluxcd/{name}")
 
@@ -162,9 +177,30 @@ BUILDS: tuple[Build, ...] = (
         name="k0s",
         module=MODULES / "k0s",
         programs=(Program("k0s", "."),),
-        given="SLIPWAY_LAB_K0S",
         seconds=30,
         megabytes=400,
+    ),
+    Build(
+        name="konnectivity-server",
+        module=MODULES / "konnectivity",
+        programs=(Program("konnectivity-server", f"{KONNECTIVITY}/cmd/server", KONNECTIVITY),),
+        asked={"konnectivity-server": ("--version",)},
+        seconds=50,
+        megabytes=700,
+    ),
+    Build(
+        name="konnectivity-agent",
+        module=MODULES / "konnectivity",
+        programs=(Program("konnectivity-agent", f"{KONNECTIVITY}/cmd/agent", KONNECTIVITY),),
+        seconds=5,
+        megabytes=50,
+    ),
+    Build(
+        name="balancer",
+        module=MODULES / "balancer",
+        programs=(Program("balancer", "."),),
+        seconds=5,
+        megabytes=100,
     ),
     Build(
         name="helm",
@@ -232,6 +268,13 @@ BUILDS: tuple[Build, ...] = (
     ),
 )
 """In the order in which they are needed, which is the order in which they are built."""
+
+_FOR_REAL_K0S = frozenset({"konnectivity-server", "konnectivity-agent", "balancer"})
+_NEEDLESS: Mapping[K0s, frozenset[str]] = {
+    K0s.STAND_IN: _FOR_REAL_K0S,
+    K0s.BARE: frozenset({"k0s"}),
+    K0s.RELEASED: frozenset({"k0s", "kube", "etcd", "containerd", "konnectivity-server"}),
+}
 
 
 def build_of(name: str) -> Build:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from slipway.lab import keys
-from slipway.lab.settings import Machine
+from slipway.lab.settings import IMAGES, PROGRAMS, Machine
 
 _FILES = Path(__file__).parent / "root"
 _EXECUTABLE = frozenset({"usr/lib/slipway-lab/init"})
@@ -65,7 +65,8 @@ def _let_in(machine: Machine) -> None:
 
 
 def _make_mount_points(machine: Machine) -> None:
-    for folder in (*machine.binds.values(), *(machine.root / name.lstrip("/") for name in machine.binds)):
+    inside = (machine.root / name.lstrip("/") for name in (*machine.binds, PROGRAMS, IMAGES))
+    for folder in (*machine.binds.values(), *inside):
         folder.mkdir(parents=True, exist_ok=True)
     (machine.root / "opt/cni").mkdir(parents=True, exist_ok=True)
     _link(machine.root / "opt/cni/bin", "/usr/lib/cni")

@@ -40,6 +40,14 @@ GIT_COMMANDS = ("git-receive-pack", "git-shell", "git-upload-archive", "git-uplo
 
 
 @dataclass(frozen=True)
+class Named:
+    """An image that the lab makes under whatever name k0s has for it."""
+
+    builds: tuple[str, ...]
+    images: Callable[[str], tuple[Image, ...]]
+
+
+@dataclass(frozen=True)
 class Bundle:
     """One archive: the builds that have to be there first, and the images as today's files give them."""
 
@@ -71,7 +79,23 @@ def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ..
     """
     wanted = tuple(BUNDLES if names is None else names)
     binaries.ensure([build for name in wanted for build in BUNDLES[name].builds], events)
-    return tuple(_make(name, events) for name in wanted)
+    return tuple(_make(name, BUNDLES[name].images(), images_dir(), events) for name in wanted)
+
+
+def ensure_for_k0s(wanted: Iterable[str], target: Path, events: Events) -> tuple[Path, ...]:
+    """Have an archive in the folder `target` for each of these references of k0s's that the lab can make.
+
+    Under k0s's name, tag included, lies what the lab has: its own CoreDNS, konnectivity-agent and pause, and a stand-in
+    for Envoy. For all others (k0s's own network providers, metrics-server) there is none. Raises as `ensure`.
+    """
+    made = {reference: short for reference in wanted if (short := _repository(reference)) in FOR_K0S}
+    binaries.ensure([build for short in made.values() for build in FOR_K0S[short].builds], events)
+    return tuple(_make(short, FOR_K0S[short].images(reference), target, events) for reference, short in made.items())
+
+
+def _repository(reference: str) -> str:
+    """`pause` of `quay.io/k0sproject/pause:3.10.2-0`."""
+    return reference.rpartition("/")[2].partition(":")[0].partition("@")[0]
 
 
 def flux_crds(events: Events) -> Path:
@@ -95,9 +119,8 @@ def _copy_changed(source: Path, target: Path) -> None:
         draft.replace(target)
 
 
-def _make(name: str, events: Events) -> Path:
-    images = BUNDLES[name].images()
-    target = images_dir() / f"{name}-{archive.identity(images)}.tar"
+def _make(name: str, images: tuple[Image, ...], place: Path, events: Events) -> Path:
+    target = place / f"{name}-{archive.identity(images)}.tar"
     if not target.exists():
         with locks.held(
             cache_dir() / "lab" / "images.lock",
@@ -222,9 +245,18 @@ def _image(
     )
 
 
+def _alone(name: str, path: str) -> Callable[[str], tuple[Image, ...]]:
+    """An image of one static program, for a user that is not root, as k0s demands."""
+
+    def images(reference: str) -> tuple[Image, ...]:
+        layer = Layer((program(path, _built(name)),))
+        return (Image((reference,), (layer,), entrypoint=(f"/{path}",), user="65535:65535"),)
+
+    return images
+
+
 def _pause_images() -> tuple[Image, ...]:
-    layer = Layer((program("pause", _built("pause")),))
-    return (Image((references()["pause"],), (layer,), entrypoint=("/pause",), user="65535:65535"),)
+    return _alone("pause", "pause")(references()["pause"])
 
 
 def _busybox_images() -> tuple[Image, ...]:
@@ -271,5 +303,12 @@ BUNDLES: Mapping[str, Bundle] = {
     "gitea": Bundle(("gitea",), _gitea_images),
 }
 """Archive by archive, in the order in which a cluster needs them."""
+FOR_K0S: Mapping[str, Named] = {
+    "pause": Named(("pause",), _alone("pause", "pause")),
+    "coredns": Named(("coredns",), _alone("coredns", "coredns")),
+    "apiserver-network-proxy-agent": Named(("konnectivity-agent",), _alone("konnectivity-agent", "proxy-agent")),
+    "envoy-distroless": Named(("balancer",), _alone("balancer", "envoy")),
+}
+"""What a cluster of the real k0s needs to become Ready, by the last part of the names that k0s gives."""
 CLUSTER = ("pause", "busybox", "coredns", "kube-node")
 """The archives without which no node becomes Ready; the others are for the stages."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slipway.errors import PrerequisiteMissing
 from slipway.lab import binaries, elf, images
-from slipway.lab.builds import BUILDS
+from slipway.lab.builds import K0s, needed
 from slipway.paths import cache_dir
 from slipway.tools.run import find_program
 
@@ -44,14 +44,14 @@ def missing() -> tuple[str, ...]:
     return tuple(sorted(packages))
 
 
-def need_bytes() -> int:
-    """Room on disk for what is not there yet: builds with Go's caches, and archives of images."""
-    caches = sum(build.megabytes * 10**6 for build in BUILDS if not binaries.ready(build.name))
+def need_bytes(kind: K0s = K0s.STAND_IN) -> int:
+    """Room on disk for what a lab with this k0s lacks yet: builds with Go's caches, and archives of images."""
+    caches = sum(build.megabytes * 10**6 for build in needed(kind) if not binaries.ready(build.name))
     made = any(images.images_dir().glob("*.tar"))
     return int(caches + (RESULTS if caches else 0) + (0 if made else ARCHIVES))
 
 
-def check() -> None:
+def check(kind: K0s = K0s.STAND_IN) -> None:
     """Raises PrerequisiteMissing with what is missing, in one line."""
     packages = missing()
     if packages:
@@ -60,7 +60,7 @@ def check() -> None:
             hint=f"apt-get install -y --no-install-recommends {' '.join(packages)}",
         )
     place = next(folder for folder in (cache_dir(), *cache_dir().parents) if folder.exists())
-    free, needed = shutil.disk_usage(place).free, need_bytes()
+    free, needed = shutil.disk_usage(place).free, need_bytes(kind)
     if free < needed:
         raise PrerequisiteMissing(
             f"the lab's programs and images need {needed / GIGABYTE:.1f} GB on the disk of {place}, once; "

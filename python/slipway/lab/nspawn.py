@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slipway.errors import SlipwayError
 from slipway.lab import cgroups, mounts, network
-from slipway.lab.settings import OVERLAID, SHARED, Machine, lab_cache
+from slipway.lab.settings import IMAGES, PROGRAMS, Machine, lab_cache
 from slipway.tools.run import run
 from slipway.wait import WaitedTooLong, wait_until
 
@@ -28,8 +28,7 @@ def start(machine: Machine, rootfs: Path) -> None:
     """Switch the machine on; what an earlier start left behind is cleared away first."""
     clear(machine)
     mounts.mount_overlay(machine, rootfs)
-    folders = [lab_cache() / name for name in (*SHARED.values(), *OVERLAID.values())]
-    for folder in (*folders, *map(machine.changes, OVERLAID.values())):
+    for folder in (lab_cache() / "bin", lab_cache() / "images", machine.changes("images")):
         folder.mkdir(parents=True, exist_ok=True)
     answer = run([*_detached(machine), *command(machine)], env=environment(), timeout=30)
     if pid(machine) is None:
@@ -53,8 +52,6 @@ def environment() -> dict[str, str]:
 
 def command(machine: Machine) -> list[str]:
     """The argument list of systemd-nspawn."""
-    shared = [f"--bind-ro={lab_cache() / name}:{place}" for place, name in SHARED.items()]
-    overlaid = [f"--overlay={lab_cache() / name}:{machine.changes(name)}:{place}" for place, name in OVERLAID.items()]
     own = [f"--bind={folder}:{place}" for place, folder in machine.binds.items()]
     return [
         "systemd-nspawn",
@@ -71,11 +68,22 @@ def command(machine: Machine) -> list[str]:
         "--timezone=off",
         "--link-journal=no",
         "--kill-signal=SIGRTMIN+3",
-        *shared,
-        *overlaid,
+        *_from_the_lab(machine),
         *own,
         "/usr/lib/slipway-lab/init",
         machine.name,
+    ]
+
+
+def _from_the_lab(machine: Machine) -> list[str]:
+    """Programs and images of the cache, those of the lab's real k0s above them, and the machine's changes on top."""
+    programs, images = lab_cache() / "bin", lab_cache() / "images"
+    if not machine.lab.k0s.exists():
+        return [f"--bind-ro={programs}:{PROGRAMS}", f"--overlay={images}:{machine.changes('images')}:{IMAGES}"]
+    real = machine.lab.k0s
+    return [
+        f"--overlay-ro={programs}:{real / 'bin'}:{PROGRAMS}",
+        f"--overlay={images}:{real / 'images'}:{machine.changes('images')}:{IMAGES}",
     ]
 
 

@@ -88,6 +88,11 @@ class Lab:
         return self.state / "ssh" / "id_ed25519"
 
     @property
+    def k0s(self) -> Path:
+        """What the machines have of the real k0s; not there in a lab with the stand-in."""
+        return self.state / "k0s"
+
+    @property
     def known_hosts(self) -> Path:
         return self.state / "ssh" / "known_hosts"
 
@@ -175,8 +180,9 @@ def lab_cache() -> Path:
     return cache_dir() / "lab"
 
 
-SHARED = {"/opt/slipway-lab/bin": "bin"}
-"""Folders of the lab's cache that every machine sees, read-only: path in the machine -> name in `lab_cache()`."""
+PROGRAMS = "/opt/slipway-lab/bin"
+"""Where every machine sees the lab's programs, read-only: those of the cache, under the lab's own real k0s if any."""
 
-OVERLAID = {"/var/lib/k0s/images": "images"}
-"""As SHARED, but what a machine changes is its own: k0s sets the mode of its images' folder, and ends if it cannot."""
+IMAGES = "/var/lib/k0s/images"
+"""Where every machine sees the lab's images. What it changes there is its own: k0s sets the folder's mode, and ends if
+it cannot."""

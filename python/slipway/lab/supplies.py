@@ -7,28 +7,29 @@ from typing import TypeVar
 
 from slipway.events import Events
 from slipway.lab import binaries, charts, images
-from slipway.lab.builds import BUILDS
+from slipway.lab.builds import K0s, needed
 
 Made = TypeVar("Made")
 
 
 def ensure(events: Events) -> None:
-    """Have every program, image and chart of the lab in the cache. Quick when they are there.
+    """Have every program, image and chart of a lab with the stand-in in the cache. Quick when they are there.
 
     Raises PrerequisiteMissing, with the last words of a build that failed.
     """
-    binaries.ensure([build.name for build in BUILDS], events)
+    binaries.ensure([build.name for build in needed(K0s.STAND_IN)], events)
     _make_from_programs(events)
 
 
-def beside(work: Callable[[], Made], events: Events) -> Made:
-    """Do `work` while the programs are built; return what it returned once all supplies are there.
+def beside(work: Callable[[], Made], events: Events, kind: K0s) -> Made:
+    """Do `work` while the programs of a lab with this k0s are built; return what it returned once all are there.
 
     An error of `work`, or an interruption, does not wait for a build.
     """
-    with binaries.Background(events, BUILDS) as background:
+    builds = needed(kind)
+    with binaries.Background(events, builds) as background:
         made = work()
-        background.wait(*(build.name for build in BUILDS))
+        background.wait(*(build.name for build in builds))
     _make_from_programs(events)
     return made
 

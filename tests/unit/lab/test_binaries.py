@@ -249,14 +249,6 @@ class TestOnPath:
         make(asking, events)
         assert len(go.builds) == 1
 
-    def test_a_named_file_comes_first(self, path, go, build, events, tmp_path, monkeypatch):
-        given = tmp_path / "real"
-        given.write_text("the real one")
-        monkeypatch.setenv("SLIPWAY_LAB_TOOL", str(given))
-        make(replace(build, given="SLIPWAY_LAB_TOOL"), events)
-        assert go.builds == []
-        assert (bin_dir() / "tool").read_text() == "the real one"
-
 
 OTHER_PROCESS = """
 import sys
@@ -360,13 +352,3 @@ class TestBackground:
         join_background()
         assert len(go.builds) == 1
         assert heard == so_far
-
-
-def test_a_downloaded_release_is_taken_as_if_the_user_had_named_it(tmp_path, monkeypatch, events):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("SLIPWAY_LAB_K0S", "another")
-    release = tmp_path / "k0s-v1.36.3+k0s.2-amd64"
-    release.write_text("the release")
-    binaries.give("k0s", release)
-    binaries.ensure(["k0s"], events)
-    assert (bin_dir() / "k0s").read_text() == "the release"

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.lab.builds import BUILDS, MODULES, Build, Program, build_of
+from slipway.lab.binaries import HOST_TOOLS
+from slipway.lab.builds import BUILDS, MODULES, Build, K0s, Program, build_of, needed
+from slipway.lab.images import BUNDLES, FOR_K0S
 from slipway.lab.toolchain import MINIMUM
 
 EACH = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
@@ -69,3 +71,27 @@ def test_the_digest_does_not_depend_on_the_place(tmp_path):
         return Build("x", folder, (Program("x", "."),), seconds=1, megabytes=1).digest()
 
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
+
+
+def names(kind: K0s) -> set[str]:
+    return {build.name for build in needed(kind)}
+
+
+def test_a_lab_builds_what_its_k0s_needs_and_no_more():
+    real = {"konnectivity-agent", "balancer"}
+    assert names(K0s.STAND_IN) & {*real, "konnectivity-server"} == set()
+    assert names(K0s.BARE) == names(K0s.STAND_IN) - {"k0s"} | real | {"konnectivity-server"}
+    brought = {"kube", "etcd", "containerd", "konnectivity-server"}
+    assert names(K0s.RELEASED) == names(K0s.BARE) - brought
+
+
+def test_every_build_has_a_lab_that_needs_it():
+    assert set().union(*map(names, K0s)) == {build.name for build in BUILDS}
+
+
+@pytest.mark.parametrize("kind", K0s)
+def test_images_and_the_tools_of_this_machine_are_made_of_what_every_lab_builds(kind):
+    images = {build for bundle in BUNDLES.values() for build in bundle.builds}
+    assert images | {build_of(name).name for name in HOST_TOOLS.values()} <= names(kind)
+    if kind is not K0s.STAND_IN:
+        assert {build for image in FOR_K0S.values() for build in image.builds} <= names(kind)

@@ -1,7 +1,7 @@
 import struct
 from pathlib import Path
 
-from slipway.lab.elf import is_static, libraries
+from slipway.lab.elf import attached, is_static, libraries
 
 PT_LOAD, PT_INTERP = 1, 3
 
@@ -37,3 +37,13 @@ def test_libraries_of_a_real_program_include_its_loader():
 
 def test_a_static_program_needs_no_libraries(tmp_path):
     assert libraries(executable(tmp_path / "static", PT_LOAD)) == ()
+
+
+def test_what_is_attached_behind_a_program_is_measured(tmp_path):
+    program = Path("/bin/sh").resolve().read_bytes()
+    (tmp_path / "program").write_bytes(program)
+    assert attached(tmp_path / "program") == 0
+    (tmp_path / "program").write_bytes(program + bytes(4321))
+    assert attached(tmp_path / "program") == 4321
+    (tmp_path / "script").write_text("#!/bin/sh\n" + "x" * 4321)
+    assert attached(tmp_path / "script") == 0

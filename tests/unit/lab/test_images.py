@@ -153,6 +153,28 @@ def test_a_missing_program_is_named(programs, events):
     assert error.value.hint == "slipway lab packages"
 
 
+def test_k0s_gets_images_under_its_own_names_in_the_labs_own_folder(programs, events, tmp_path, heard):
+    pause, balancer = "quay.io/k0sproject/pause:3.10.2-0", "quay.io/k0sproject/envoy-distroless:v1.39.0"
+    wanted = [pause, balancer, "quay.io/k0sproject/kube-router:v2.10.0", "quay.io/k0sproject/metrics-server:v0.9.0"]
+    made = images.ensure_for_k0s(wanted, tmp_path / "own", events)
+    assert [manifest(path)[0]["RepoTags"] for path in made] == [[pause], [balancer]]
+    assert set((tmp_path / "own").iterdir()) == set(made)
+    assert not images_dir().exists()
+    assert layers(made[1]) == [{"envoy"}]
+    heard.clear()
+    assert images.ensure_for_k0s(wanted, tmp_path / "own", events) == made
+    assert heard == []
+
+
+def test_what_k0s_demands_to_be_no_root_is_none(programs, events, tmp_path):
+    """k0s sets runAsNonRoot without a number: kubelet refuses an image whose user is root, or a name."""
+    for short in images.FOR_K0S:
+        [path] = images.ensure_for_k0s([f"quay.io/k0sproject/{short}:v1"], tmp_path, events)
+        configuration = json.loads(contents(path)[manifest(path)[0]["Config"]])
+        assert configuration["config"]["User"].partition(":")[0].isdigit(), short
+        assert configuration["config"]["User"].partition(":")[0] != "0", short
+
+
 def test_crds_are_taken_from_the_builds(programs, events):
     crds = binaries.result_dir("flux") / "crds" / "source-controller"
     crds.mkdir(parents=True)

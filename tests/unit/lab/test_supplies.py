@@ -6,7 +6,7 @@ import pytest
 
 from slipway.events import Events
 from slipway.lab import binaries, charts, images, supplies
-from slipway.lab.builds import Build, Program
+from slipway.lab.builds import Build, K0s, Program
 
 DEADLINE = 20.0
 
@@ -15,7 +15,7 @@ DEADLINE = 20.0
 def build(tmp_path, monkeypatch):
     """The only build there is, which nothing makes for real."""
     build = Build("tool", tmp_path, (Program("tool", "."),), seconds=1, megabytes=1)
-    monkeypatch.setattr(supplies, "BUILDS", (build,))
+    monkeypatch.setattr(supplies, "needed", lambda kind: (build,) if kind is K0s.BARE else ())
     return build
 
 
@@ -43,7 +43,7 @@ def test_work_and_builds_go_on_at_the_same_time(build, done, monkeypatch):
         return "machines"
 
     monkeypatch.setattr(binaries, "make", make)
-    assert supplies.beside(work, Events()) == "machines"
+    assert supplies.beside(work, Events(), K0s.BARE) == "machines"
     assert done == ["tool", "tools", "images", "charts"]
 
 
@@ -60,7 +60,7 @@ def test_failed_work_does_not_wait_for_a_build(build, done, monkeypatch):
         raise RuntimeError("no bridge")
 
     with pytest.raises(RuntimeError, match="no bridge"):
-        supplies.beside(work, Events())
+        supplies.beside(work, Events(), K0s.BARE)
     assert not built.is_set()
     assert done == []
     release.set()
@@ -72,5 +72,5 @@ def test_a_failed_build_ends_the_whole(build, done, monkeypatch):
 
     monkeypatch.setattr(binaries, "make", make)
     with pytest.raises(binaries.BuildFailed):
-        supplies.beside(lambda: "machines", Events())
+        supplies.beside(lambda: "machines", Events(), K0s.BARE)
     assert done == []

@@ -1,0 +1,36 @@
+"""The commands of `slipway lab demo`, as it would type them."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from slipway.cli import demo
+from slipway.cli.lab import app
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    lines: list[str] = []
+
+    def call(argv, **_):
+        lines.append(" ".join(argv[3:]))
+        return 0
+
+    monkeypatch.setattr(demo, "call", call)
+    return lines
+
+
+def test_what_the_lab_shall_have_goes_to_lab_up_alone(typed):
+    options = ["--controllers", "3", "--workers", "2", "--k0s", "1.36.3+k0s.2"]
+    ran = CliRunner().invoke(app, ["demo", "here", *options])
+    assert ran.exit_code == 0, ran.output
+    assert typed[:3] == ["lab up --controllers 3 --workers 2 --k0s 1.36.3+k0s.2", "lab init here", "check"]
+    assert not [line for line in typed[1:] if "--k0s" in line]
+
+
+def test_without_options_it_types_what_it_always_did(typed):
+    CliRunner().invoke(app, ["demo"])
+    assert typed[:2] == ["lab up", "lab init demo"]
+    assert typed[-1] == "status"
+    assert demo.steps(Path("demo"), ())[0].words == ("lab", "up")
