@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from slipway.cluster import bringup, drain, kubeconfig, members, unit
@@ -16,8 +16,11 @@ from slipway.rollout.phases import Preparation
 from slipway.secret import Secret
 from slipway.ssh.host import Host
 from slipway.verify import runner
+from slipway.verify.result import NodeVerification
 
 PHASE = "drain"
+ABOUT_A_CORDON = "k0s.kubelet.node_is_schedulable"
+"""The check that a node takes pods: while slipway has cordoned it, it does not, and shall not."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,12 @@ class Living:
             preparation.inventory, preparation.pool, preparation.events, tuple(names), preparation.encryption_key
         )
 
-    def not_well(self, names: Iterable[str]) -> Mapping[str, str]:
+    def not_well(self, names: Iterable[str], cordoned: Collection[str]) -> Mapping[str, str]:
         """Which of these nodes are not Ready, by the word of a kubelet that was started with k0s, or have red packs;
-        and why. A cluster without a pod network has no Ready node, and nobody is asked."""
+        and why. Those that slipway has `cordoned` need take no pods.
+
+        A cluster without a pod network has no Ready node, and nobody is asked.
+        """
         config, hosts = self.kubeconfig(), {host.name: host for host in self.preparation.hosts}
         nodes = members.Nodes(config)
         chosen = tuple(name for name in names if hosts[name].runs_workloads)
@@ -119,10 +125,8 @@ class Living:
         found = runner.verify(
             self.preparation.inventory, well, self.preparation.pool.host, packs=packs, events=self.preparation.events
         )
-        return {
-            **waiting,
-            **{one.node: _red(one.error, [c.id for c in one.red]) for one in found.nodes if not one.green},
-        }
+        red = {one.node: _red(one, one.node in cordoned) for one in found.nodes}
+        return {**waiting, **{name: why for name, why in red.items() if why}}
 
     def _not_ready(self, nodes: members.Nodes, names: tuple[str, ...]) -> Mapping[str, str]:
         since = members.started(self.preparation.pool, names)
@@ -153,6 +157,10 @@ def is_there(inventory: Inventory, looked: Looked) -> bool:
     return not all(isinstance(each, Membership) and not each.control_plane for each in seen)
 
 
-def _red(error: str, checks: list[str]) -> str:
+def _red(found: NodeVerification, is_cordoned: bool) -> str:
+    """What speaks against the node; empty if nothing does."""
+    checks = [check.id for check in found.red if not (is_cordoned and check.id == ABOUT_A_CORDON)]
+    if found.green or (found.checks and not found.error and not checks):
+        return ""
     named = ", ".join(checks[:3]) + (" and more" if len(checks) > 3 else "")
-    return f"verification: {error or f'{named} red'}"
+    return f"verification: {found.error or (f'{named} red' if named else 'no check ran')}"
