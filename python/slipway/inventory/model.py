@@ -407,6 +407,27 @@ class HostK0s(Section):
     """More flags for kubelet, name to value."""
 
 
+class HealthCheck(Section):
+    """What must be well before a new system is confirmed; else the machine returns to its old one. Tried again until
+    `deploy.timeouts.confirm`; where both are named, both must be."""
+
+    command: v.Text | None = None
+    """A line for the machine's shell, run as root; exit code 0 is well."""
+    url: v.HttpUrl | None = None
+    """An http or https address, asked from where slipway runs; certificates are not checked, redirections not
+    followed."""
+    status: Annotated[int, Field(ge=100, le=599), v.DIGITS] = 200
+    """The status that it must answer with."""
+    timeout: v.Seconds = 10.0
+    """For one try."""
+
+
+class HostDeploy(Section):
+    """How a deployment treats this machine."""
+
+    health_check: HealthCheck | None = None
+
+
 class Settings(Section):
     """What a host may say for itself, or a group or `defaults` for it: host before groups before defaults.
 
@@ -436,6 +457,7 @@ class Settings(Section):
     watchdog: Watchdog | None = None
     journald: Journald = Journald()
     k0s: HostK0s = HostK0s()
+    deploy: HostDeploy = HostDeploy()
 
 
 class HostEntry(Settings):

@@ -220,6 +220,13 @@ def _url(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
+def _http_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} is not a URL such as http://10.0.0.21:8080/healthz")
+    return _url(text)
+
+
+@lru_cache(maxsize=1024)
 def _flake(text: str) -> str:
     if re.search(r"[&*#\[\]]", text):
         # NixOS's upgrade puts the flake into a line of a shell as it is.
@@ -385,6 +392,7 @@ MountPoint = Annotated[str, AfterValidator(_mount_point), _format("absolute path
 UserName = Annotated[str, AfterValidator(_user_name), _format("user name")]
 Tag = Annotated[str, AfterValidator(_tag), _format("word")]
 Url = Annotated[str, AfterValidator(_url), _format("URL")]
+HttpUrl = Annotated[str, AfterValidator(_http_url), _format("URL")]
 FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
 CacheKey = Annotated[str, AfterValidator(_cache_key), _format("public key of a Nix cache")]
 LabelKey = Annotated[str, AfterValidator(label_key), _format("label key")]

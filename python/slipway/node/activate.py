@@ -128,14 +128,16 @@ def activate(
     places: Places = NIXOS,
     given_up: Callable[[], bool] = lambda: False,
     boot: bool = False,
+    problem: Callable[[Host], str] = lambda _host: "",
 ) -> NodeResult:
     """Activate `system`, whose closure is already on the node, and tell what became of the node.
 
     With `boot` it becomes the default of the next boot and nothing else changes.
 
+    `problem` is what is not well on the node yet, asked over the new connection: it is confirmed when there is none.
     `given_up` is asked between two looks at the node: once it is true the node is left to itself.
     """
-    activation = _Activation(host, system, events, limits, places, given_up, boot)
+    activation = _Activation(host, system, events, limits, places, given_up, boot, problem)
     try:
         activation.start()
     except Unreachable as error:
@@ -154,6 +156,7 @@ class _Activation:
     places: Places
     given_up: Callable[[], bool]
     boot: bool
+    problem: Callable[[Host], str]
     before: Facts | None = None
     confirmed: bool = False
     log: deque[str] = field(default_factory=lambda: deque(maxlen=EXCERPT_LINES))
@@ -233,15 +236,22 @@ class _Activation:
         """Over a new connection, since an old one lives on where nobody can come in any more."""
         try:
             with self.host.fresh() as fresh:
+                trouble = self.problem(fresh)
+                if trouble:
+                    self._not_yet(trouble)
+                    return
                 decided = fresh.run(["sh", "-c", ANSWER, "answer", self.folder], timeout=COMMAND).stdout.strip()
         except SlipwayError as error:
-            self.trouble = str(error)
-            self.events.emit("confirm", "progress", self.host.name, text=str(error))
-            # Who knocks too often is shut out for longer (sshd's PerSourcePenalties, fail2ban).
-            time.sleep(KNOCK)
+            self._not_yet(str(error))
             return
         self.confirmed = decided == "confirmed"
         self.events.emit("confirm", "done", self.host.name, text=f"{decided} over a new connection")
+
+    def _not_yet(self, trouble: str) -> None:
+        self.trouble = trouble
+        self.events.emit("confirm", "progress", self.host.name, text=trouble)
+        # Who knocks too often is shut out for longer (sshd's PerSourcePenalties, fail2ban).
+        time.sleep(KNOCK)
 
     # --- what became of it ---
 

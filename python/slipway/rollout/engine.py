@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members
+from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, skew
 from slipway.cluster.bringup import Looked
 from slipway.cluster.drain import Abandoned
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
-from slipway.node import reboot
+from slipway.node import health, reboot
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
 from slipway.node.reboot import When
@@ -149,9 +149,10 @@ class _Rollout:
 
     def _compare(self) -> None:
         """Raises where the inventory wants what the living cluster cannot become."""
-        comparison.require(
-            self.preparation.inventory, self.preparation.pool, self.preparation.events, self.preparation.names
-        )
+        inventory, pool, names = self.preparation.inventory, self.preparation.pool, self.preparation.names
+        cluster = comparison.require(inventory, pool, self.preparation.events, names).cluster
+        if cluster is not None:
+            skew.require(inventory, skew.running(inventory, pool, cluster), names)
 
     def _may_go_without(self, refused: Mapping[str, SlipwayError]) -> bool:
         """Whoever cannot be reached is left out if that was asked for, as long as somebody is left."""
@@ -290,6 +291,7 @@ class _Rollout:
 
     def _activate_node(self, host: Host, system: str, *, boot: bool) -> NodeResult:
         timeouts, key = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_key
+        check = self.preparation.inventory.host(host.name).deploy.health_check
         if self.preparation.inventory.host(host.name).is_controller:
             encryption.prepare(host, key) if key is not None else encryption.require_unused(host)
         return activate(
@@ -299,6 +301,7 @@ class _Rollout:
             limits=Limits(timeouts.activate, timeouts.confirm),
             given_up=lambda: self.interruption.insisted,
             boot=boot,
+            problem=lambda fresh: health.problem(fresh, check) if check else "",
         )
 
     def _bring_up(self) -> None:

@@ -366,3 +366,20 @@ def wait_for(check: Callable[[], bool], seconds: float = 10.0) -> None:
     while not check():
         assert time.monotonic() < end, "not within the time"
         time.sleep(0.05)
+
+
+def test_a_system_that_is_not_well_is_not_confirmed_and_goes(node, run, seen, monkeypatch):
+    monkeypatch.setattr(module, "KNOCK", 0.2)
+    result = run(node.system("new"), SHORT, problem=lambda _fresh: "health check: too hot")
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert result.reason.startswith(
+        "no confirmation over a new connection within 1 s: health check: exit code 3: too hot"
+    )
+    assert node.current == node.profile == str(node.folder / "old")
+
+
+def test_a_system_that_gets_well_in_time_is_kept(node, run, monkeypatch):
+    monkeypatch.setattr(module, "KNOCK", 0.1)
+    sights = iter(["not yet", "not yet", ""])
+    result = run(node.system("new"), problem=lambda _fresh: next(sights))
+    assert result.outcome is Outcome.OK

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from tests.unit.rollout.conftest import INVENTORY
 
-from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members
+from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, skew
+from slipway.cluster.live import Living, Sight
 from slipway.cluster.members import Membership
 from slipway.errors import Degraded, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Inventory, load
-from slipway.node import reboot
+from slipway.node import health, reboot
 from slipway.node.facts import Facts
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandFailed, CommandResult
@@ -115,6 +116,7 @@ class World:
     def compare(self, *_what):
         if self.immovable:
             raise comparison.Immovable(self.immovable)
+        return Sight()
 
     def see_to_key(self, host: SimpleNamespace) -> None:
         self.keys.append((host.name, len(self.activated)))
@@ -429,3 +431,33 @@ def test_an_interruption_lets_the_wave_end_and_no_other_begin(world):
 def test_the_gravest_outcome_gives_the_exit_code(found, code):
     failure = Deployment(tuple(NodeResult(str(n), Outcome(word)) for n, word in enumerate(found))).failure()
     assert (failure.exit_code if failure else None) == code
+
+
+def test_a_leap_of_k0s_is_refused_before_anything_is_built(world, monkeypatch):
+    monkeypatch.setattr(comparison, "require", lambda *_: Sight(Living()))
+    monkeypatch.setattr(skew, "running", lambda *_: skew.Running({"cp1": 34}, {}))
+    with pytest.raises(skew.Leap, match="cp1 runs Kubernetes"):
+        world.deploy()
+    assert "build" not in world.preparation.done
+
+
+def test_the_health_check_of_a_host_is_part_of_its_confirmation(world, tmp_path, monkeypatch):
+    text = INVENTORY.replace("role: worker}", "role: worker, deploy: {healthCheck: {command: is-well}}}")
+    (tmp_path / "inventory.yaml").write_text(text)
+    asked: list[str] = []
+
+    def ask(fresh, check):
+        asked.append(f"{fresh} {check.command}")
+        return ""
+
+    monkeypatch.setattr(health, "problem", ask)
+    world.inventory = load(tmp_path / "inventory.yaml")
+    plain = world.activate
+
+    def activate(host, system, events, *, problem, **more):
+        assert problem(f"fresh {host.name}") == ""
+        return plain(host, system, events, **more)
+
+    monkeypatch.setattr(engine, "activate", activate)
+    world.deploy(changed=("w1", "cp1"))
+    assert asked == ["fresh w1 is-well"]

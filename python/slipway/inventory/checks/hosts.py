@@ -122,4 +122,11 @@ def pull(document: Document) -> Iterator[Finding]:
             yield Finding(("hosts", name, "pull", "url"), message)
 
 
-CHECKS: tuple[Check, ...] = (groups, disks, disks_of_two_hosts, platforms, users, access, caches, pull)
+def health_checks(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        check = host.deploy.health_check
+        if check is not None and check.command is None and check.url is None:
+            yield Finding(("hosts", name, "deploy", "healthCheck"), "checks nothing; needs a command or a url")
+
+
+CHECKS: tuple[Check, ...] = (health_checks, groups, disks, disks_of_two_hosts, platforms, users, access, caches, pull)
