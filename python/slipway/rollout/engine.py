@@ -274,7 +274,7 @@ class _Rollout:
         try:
             for name, joined in self.living.rejoin(going).items():
                 self.results[name] = _both(self.results[name], joined)
-            for name, why in self.living.not_well(self._going(going), self.cordoned).items():
+            for name, why in self.living.not_well(self._going(going)).items():
                 self._degrade(name, why)
         except SlipwayError as error:
             for name in self._going(going):

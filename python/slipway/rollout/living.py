@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from slipway.cluster import bringup, drain, kubeconfig, members, unit
@@ -20,7 +20,8 @@ from slipway.verify.result import NodeVerification
 
 PHASE = "drain"
 ABOUT_A_CORDON = "k0s.kubelet.node_is_schedulable"
-"""The check that a node takes pods: while slipway has cordoned it, it does not, and shall not."""
+"""The check that a node takes pods. One that slipway or somebody else has cordoned does not, and shall not: that is no
+fault of the change."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,9 @@ class Living:
             preparation.inventory, preparation.pool, preparation.events, tuple(names), preparation.encryption_key
         )
 
-    def not_well(self, names: Iterable[str], cordoned: Collection[str]) -> Mapping[str, str]:
+    def not_well(self, names: Iterable[str]) -> Mapping[str, str]:
         """Which of these nodes are not Ready, by the word of a kubelet that was started with k0s, or have red packs;
-        and why. Those that slipway has `cordoned` need take no pods.
+        and why. Cordoned they may be.
 
         A cluster without a pod network has no Ready node, and nobody is asked.
         """
@@ -125,7 +126,7 @@ class Living:
         found = runner.verify(
             self.preparation.inventory, well, self.preparation.pool.host, packs=packs, events=self.preparation.events
         )
-        red = {one.node: _red(one, one.node in cordoned) for one in found.nodes}
+        red = {one.node: _red(one) for one in found.nodes}
         return {**waiting, **{name: why for name, why in red.items() if why}}
 
     def _not_ready(self, nodes: members.Nodes, names: tuple[str, ...]) -> Mapping[str, str]:
@@ -157,9 +158,9 @@ def is_there(inventory: Inventory, looked: Looked) -> bool:
     return not all(isinstance(each, Membership) and not each.control_plane for each in seen)
 
 
-def _red(found: NodeVerification, is_cordoned: bool) -> str:
+def _red(found: NodeVerification) -> str:
     """What speaks against the node; empty if nothing does."""
-    checks = [check.id for check in found.red if not (is_cordoned and check.id == ABOUT_A_CORDON)]
+    checks = [check.id for check in found.red if check.id != ABOUT_A_CORDON]
     if found.green or (found.checks and not found.error and not checks):
         return ""
     named = ", ".join(checks[:3]) + (" and more" if len(checks) > 3 else "")

@@ -66,7 +66,7 @@ class LivingWorld(World):
     def rejoining(self, chosen: Any) -> None:
         self.done.append(f"rejoin {' '.join(chosen)}")
 
-    def not_well(self, names, _cordoned):
+    def not_well(self, names):
         self.done.append(f"look at {' '.join(names)}")
         return {name: why for name, why in self.unwell.items() if name in names}
 
@@ -367,25 +367,25 @@ def asked(inventory, monkeypatch):
 
 def test_the_nodes_of_a_wave_are_ready_and_green(asked):
     one = asked()
-    assert one.living.not_well(["w1", "w2"], ()) == {}
+    assert one.living.not_well(["w1", "w2"]) == {}
     assert one.verified == ["w1", "w2"]
 
 
 def test_controllers_are_asked_for_their_kubelet_alone(asked):
     one = asked()
-    assert one.living.not_well(["cp1", "cp3"], ()) == {}
+    assert one.living.not_well(["cp1", "cp3"]) == {}
     assert one.verified == []
 
 
 def test_red_packs_are_named(asked):
-    assert asked(w2="k0s.kubelet.certificate").living.not_well(["w1", "w2"], ()) == {
+    assert asked(w2="k0s.kubelet.certificate").living.not_well(["w1", "w2"]) == {
         "w2": "verification: k0s.kubelet.certificate red"
     }
 
 
-def test_a_node_that_slipway_has_cordoned_need_not_take_pods(asked):
-    one = asked(w1=living.ABOUT_A_CORDON, w2=living.ABOUT_A_CORDON)
-    assert one.living.not_well(["w1", "w2"], {"w1"}) == {"w2": f"verification: {living.ABOUT_A_CORDON} red"}
+def test_a_node_that_is_cordoned_need_not_take_pods(asked):
+    one = asked(w1=living.ABOUT_A_CORDON, w2="k0s.unit.active")
+    assert one.living.not_well(["w1", "w2"]) == {"w2": "verification: k0s.unit.active red"}
 
 
 def test_the_check_about_a_cordon_is_one_of_the_pack():
@@ -396,9 +396,7 @@ def test_the_check_about_a_cordon_is_one_of_the_pack():
 def test_who_is_not_ready_in_time_is_not_verified(asked):
     one = asked()
     one.waiting = {"w1": "its kubelet has not reported since k0s was started"}
-    assert one.living.not_well(["w1", "w2"], ()) == {
-        "w1": "not Ready: its kubelet has not reported since k0s was started"
-    }
+    assert one.living.not_well(["w1", "w2"]) == {"w1": "not Ready: its kubelet has not reported since k0s was started"}
     assert one.verified == ["w2"]
 
 
@@ -406,7 +404,7 @@ def test_before_there_is_a_pod_network_nobody_can_be_ready(asked):
     one = asked()
     one.ready = {"w1": False, "w2": False}
     one.waiting = {"w1": "no network", "w2": "no network"}
-    assert one.living.not_well(["w1", "w2"], ()) == {}
+    assert one.living.not_well(["w1", "w2"]) == {}
 
 
 def test_a_cluster_of_which_no_controller_has_data_does_not_live(inventory):
