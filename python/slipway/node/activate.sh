@@ -75,6 +75,21 @@ switch() {
   timeout --kill-after=10 "$activate_seconds" "$1/bin/switch-to-configuration" "$2" 9>&-
 }
 
+# The kind of boot loader that a system has: the name of the program that installs it, in the wrapper of nixpkgs's
+# switch-to-configuration-ng. Its store path differs with everything in it, its name (install-grub.sh,
+# install-systemd-boot.sh) with the kind alone.
+loader_of() {
+  sed -n "s|.*INSTALL_BOOTLOADER=.\\{0,1\\}/nix/store/[a-z0-9]*-\\([^/'\" ]*\\).*|\\1|p" "$1/bin/switch-to-configuration"
+}
+
+# One of another kind has never been installed here. One of the same kind updates itself where it has to.
+choose_loader() {
+  before=$(loader_of "$1") after=$(loader_of "$2")
+  if [ -n "$before" ] && [ -n "$after" ] && [ "$before" != "$after" ]; then
+    export NIXOS_INSTALL_BOOTLOADER=1
+  fi
+}
+
 # Waits where a garbage collection has the store.
 set_profile() {
   timeout --kill-after=10 "$step_seconds" nix-env -p "$profile" --set "$1" 9>&-
@@ -188,6 +203,7 @@ decide() {
 }
 
 keep() {
+  choose_loader "$old" "$new"
   set_profile "$new" && switch "$new" boot && return 0
   if [ -n "$default" ] && [ "$default" != "$new" ]; then
     set_profile "$default" && switch "$default" boot

@@ -38,6 +38,7 @@ system={system}
 echo "$(basename $system) $1" >>{folder}/calls
 echo "activating $(basename $system): $1" >&2
 if [ "$1" = boot ]; then
+  echo "$NIXOS_INSTALL_BOOTLOADER" >>{folder}/installs
   [ ! -e $system/before-boot ] || . $system/before-boot
   exit "$(cat $system/boot-code)"
 fi
@@ -52,8 +53,11 @@ class FakeNode:
     folder: Path
     places: Places
 
-    def system(self, name: str, *, code: int = 0, boot_code: int = 0, before: str = "", before_boot: str = "") -> str:
-        """A system whose activation ends with `code` after running the shell text `before`."""
+    def system(
+        self, name: str, *, code: int = 0, boot_code: int = 0, before: str = "", before_boot: str = "", loader: str = ""
+    ) -> str:
+        """A system whose activation ends with `code` after running the shell text `before`; `loader` is a line of its
+        switch-to-configuration."""
         system = self.folder / name
         (system / "bin").mkdir(parents=True)
         (system / "nixos-version").touch()
@@ -63,7 +67,7 @@ class FakeNode:
             if text:
                 (system / when).write_text(text)
         switch = system / "bin" / "switch-to-configuration"
-        switch.write_text(SWITCH.format(system=system, folder=self.folder))
+        switch.write_text(SWITCH.format(system=system, folder=self.folder) + loader)
         switch.chmod(0o755)
         return str(system)
 

@@ -372,9 +372,7 @@ def test_a_system_that_is_not_well_is_not_confirmed_and_goes(node, run, seen, mo
     monkeypatch.setattr(module, "KNOCK", 0.2)
     result = run(node.system("new"), SHORT, problem=lambda _fresh: "health check: too hot")
     assert result.outcome is Outcome.ROLLED_BACK
-    assert result.reason.startswith(
-        "no confirmation over a new connection within 1 s: health check: exit code 3: too hot"
-    )
+    assert result.reason.startswith("no confirmation over a new connection within 1 s: health check: too hot")
     assert node.current == node.profile == str(node.folder / "old")
 
 
@@ -383,3 +381,30 @@ def test_a_system_that_gets_well_in_time_is_kept(node, run, monkeypatch):
     sights = iter(["not yet", "not yet", ""])
     result = run(node.system("new"), problem=lambda _fresh: next(sights))
     assert result.outcome is Outcome.OK
+
+
+GRUB, OTHER_GRUB = "a" * 32 + "-install-grub.sh", "b" * 32 + "-install-grub.sh"
+SYSTEMD_BOOT = "c" * 32 + "-install-systemd-boot.sh"
+
+
+def wrapper(program: str) -> str:
+    """As switch-to-configuration-ng's wrapper has it; never reached here."""
+    return f"export INSTALL_BOOTLOADER='/nix/store/{program}'\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "installs"),
+    [
+        (wrapper(GRUB), wrapper(GRUB), "0"),
+        (wrapper(GRUB), wrapper(OTHER_GRUB), "0"),
+        (wrapper(GRUB), wrapper(SYSTEMD_BOOT), "1"),
+        ("", wrapper(SYSTEMD_BOOT), "0"),
+        (wrapper(GRUB), "", "0"),
+        ("", "", "0"),
+    ],
+)
+def test_a_boot_loader_of_another_kind_is_installed(node, run, before, after, installs):
+    switch = node.folder / "old" / "bin" / "switch-to-configuration"
+    switch.write_text(switch.read_text() + before)
+    assert run(node.system("new", loader=after)).outcome is Outcome.OK
+    assert (node.folder / "installs").read_text().split() == [installs]
