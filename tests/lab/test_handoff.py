@@ -24,6 +24,7 @@ from slipway.wait import wait_until
 pytestmark = pytest.mark.lab
 
 CONTROLLERS = images.FLUX
+PRUNE = "kustomize.toolkit.fluxcd.io/prune"
 PORT = 13000
 API = f"http://127.0.0.1:{PORT}/api/v1"
 
@@ -71,6 +72,34 @@ def test_the_patches_of_the_instance_reached_the_controllers(cluster):
     found = cluster.get("deployments", "kustomize-controller", "flux-system")
     (container,) = found["spec"]["template"]["spec"]["containers"]
     assert {"--requeue-dependency=5s", "--sops-age-secret=sops-age"} <= set(container["args"])
+    (container,) = cluster.get("deployments", "helm-controller", "flux-system")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert "--feature-gates=DisableChartDigestTracking=true" in container["args"]
+
+
+def test_flux_looks_for_the_repository_in_the_git_server_from_the_start(cluster):
+    """Source and root Kustomization, with what the FluxInstance's patches add to them."""
+    source = cluster.get("gitrepositories.source.toolkit.fluxcd.io", "flux-system", "flux-system")["spec"]
+    assert source["url"] == "http://gitea-http.gitea.svc.cluster.local:3000/ops/lab.git"
+    assert source["secretRef"] == {"name": "git-reader"}
+    root = cluster.get("kustomizations.kustomize.toolkit.fluxcd.io", "flux-system", "flux-system")["spec"]
+    assert (root["path"], root["prune"], root["deletionPolicy"]) == ("gitops/flux", False, "Orphan")
+    assert root["decryption"] == {"provider": "sops"}
+
+
+def test_what_is_handed_over_belongs_to_the_controller_that_takes_it(cluster):
+    """Under another name Flux would never remove what Git drops; and the operator's own annotation is left to it."""
+    assert cluster.get("namespaces", "flux-system")["metadata"]["annotations"][PRUNE] == "Disabled"
+    about = ["get", "namespace", "gitea", "--show-managed-fields", "--output=json"]
+    fields = json.loads(cluster.kubectl(*about))["metadata"]["managedFields"]
+    assert {each["manager"] for each in fields if PRUNE in json.dumps(each)} == {"kustomize-controller"}
+
+
+def test_pods_of_charts_restart_with_another_version_of_the_chart(cluster):
+    """As with upstream's charts, or the lab would prove nothing about the takeover."""
+    labels = cluster.get("deployments", "gitea", "gitea")["spec"]["template"]["metadata"]["labels"]
+    assert labels["helm.sh/chart"].startswith("gitea-")
 
 
 def test_the_age_key_in_the_cluster_is_the_repositorys(cluster):
@@ -80,12 +109,29 @@ def test_the_age_key_in_the_cluster_is_the_repositorys(cluster):
     assert set(managers.split()) == {"slipway"}
 
 
-def test_the_cluster_takes_every_file_of_gitops(cluster):
-    """Flux's own kinds too, which the hand-off leaves to Flux: checked by the server, strictly, and not kept."""
-    files = sorted((cluster.root / "gitops").rglob("*.yaml"))
-    manifests = as_list(tuple(yaml.safe_load(file.read_text()) for file in files))
-    argv = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--field-manager=test", "--filename=-"]
-    assert len(cluster.kubectl(*argv, input=manifests).splitlines()) == len(files)
+def test_the_cluster_takes_the_manifests_of_all_stages(cluster):
+    """Every kind that the lab's API server knows, Flux's own too: checked by it, strictly, and not kept."""
+    served = {line.split()[-1] for line in cluster.kubectl("api-resources", "--no-headers").splitlines()}
+    manifests = [each for each in of_stages(cluster.root) if each["kind"] in served]
+    for each in manifests:
+        if each["metadata"].get("namespace"):
+            each["metadata"]["namespace"] = "default"  # its own may come with a later stage
+    assert {"Job", "CronJob", "HelmRelease", "Kustomization", "FluxInstance", "Receiver"} <= {
+        each["kind"] for each in manifests
+    }
+    argv = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts"]
+    argv += ["--field-manager=test", "--filename=-"]
+    assert len(cluster.kubectl(*argv, input=as_list(tuple(manifests))).splitlines()) == len(manifests)
+
+
+def of_stages(root: Path) -> list[dict[str, Any]]:
+    paths = [path for path in sorted((root / "gitops").rglob("*.yaml")) if "components" not in path.parts]
+    found = [each for path in paths for each in yaml.safe_load_all(path.read_text())]
+    return [
+        each
+        for each in found
+        if not each["apiVersion"].startswith("kustomize.config") and each["metadata"]["name"] != "volume"
+    ]
 
 
 def test_a_second_hand_off_changes_nothing(cluster):
@@ -105,8 +151,8 @@ def test_a_chart_that_somebody_uninstalled_comes_back_with_its_data(cluster):
     helm.helm(cluster.kubeconfig, "uninstall", "gitea", "--namespace=gitea", "--wait")
     states = handoff(cluster)
     # The step that waits for Gitea has nothing to wait for where the pod was quicker than the step.
-    assert states["gitea-chart"] == "ok"
-    assert states["gitea"] in ("ok", "unchanged")
+    assert states["git-chart"] == "ok"
+    assert states["git-server"] in ("ok", "unchanged")
     assert cluster.get("deployments", "gitea", "gitea")["status"]["readyReplicas"] == 1
     assert cluster.get("persistentvolumes", "gitea-bootstrap")["status"]["phase"] == "Bound"
 
@@ -179,6 +225,14 @@ def gitea(cluster: Cluster) -> Iterator[Api]:
 
 def test_the_first_user_signs_in_with_the_password_of_the_repository(gitea):
     assert gitea("GET", "/user")["is_admin"] is True
+
+
+def test_organisation_repository_and_reader_are_there(cluster, gitea):
+    repository = gitea("GET", "/repos/ops/lab")
+    assert (repository["private"], repository["empty"], repository["default_branch"]) == (True, True, "main")
+    assert gitea("GET", "/repos/ops/lab/collaborators/flux/permission")["permission"] == "read"
+    secret_of = {namespace: secret(cluster, namespace, "git-reader") for namespace in ("flux-system", "gitea")}
+    assert secret_of["flux-system"] == secret_of["gitea"] == repository_secret(cluster, store.GIT_READER)
 
 
 def test_flux_decrypts_with_the_key_of_the_hand_off(cluster, gitea):

@@ -46,7 +46,7 @@ def generate(
     if not json_output:
         _list_changes(different)
     if any(change.verb == "new" for change in different):
-        _tell_git(loaded.root)
+        tell_git(loaded.root)
 
 
 def _list_changes(different: Sequence[Change]) -> None:
@@ -95,11 +95,11 @@ def set_up(root: Path, cluster: str, flake: skeleton.Flake) -> tuple[Path, ...]:
     if not git.is_inside_repository(root):
         git.init(root)
     made += store.create(root, label=cluster)
-    _tell_git(root)
+    tell_git(root)
     return made
 
 
-def _tell_git(root: Path) -> None:
+def tell_git(root: Path) -> None:
     """A flake sees only what Git knows; new files are made known, their contents left to the user to stage."""
     from slipway.tools import git
 
@@ -117,8 +117,17 @@ def _known_to_flakes(paths: Iterable[Path]) -> list[Path]:
 
     Of the secrets only what is encrypted: what a flake sees ends in the store, where everybody can read it.
     """
-    folders = {"generated", "gitops", "hosts", "modules"}
-    names = {".gitignore", ".sops.yaml", "README.md", "flake.nix", "inventory.yaml", "known_hosts"}
+    folders = {"generated", "gitops", "hosts", "modules", "overlays"}
+    names = {
+        ".gitignore",
+        ".sops.yaml",
+        "README.md",
+        "renovate.json",
+        "versions.yaml",
+        "flake.nix",
+        "inventory.yaml",
+        "known_hosts",
+    }
     return [path for path in paths if path.parts[0] in folders or str(path) in names or is_encrypted(path)]
 
 

@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "stages": Entry("slipway.cli.stages", "app", _DEPLOY),
     "gate": Entry("slipway.cli.gate", "gate", _DEPLOY),
     "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),
+    "app": Entry("slipway.cli.apps", "app", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
     "doctor": Entry("slipway.cli.doctor", "doctor", _HELP),
     "lab": Entry("slipway.cli.lab", "app", _HELP),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from slipway.cli import apps
 from slipway.cli.console import print_json, say, tell, write
 from slipway.cli.options import JsonOption
 from slipway.stages import law
@@ -43,6 +44,9 @@ ProvidesOption = Annotated[
 class Format(StrEnum):
     SVG = "svg"
     MERMAID = "mermaid"
+
+
+app.command()(apps.eject)
 
 
 @app.command()

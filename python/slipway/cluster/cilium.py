@@ -27,12 +27,12 @@ def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
         return False
     release = helm.get(kubeconfig, cilium.NAMESPACE, cilium.RELEASE)
     if not difference(inventory, release):
-        events.emit(PHASE, "unchanged", text=_title())
+        events.emit(PHASE, "unchanged", text=_title(inventory))
         return False
     if release is not None and owned(kubeconfig):
         events.emit(PHASE, "unchanged", text=f"{release.chart} {release.version}: Flux owns it")
         return False
-    events.emit(PHASE, "started", text=f"{_title()}: {difference(inventory, release)}")
+    events.emit(PHASE, "started", text=f"{_title(inventory)}: {difference(inventory, release)}")
     _install(inventory, kubeconfig, release)
     left = difference(inventory, helm.get(kubeconfig, cilium.NAMESPACE, cilium.RELEASE))
     if left:
@@ -40,13 +40,13 @@ def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
             f"Helm release {cilium.RELEASE} in {cilium.NAMESPACE}: {left}",
             hint=f"helm --namespace {cilium.NAMESPACE} history {cilium.RELEASE}",
         )
-    events.emit(PHASE, "done", text=_title())
+    events.emit(PHASE, "done", text=_title(inventory))
     return True
 
 
-def owned(kubeconfig: Secret) -> bool:
+def owned(kubeconfig: Secret, namespace: str = cilium.NAMESPACE, name: str = cilium.RELEASE) -> bool:
     """Whether Flux's helm-controller has the release: its HelmRelease has been acted upon at least once."""
-    found = kubectl.get(kubeconfig, HELM_RELEASES, cilium.RELEASE, namespace=cilium.NAMESPACE)
+    found = kubectl.get(kubeconfig, HELM_RELEASES, name, namespace=namespace)
     status = found.get("status") or {}
     return bool(status.get("history") or status.get("lastAttemptedRevision"))
 
@@ -57,20 +57,22 @@ def difference(inventory: Inventory, release: helm.Release | None) -> str:
         return "not installed"
     if release.status != "deployed":
         return f"revision {release.revision} is {release.status}"
-    if release.chart != cilium.CHART.name or not helm.same_version(release.version, cilium.CHART.version):
-        return f"chart {release.chart} {release.version}, wanted {cilium.CHART.name} {cilium.CHART.version}"
+    chart = cilium.chart(inventory)
+    if release.chart != chart.name or not helm.same_version(release.version, chart.version):
+        return f"chart {release.chart} {release.version}, wanted {chart.name} {chart.version}"
     wanted = cilium.values(inventory)
     changed = [key for key in sorted({*wanted, *release.values}) if wanted.get(key) != release.values.get(key)]
     return f"other values: {', '.join(changed)}" if changed else ""
 
 
 def _install(inventory: Inventory, kubeconfig: Secret, release: helm.Release | None) -> None:
-    chart = cilium.CHART
+    chart = cilium.chart(inventory)
     source = helm.located(inventory.mirrors.charts, chart.repository, chart.name, chart.version)
     if release is not None and release.interrupted:
         helm.put_right(kubeconfig, cilium.NAMESPACE, release)
     helm.upgrade(kubeconfig, cilium.NAMESPACE, cilium.RELEASE, source, chart.version, cilium.values(inventory))
 
 
-def _title() -> str:
-    return f"{cilium.CHART.name} {cilium.CHART.version}"
+def _title(inventory: Inventory) -> str:
+    chart = cilium.chart(inventory)
+    return f"{chart.name} {chart.version}"

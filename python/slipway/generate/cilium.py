@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway.generate.gitops import Chart
+from slipway.generate.gitops import charts
+from slipway.generate.gitops.charts import CHARTS, Chart
 from slipway.inventory import Inventory
 
-CHART = Chart("oci://quay.io/cilium/charts", "cilium", "1.20.1")
+CHART = CHARTS["cilium"]
+"""In the version of slipway's own table; `chart` asks the inventory first."""
 RELEASE = "cilium"
 NAMESPACE = "kube-system"
 
@@ -18,8 +20,18 @@ LOCAL_API_HOST = "localhost"
 v1.36.3+k0s.2): ::1 where /etc/hosts begins with it, as NixOS has it. Whoever asks by name finds either."""
 
 
+def chart(inventory: Inventory) -> Chart:
+    """What the bring-up installs, and what the stage bootstrap's HelmRelease names: one and the same."""
+    return charts.chart(inventory, "cilium")
+
+
 def values(inventory: Inventory) -> dict[str, Any]:
     """The Helm values of Cilium. Pure. Names: the chart's own reference."""
+    made, images = _values(inventory), _images(inventory)
+    return {**made, **{key: {**made.get(key, {}), **image} for key, image in images.items()}}
+
+
+def _values(inventory: Inventory) -> dict[str, Any]:
     network = inventory.cluster.network
     host, port = api_endpoint(inventory)
     return {
@@ -35,9 +47,10 @@ def values(inventory: Inventory) -> dict[str, Any]:
         # The machines' own configuration sets rp_filter (nixos/modules/kernel.nix).
         "sysctlfix": {"enabled": False},
         "operator": {"replicas": min(2, sum(host.runs_workloads for host in inventory.hosts))},
-        "hubble": {"enabled": network.cilium.hubble},
+        "hubble": _hubble(inventory),
         **_routing(inventory),
         **_encryption(inventory),
+        **_published(inventory),
     }
 
 
@@ -51,6 +64,41 @@ def api_endpoint(inventory: Inventory) -> tuple[str, int]:
     if network.vip:
         return network.vip.address.split("/")[0], port
     return inventory.controllers[0].address, port
+
+
+def _hubble(inventory: Inventory) -> dict[str, Any]:
+    if not inventory.cluster.network.cilium.hubble:
+        return {"enabled": False}
+    # The chart's own way (`helm`) makes a certificate for a year that no upgrade renews, and another in every render.
+    return {"enabled": True, "tls": {"auto": {"method": "cronJob"}}}
+
+
+def _published(inventory: Inventory) -> dict[str, Any]:
+    """What reaches the cluster from outside, where the stage cluster-apps uses it."""
+    stages = inventory.stages
+    gateway: dict[str, Any] = {"gatewayAPI": {"enabled": True}} if stages.gateway.enabled else {}
+    return {**gateway, **({"l2announcements": {"enabled": True}} if stages.load_balancer.pools else {})}
+
+
+_IMAGES = {
+    "image": "quay.io/cilium/cilium",
+    "operator": "quay.io/cilium/operator",
+    "envoy": "quay.io/cilium/cilium-envoy",
+    "certgen": "quay.io/cilium/certgen",
+}
+"""Where the chart has each image that this cluster pulls; the operator's gets its suffix from the chart."""
+
+
+def _images(inventory: Inventory) -> dict[str, Any]:
+    """Images that mirrors.images has elsewhere. The chart's digests are of their makers' manifests, which a mirror of
+    one platform rewrites."""
+    found: dict[str, Any] = {}
+    for key, name in _IMAGES.items():
+        stand_in = charts.stand_in(inventory, name)
+        if stand_in != name:
+            image = {"repository": stand_in, "useDigest": False}
+            found[key] = image if key == "image" else {"image": image}
+    return found
 
 
 def _routing(inventory: Inventory) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway import inside
+from slipway.generate.gitops.charts import CHARTS, DEFINITIONS, IMAGES
 from slipway.generate.templates import template
 from slipway.inventory.model import Nixos
 from slipway.paths import cache_dir, resource
@@ -19,6 +20,9 @@ FLAKE_URL = "github:slipway-project/slipway"
 K0S_VERSION = "1.36.3+k0s.2"
 """What a new inventory proposes: the newest release in nixos/pkgs/k0s/versions.json."""
 
+VERSIONS = "versions.yaml"
+_HELD = ("cilium", "flux-operator", "gitea", "forgejo", "local-path-provisioner", "openebs", "volsync", "openbao")
+"""Charts that no machine may merge: with them the other stages stand and fall."""
 _STAGED = ("flake.nix", "flake.lock", "nixos")
 
 
@@ -40,8 +44,16 @@ def files(name: str, flake: Flake, authorized_keys: Sequence[str] = ()) -> dict[
         "inventory.yaml": template("skeleton/inventory.yaml.j2").render(
             name=name, k0s_version=K0S_VERSION, channel=channel, authorized_keys=authorized_keys
         ),
+        VERSIONS: template("skeleton/versions.yaml.j2").render(charts={**CHARTS, **DEFINITIONS}, images=IMAGES),
+        "renovate.json": template("skeleton/renovate.json.j2").render(held=_held()),
     }
     return {path: text.encode() for path, text in texts.items()}
+
+
+def _held() -> list[str]:
+    """The same in Renovate's words."""
+    found = (CHARTS[name].renovate.split("depName=")[1] for name in _HELD)
+    return [words.partition(" ")[0] for words in found]
 
 
 def _flake(name: str, flake: Flake, channel: str) -> str:
@@ -61,6 +73,8 @@ def write(root: Path, wanted: Mapping[str, bytes], flake: Flake) -> tuple[Path, 
     root.mkdir(parents=True, exist_ok=True)
     replaced = {"flake.nix"} if flake.lab else set()
     missing = [path for path in wanted if not (root / path).exists() or path in replaced]
+    if (root / "inventory.yaml").exists() and VERSIONS in missing:
+        missing.remove(VERSIONS)  # that inventory does not include it
     written = [path for path in missing if _read(root / path) != wanted[path]]
     for path in written:
         inside.write(root, path, wanted[path])

@@ -52,6 +52,7 @@ def _environment() -> Environment:
     )
     environment.filters["nix"] = to_nix
     environment.filters["yaml"] = to_yaml
+    environment.filters["digest"] = digest_of
     return environment
 
 

@@ -8,7 +8,10 @@ from slipway.inventory import Inventory
 
 
 def render(inventory: Inventory) -> dict[str, bytes]:
-    """Every generated file by its path in the repository: same inventory and version, same bytes. Pure."""
+    """Every generated file by its path in the repository: same inventory and version, same bytes.
+
+    Pure, but for the names of files that people keep beside those of the stages (gitops.beside).
+    """
     return {**nixos.render(inventory), **k0s.render(inventory), **_gitops(inventory)}
 
 
@@ -16,5 +19,5 @@ def _gitops(inventory: Inventory) -> dict[str, bytes]:
     advice = "Do not edit: change the inventory."
     return {
         str(path): (header(inventory.path.name, digest_of(text), advice) + text).encode()
-        for path, text in gitops.render(inventory).items()
+        for path, text in gitops.render(inventory, gitops.beside(inventory.root)).items()
     }

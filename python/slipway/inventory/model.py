@@ -556,11 +556,156 @@ class Verify(Section):
     """Age at which a green verification no longer opens the gate."""
 
 
+class Source(Section):
+    """Where Flux reads this repository from."""
+
+    kind: Literal["git-server", "git", "oci", "bucket"] = "git-server"
+    """The Git server that the stage bootstrap puts into the cluster; or a Git repository, an OCI artifact or an S3
+    bucket elsewhere, with which there is no Git server in the cluster."""
+    url: v.Url | None = None
+    """For git: https://... or ssh://...; for oci: oci://...; for a bucket: the endpoint, https://.../BUCKET."""
+    branch: v.GitBranch = "main"
+    """Branch that Flux follows; for oci the tag."""
+    secret: v.DnsLabel | None = None
+    """Secret of the namespace flux-system with the credentials, as Flux's own reference has it for that kind."""
+    insecure: v.Truth = False
+    """Whether a registry or bucket is reached by plain HTTP."""
+    region: v.Tag | None = None
+    """Region of the bucket."""
+
+
+class GitServer(Section):
+    """The Git server of the stage bootstrap."""
+
+    kind: Literal["gitea", "forgejo"] = "gitea"
+    node: v.HostName | None = None
+    """Host whose disk holds it; default: the first without taints that runs pods. Fixed once the volume is there."""
+    size: v.Bytes = 10 << 30
+    organization: v.DnsLabel = "ops"
+    """Owner of the repository there."""
+    repository: v.DnsLabel | None = None
+    """Name of the repository there; default: the cluster's."""
+
+
+class FluxSettings(Section):
+    """Flux itself."""
+
+    web: v.Truth = False
+    """Whether the operator serves its web page (port 9080, which asks nobody for a password)."""
+
+
+class Storage(Section):
+    """Where volumes of applications lie."""
+
+    provider: Literal["local-path", "lvm", "zfs"] = "local-path"
+    """Folders of a node (no snapshots), or OpenEBS on a volume group or a pool that the machines' configuration has."""
+    pool: v.Tag | None = None
+    """Name of the LVM volume group or ZFS pool, the same on every node."""
+
+
+class Keep(Section):
+    """How many backups stay."""
+
+    daily: Annotated[int, Field(ge=0, le=1000), v.DIGITS] = 7
+    weekly: Annotated[int, Field(ge=0, le=1000), v.DIGITS] = 4
+    monthly: Annotated[int, Field(ge=0, le=1000), v.DIGITS] = 6
+
+
+class Backup(Section):
+    """Where volumes are saved to and restored from: one restic repository a volume, below a prefix each."""
+
+    repository: v.ResticRepository | None = None
+    """Beginning of every repository, such as s3:https://s3.example.org/backups; needed for every mode but none."""
+    from_: Annotated[v.Tag | None, Field(alias="from")] = None
+    """Prefix that volumes are restored from; default: the cluster's name."""
+    to: v.Tag | None = None
+    """Prefix that backups go to; default: the cluster's name."""
+    schedule: v.Cron = "17 3 * * *"
+    """When, in the five fields of cron. OpenBao and Forgejo write their dumps one hour before."""
+    keep: Keep = Keep()
+    verified: v.Truth = False
+    """In the mode restore: whether what was restored has been looked at. Until then backups are paused."""
+
+
+class CodeHosting(Section):
+    """Where people keep their code, beside the Git server that Flux reads."""
+
+    kind: Literal["forgejo", "gitlab", "none"] = "forgejo"
+    gitlab: Literal["9.11", "10"] = "9.11"
+    """Line of GitLab's chart: 9.11 brings PostgreSQL, Redis and MinIO along and ends; from 10 on CloudNativePG, Valkey
+    and SeaweedFS stand beside it in the same stage."""
+    size: v.Bytes = 10 << 30
+    """Volume for repositories."""
+
+
+class Gateway(Section):
+    """Cilium's own Gateway API, which publishes applications."""
+
+    enabled: v.Truth = False
+    domain: v.DnsName | None = None
+    """Names of applications are below it, such as git.example.org; needed with `enabled`."""
+    address: v.IpAddress | None = None
+    """Its address, one of the load balancer's pools; default: any of them."""
+
+
+class LoadBalancer(Section):
+    """Addresses for Services of the type LoadBalancer, announced by Cilium in the nodes' own network."""
+
+    pools: tuple[v.Cidr, ...] = ()
+    interfaces: tuple[v.LinkName, ...] = ()
+    """Links that announce them; default: all."""
+
+
+class CertManager(Section):
+    """Certificates by cert-manager."""
+
+    enabled: v.Truth = False
+    email: v.Email | None = None
+    """With it there is an issuer of Let's Encrypt, which proves names through the Gateway."""
+
+
+class ExternalDns(Section):
+    """DNS records for routes and Services by external-dns."""
+
+    enabled: v.Truth = False
+    provider: v.DnsLabel = "rfc2136"
+    """Provider in external-dns's words; its credentials come from the Secret external-dns of its own namespace."""
+    arguments: tuple[v.Text, ...] = ()
+    """More arguments of external-dns."""
+
+
 class Stages(Section):
     """The GitOps stages that take over from slipway."""
 
     ready_timeout: v.Seconds = 600.0
     """How long a stage may take to become Ready."""
+    mode: Literal["install", "restore", "restore-only", "none"] = "none"
+    """What happens with volumes: begin with empty ones and save them; bring them back and go on saving; bring them back
+    and save nothing; neither. install refuses an existing backup, restore a missing one."""
+    source: Source = Source()
+    git_server: GitServer = GitServer()
+    flux: FluxSettings = FluxSettings()
+    storage: Storage = Storage()
+    backup: Backup = Backup()
+    code_hosting: CodeHosting = CodeHosting()
+    default_deny: v.Truth = True
+    """Whether applications of slipway reach, and are reached by, only whom they need (network policies)."""
+    sample: v.Truth = True
+    """Whether the stage cluster-apps has a sample application, with a secret out of OpenBao and a saved volume."""
+    gateway: Gateway = Gateway()
+    load_balancer: LoadBalancer = LoadBalancer()
+    cert_manager: CertManager = CertManager()
+    external_dns: ExternalDns = ExternalDns()
+    monitoring: Literal["none", "prometheus", "victoria-metrics"] = "none"
+    cloud_native_pg: v.Truth = False
+    """Whether there is the operator for PostgreSQL, in the stage cluster-apps."""
+    registry_mirror: v.Truth = False
+    """Whether nodes give each other images that they have (Spegel)."""
+    charts: dict[v.ChartName, v.Version] = Field(default_factory=dict)
+    """Another version of a chart than slipway's own (`VERSION` or `VERSION@sha256:...`). `slipway init` writes all of
+    them into versions.yaml, for Renovate."""
+    images: dict[v.ImageName, v.Version] = Field(default_factory=dict)
+    """Another tag of an image that slipway's own manifests name."""
 
 
 class AirgapBundle(Section):

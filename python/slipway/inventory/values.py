@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -319,6 +319,32 @@ def _host_name(text: str) -> str:
     return text
 
 
+def _cron(text: str) -> str:
+    if not re.fullmatch(r"[0-9*][0-9*,/-]{0,30}( [0-9*][0-9*,/-]{0,30}){4}", text):
+        raise ValueError(f"{text!r} is not a schedule of five fields like '17 3 * * *'")
+    return text
+
+
+def _restic(text: str) -> str:
+    if not re.fullmatch(r"s3:https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*[A-Za-z0-9]", text):
+        raise ValueError(
+            f"{text!r} is not the beginning of a restic repository, like s3:https://s3.example.org/backups"
+        )
+    return text
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"v?[0-9A-Za-z][0-9A-Za-z._-]{0,127}(@sha256:[0-9a-f]{64})?", text):
+        raise ValueError(f"{text!r} is not a version like 1.2.3 or 1.2.3@sha256:...")
+    return text
+
+
+def _email(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", text):
+        raise ValueError(f"{text!r} is not an e-mail address")
+    return text
+
+
 def _text(text: str) -> str:
     if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
         raise ValueError("has control characters")
@@ -409,6 +435,18 @@ HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
 Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
 NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]
 Text = Annotated[str, AfterValidator(_text)]
+Cron = Annotated[str, AfterValidator(_cron), _format("cron schedule")]
+ResticRepository = Annotated[str, AfterValidator(_restic), _format("restic repository")]
+Version = Annotated[str, AfterValidator(_version), _format("version")]
+Email = Annotated[str, AfterValidator(_email), _format("e-mail address")]
+ChartName = Literal[
+    "cert-manager", "cilium", "cloudnative-pg", "external-dns", "external-secrets", "external-snapshotter",
+    "flux-operator", "forgejo", "gateway-api", "gitea", "gitlab", "kube-prometheus-stack", "local-path-provisioner",
+    "openbao", "openebs", "prometheus-operator", "snapshot-controller", "spegel", "victoria-metrics-k8s-stack",
+    "volsync",
+]  # fmt: skip
+"""The charts of the stages, and the sets of CRDs (generate/gitops/charts.py has where they are)."""
+ImageName = Literal["forgejo", "gitea", "openbao", "podinfo", "postgresql", "seaweedfs", "valkey", "volsync"]
 KeyPath = Annotated[Path, AfterValidator(_key_path)]
 NixOptions = Annotated[dict[Annotated[str, AfterValidator(_nix_option)], Text], AfterValidator(_nix_options)]
 FreeForm = dict[str, Any]

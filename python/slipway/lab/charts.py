@@ -55,6 +55,11 @@ def packaged() -> tuple[Packaged, ...]:
     )
 
 
+def repositories() -> set[str]:
+    """Where the originals of the stand-ins are: what an inventory of the lab has to mirror."""
+    return {CHARTS[chart.name].repository for chart in packaged()}
+
+
 def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ...]:
     """Have these charts (all by default) in `charts_dir()`; return their archives."""
     wanted = None if names is None else set(names)

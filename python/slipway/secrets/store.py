@@ -31,7 +31,11 @@ AGE_KEY = Path("secrets/sops-age.sops.yaml")
 GITEA_ADMIN = Path("secrets/gitea-admin.sops.yaml")
 """The Secret gitea/gitea-admin: the credentials of the first Git server."""
 
+GIT_READER = Path("secrets/git-reader.sops.yaml")
+"""The Secret flux-system/git-reader: the user of the Git server that Flux reads as, and nothing more."""
+
 GITEA_USER = "gitea_admin"
+READER = "flux"
 PASSWORD_BYTES = 24
 KEY_BYTES = 32
 """What secretbox (XSalsa20 and Poly1305) wants."""
@@ -65,6 +69,8 @@ def create(root: Path, *, label: str = "slipway", recipients: Sequence[str] = ()
         made.append(_encrypted(root, AGE_KEY, _age_secret(own_key(root))))
     if not (root / GITEA_ADMIN).exists():
         made.append(_encrypted(root, GITEA_ADMIN, _gitea_secret()))
+    if not (root / GIT_READER).exists():
+        made.append(_encrypted(root, GIT_READER, _reader_secret()))
     if not (root / ENCRYPTION_KEY).exists():
         made.append(_encrypted(root, ENCRYPTION_KEY, _encryption_secret()))
     return tuple(made)
@@ -141,6 +147,11 @@ def _age_secret(pair: KeyPair) -> Secret:
 def _gitea_secret() -> Secret:
     password = secrets.token_urlsafe(PASSWORD_BYTES).encode()
     return kubernetes_secret("gitea", "gitea-admin", {"username": GITEA_USER.encode(), "password": password})
+
+
+def _reader_secret() -> Secret:
+    password = secrets.token_urlsafe(PASSWORD_BYTES).encode()
+    return kubernetes_secret("flux-system", "git-reader", {"username": READER.encode(), "password": password})
 
 
 def _encryption_secret() -> Secret:

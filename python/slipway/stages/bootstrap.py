@@ -1,27 +1,49 @@
-"""The stage bootstrap: Flux with the key to the repository's secrets, and a first Git server.
+"""The stage bootstrap: Flux with the key to the repository's secrets, and a Git server if Flux reads from one here.
 
 Each step asks whether the cluster already is as the files say, does what is missing, and waits, bounded, until it is
-so. The chart of Gitea goes in before Flux, since its pods take longest; it is waited for at the end.
+so. The chart of the Git server goes in before Flux, since its pods take longest; it is waited for at the end.
+
+What is applied is Flux's: in the name of its own controller, so that it removes what Git no longer has, and nothing any
+more once Flux has taken it over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from slipway.cluster import cilium
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.host import Host
 from slipway.stages import readiness
-from slipway.stages.model import App, LocalVolume, Release, Stage, as_list, read_app, secrets_as_list
-from slipway.tools import helm, kubectl
+from slipway.stages.model import (
+    App,
+    LocalVolume,
+    Manifest,
+    Release,
+    Stage,
+    as_list,
+    local_volume,
+    read_app,
+    secrets_as_list,
+)
+from slipway.tools import helm, kubectl, sops
 from slipway.wait import wait_until
 
-APPS = ("flux-operator", "flux-instance", "secrets", "gitea")
 FLUX_NAMESPACE = "flux-system"
 FLUX_INSTANCE = "fluxinstances.fluxcd.controlplane.io"
+FLUX_MANAGER = "kustomize-controller"
+"""The field manager under which kustomize-controller applies. Fields of another's stay when Git drops them (Flux,
+kustomization_controller.go: it takes over those of kubectl alone)."""
+FLUX_OWNS = "kustomize.toolkit.fluxcd.io/name"
+IF_NOT_PRESENT = ("kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent")
 WORKLOADS = "deployments.apps,statefulsets.apps,daemonsets.apps"
 INTERVAL = 1.0
 """Seconds between two looks at what is waited for."""
@@ -31,7 +53,8 @@ INTERVAL = 1.0
 class Site:
     """Where a stage is put up: the repository, the API, the machines, and how to tell of progress.
 
-    `charts` are the mirrors of the inventory; `deadline` in seconds for each wait.
+    `charts` are the mirrors of the inventory; `deadline` in seconds for each wait; `git` names the app of the Git
+    server, "" where Flux reads from elsewhere.
     """
 
     root: Path
@@ -40,40 +63,79 @@ class Site:
     charts: Mapping[str, str]
     deadline: float
     tell: Callable[[str], None]
+    git: str = "gitea"
 
     def app(self, name: str) -> App:
         return read_app(self.root, Stage.BOOTSTRAP, name)
 
+    def apps(self) -> Iterator[App]:
+        """Every app of the stage, in the order of their names."""
+        folders = sorted(path.parent.name for path in (self.root / "gitops" / Stage.BOOTSTRAP).glob("*/app"))
+        return (self.app(name) for name in folders)
+
 
 @dataclass(frozen=True)
 class Step:
-    """`run` returns whether it changed anything."""
+    """`run` returns whether it changed anything. `git` steps are for a Git server in the cluster."""
 
     name: str
     text: str
     run: Callable[[Site], bool]
+    git: bool = False
 
 
 def namespaces(site: Site) -> bool:
-    found = tuple(manifest for name in APPS for manifest in site.app(name).namespace)
-    return applied(site, as_list(found))
+    return applied(site, tuple(manifest for app in site.apps() for manifest in app.namespace))
 
 
 def credentials(site: Site) -> bool:
-    """The Secrets flux-system/sops-age and gitea/gitea-admin, decrypted in memory."""
-    plain = tuple(store.decrypt(site.root, name) for name in (store.AGE_KEY, store.GITEA_ADMIN))
-    return applied(site, secrets_as_list(plain))
+    """The key to the repository's Secrets, the Git server's users, and what else the stage has encrypted."""
+    own = [store.decrypt(site.root, store.AGE_KEY), *_git_users(site)]
+    changed = applied_secrets(site, own, kubectl.FIELD_MANAGER)
+    return applied_secrets(site, _encrypted(site)) or changed
 
 
-def gitea_volume(site: Site) -> bool:
-    """The folder of the local volume on its machine, and the volume."""
-    app = site.app("gitea")
-    made = [_folder(site, volume) for volume in app.local_volumes()]
-    return any([*made, applied(site, as_list(app.objects))])
+def _git_users(site: Site) -> list[Secret]:
+    """The first user where the server is; who reads, there and where Flux looks for it."""
+    if not site.git:
+        return []
+    admin, reader = (store.decrypt(site.root, name) for name in (store.GITEA_ADMIN, store.GIT_READER))
+    return [_placed(admin, site.git), _placed(reader, site.git), _placed(reader, FLUX_NAMESPACE)]
 
 
-def gitea_chart(site: Site) -> bool:
-    return released(site, site.app("gitea"))
+def _encrypted(site: Site) -> list[Secret]:
+    return [sops.decrypt(path) for app in site.apps() for path in app.encrypted]
+
+
+def _placed(manifest: Secret, namespace: str) -> Secret:
+    """The same Secret in another namespace."""
+    found = yaml.safe_load(manifest.reveal())
+    return Secret(json.dumps({**found, "metadata": {**found["metadata"], "namespace": namespace}}))
+
+
+def git_volume(site: Site) -> bool:
+    """The folder of the local volume on its machine, and the volume. One that is there stays on its machine."""
+    app = site.app(site.git)
+    volumes = [each for each in app.objects if each["kind"] == "PersistentVolume"]
+    made = [
+        _folder(site, _where(site, manifest, wanted))
+        for manifest, wanted in zip(volumes, app.local_volumes(), strict=True)
+    ]
+    return any([*made, applied(site, app.objects)])
+
+
+def _where(site: Site, manifest: Manifest, wanted: LocalVolume) -> LocalVolume:
+    """Where the volume is, if it is; another machine in the files is told, and changes nothing."""
+    name = manifest["metadata"]["name"]
+    there = local_volume(kubectl.get(site.kubeconfig, "persistentvolumes", name))
+    if there is None or there == wanted:
+        return wanted
+    site.tell(f"volume {name} is on {there.node}, and stays there: the files now say {wanted.node}")
+    return there
+
+
+def git_chart(site: Site) -> bool:
+    return released(site, site.app(site.git))
 
 
 def flux_operator(site: Site) -> bool:
@@ -84,37 +146,85 @@ def flux_operator(site: Site) -> bool:
 
 def flux(site: Site) -> bool:
     """The FluxInstance; Flux is there when the operator says so and its controllers are ready."""
-    changed = applied(site, as_list(site.app("flux-instance").objects))
+    changed = applied(site, site.app("flux-instance").objects)
     await_condition(site, FLUX_NAMESPACE, FLUX_INSTANCE, "flux")
     await_workloads(site, FLUX_NAMESPACE, "app.kubernetes.io/part-of=flux")
     return changed
 
 
-def gitea(site: Site) -> bool:
-    return await_workloads(site, "gitea", "app.kubernetes.io/instance=gitea")
+def git_server(site: Site) -> bool:
+    return await_workloads(site, site.git, f"app.kubernetes.io/instance={site.git}")
+
+
+def git_repository(site: Site) -> bool:
+    """The Job that makes organisation, repository and the user that Flux reads as."""
+    jobs = site.app("git-repository").objects
+    changed = applied(site, jobs)
+    for each in jobs:
+        _await_job(site, each["metadata"]["namespace"], each["metadata"]["name"])
+    return changed
 
 
 STEPS = (
-    Step("namespaces", "flux-system, secrets, gitea", namespaces),
-    Step("credentials", "the age key for Flux, the first user of Gitea", credentials),
-    Step("gitea-volume", "a folder on one machine", gitea_volume),
-    Step("gitea-chart", "Helm release gitea", gitea_chart),
+    Step("namespaces", "of the stage's apps", namespaces),
+    Step("credentials", "the age key for Flux, the users of the Git server", credentials),
+    Step("git-volume", "a folder on one machine", git_volume, git=True),
+    Step("git-chart", "Helm release of the Git server", git_chart, git=True),
     Step("flux-operator", "Helm release flux-operator", flux_operator),
     Step("flux", "CRDs and controllers", flux),
-    Step("gitea", "Git server ready", gitea),
+    Step("git-server", "Git server ready", git_server, git=True),
+    Step("git-repository", "organisation, repository, Flux's user", git_repository, git=True),
 )
 
 
-def applied(site: Site, manifests: bytes | Secret) -> bool:
-    """Apply server-side; whether any object changed."""
-    before = kubectl.versions(site.kubeconfig, manifests)
-    return set(kubectl.apply(site.kubeconfig, manifests)) != set(before)
+def steps(site: Site) -> Sequence[Step]:
+    return [step for step in STEPS if site.git or not step.git]
+
+
+def applied(site: Site, manifests: Sequence[Manifest]) -> bool:
+    """Apply what is not Flux's yet, in Flux's own name; whether any object changed."""
+    left = _not_settled(site, manifests, as_list(tuple(manifests)))
+    return bool(left) and _changed(site, as_list(tuple(left)), FLUX_MANAGER)
+
+
+def applied_secrets(site: Site, plain: Sequence[Secret], manager: str = FLUX_MANAGER) -> bool:
+    """The same for plaintext Secrets, which never leave memory. Some are never Flux's: what it reads itself."""
+    manifests = {id(each): yaml.safe_load(each.reveal()) for each in plain}
+    settled = _not_settled(site, list(manifests.values()), secrets_as_list(tuple(plain)))
+    left = [each for each in plain if manifests[id(each)] in settled]
+    return bool(left) and _changed(site, secrets_as_list(tuple(left)), manager)
+
+
+def _not_settled(site: Site, manifests: Sequence[Manifest], listed: bytes | Secret) -> list[Manifest]:
+    """Those of the manifests that are still the hand-off's: not Flux's, and not there for good."""
+    there = {_key(each): each["metadata"] for each in kubectl.existing(site.kubeconfig, listed)}
+    return [each for each in manifests if not _settled(each, there.get(_key(each)))]
+
+
+def _settled(manifest: Manifest, there: Mapping[str, Any] | None) -> bool:
+    """Whether Flux has what is there, or it may only be made and not changed."""
+    key, value = IF_NOT_PRESENT
+    once = (manifest["metadata"].get("annotations") or {}).get(key) == value
+    return there is not None and (once or FLUX_OWNS in (there.get("labels") or {}))
+
+
+def _key(manifest: Manifest) -> tuple[str, str, str]:
+    about = manifest["metadata"]
+    return manifest["kind"], about.get("namespace", ""), about["name"]
+
+
+def _changed(site: Site, listed: bytes | Secret, manager: str) -> bool:
+    before = kubectl.versions(site.kubeconfig, listed)
+    return set(kubectl.apply(site.kubeconfig, listed, manager=manager, force=True)) != set(before)
 
 
 def released(site: Site, app: App) -> bool:
-    """Have the app's chart installed in the version and with the values of its files; whether that took a change."""
+    """Have the app's chart installed in the version and with the values of its files; whether that took a change.
+
+    A release that Flux has taken over is Flux's.
+    """
     wanted = app.release
-    if wanted is None:
+    if wanted is None or cilium.owned(site.kubeconfig, wanted.namespace, wanted.name):
         return False
     found = helm.get(site.kubeconfig, wanted.namespace, wanted.name)
     if found and found.interrupted:
@@ -150,6 +260,14 @@ def await_condition(site: Site, namespace: str, kind: str, name: str) -> bool:
         return readiness.condition(kubectl.get(site.kubeconfig, kind, name, namespace=namespace))
 
     return _await(site, lacking, f"{kind} {namespace}/{name} Ready")
+
+
+def _await_job(site: Site, namespace: str, name: str) -> bool:
+    def lacking() -> str:
+        missing = readiness.job(kubectl.get(site.kubeconfig, "jobs.batch", name, namespace=namespace))
+        return _with_trouble(site, namespace, missing) if missing else ""
+
+    return _await(site, lacking, f"Job {namespace}/{name} done")
 
 
 def _await(site: Site, lacking: Callable[[], str], describe: str) -> bool:

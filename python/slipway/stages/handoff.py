@@ -12,23 +12,34 @@ from typing import Any
 
 from slipway.errors import DeployFailed
 from slipway.events import Events
+from slipway.generate.gitops.apps import git_server
 from slipway.inventory import Inventory
 from slipway.outcome import Outcome
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.host import Host
-from slipway.stages.bootstrap import STEPS, Site, Step
+from slipway.stages.bootstrap import Site, Step, steps
 from slipway.stages.model import Stage
 from slipway.verify.gate import GateResult
 from slipway.wait import WaitedTooLong
 
 PHASE = "handoff"
-NEXT = (
-    "Flux and Gitea run. Next: this repository goes into Gitea, and Flux takes over from there, stage by stage.",
-    f"Sign in to Gitea as {store.GITEA_USER}: kubectl --namespace gitea port-forward service/gitea-http 3000, then "
-    f"http://127.0.0.1:3000; the password: sops decrypt {store.GITEA_ADMIN}",
-)
+
+
+def next_steps(inventory: Inventory) -> tuple[str, ...]:
+    """What a person does after the hand-off."""
+    server = git_server(inventory)
+    if server is None:
+        return (f"Flux runs and reads {inventory.stages.source.url}: it takes over from there, stage by stage.",)
+    settings = inventory.stages.git_server
+    where = f"{settings.organization}/{settings.repository or inventory.cluster.name}"
+    return (
+        f"Flux and {settings.kind.capitalize()} run. Next: this repository goes into {where} there, and Flux takes "
+        "over from there, stage by stage.",
+        f"Sign in as {store.GITEA_USER}: kubectl --namespace {server.namespace} port-forward "
+        f"service/{server.name}-http 3000, then http://127.0.0.1:3000; the password: sops decrypt {store.GITEA_ADMIN}",
+    )
 
 
 class HandoffFailed(DeployFailed):
@@ -59,7 +70,7 @@ class HandoffResult:
 
     stage: Stage
     steps: tuple[StepResult, ...]
-    next: tuple[str, ...] = NEXT
+    next: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -84,6 +95,7 @@ def handoff(
     Raises GateRefused with everything that is missing; HandoffFailed, with the step, where one goes wrong.
     """
     gate.require()
+    server = git_server(inventory)
     site = Site(
         root=inventory.root,
         kubeconfig=kubeconfig,
@@ -91,8 +103,10 @@ def handoff(
         charts=inventory.mirrors.charts,
         deadline=inventory.stages.ready_timeout,
         tell=lambda text: events.emit(PHASE, "progress", text=text),
+        git=server.name if server else "",
     )
-    return HandoffResult(Stage.BOOTSTRAP, tuple(_take(step, site, events) for step in STEPS))
+    taken = tuple(_take(step, site, events) for step in steps(site))
+    return HandoffResult(Stage.BOOTSTRAP, taken, next_steps(inventory))
 
 
 def _take(step: Step, site: Site, events: Events) -> StepResult:

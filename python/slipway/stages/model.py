@@ -1,4 +1,4 @@
-"""Stages and their apps, as the files of gitops/<stage>/<app>/ say.
+"""Stages and their apps, as the files of gitops/<stage>/<app>/app/ say.
 
 An app is a folder with the same file names everywhere: `namespace.yaml`, `ocirepository.yaml` with the chart and its
 version, `helmrelease.yaml` with its values, and plain manifests beside them. The hand-off installs from these very
@@ -8,7 +8,7 @@ files, so that what Flux finds later is what already runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,11 +18,17 @@ import yaml
 
 from slipway.errors import InvalidInput
 from slipway.secret import Secret
+from slipway.tools import kubectl
 
-NAMESPACE = "namespace.yaml"
-SOURCE = "ocirepository.yaml"
-RELEASE = "helmrelease.yaml"
+KUSTOMIZATION = "kustomization.yaml"
+ENCRYPTED = ".sops.yaml"
 Manifest = Mapping[str, Any]
+Placed = tuple[Path, Manifest]
+"""A manifest and the file that it stands in, for what there is to say about it."""
+
+FLUX_SOURCE, FLUX_RELEASE = "OCIRepository", "HelmRelease"
+LEFT_TO_FLUX = ("NetworkPolicy", "CiliumNetworkPolicy")
+"""A policy without the others of its namespace, which a component adds, would forbid what they allow."""
 
 
 class Stage(StrEnum):
@@ -55,7 +61,10 @@ class LocalVolume:
 
 @dataclass(frozen=True)
 class App:
-    """One app: its release if it comes as a chart, its namespace if it brings one, and its other objects."""
+    """One app: its release if it comes as a chart, its namespace if it brings one, and its other objects.
+
+    `encrypted` are its files of Secrets, which nobody but sops reads.
+    """
 
     stage: Stage
     name: str
@@ -63,39 +72,64 @@ class App:
     namespace: tuple[Manifest, ...]
     objects: tuple[Manifest, ...]
     release: Release | None
+    encrypted: tuple[Path, ...] = ()
 
     def local_volumes(self) -> tuple[LocalVolume, ...]:
         """The local volumes among the objects. Raises InvalidInput for one that does not name its one machine."""
         return tuple(self._local_volume(each) for each in self.objects if each["kind"] == "PersistentVolume")
 
     def _local_volume(self, manifest: Manifest) -> LocalVolume:
-        try:
-            (term,) = manifest["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
-            (expression,) = term["matchExpressions"]
-            (node,) = expression["values"]
-            return LocalVolume(str(manifest["spec"]["local"]["path"]), str(node))
-        except (KeyError, TypeError, ValueError):
+        found = local_volume(manifest)
+        if found is None:
             raise InvalidInput(
                 f"{self.folder}: a PersistentVolume here is not a folder (local.path) of one machine (nodeAffinity)",
                 hint="slipway generate",
-            ) from None
+            )
+        return found
 
 
-def read_app(root: Path, stage: Stage, name: str) -> App:
-    """The app in the repository at `root`. Raises InvalidInput where its files are missing or not what they must be."""
-    folder = root / "gitops" / stage / name
+def local_volume(manifest: Manifest) -> LocalVolume | None:
+    """The folder and machine of a PersistentVolume, None if it is not a folder of one machine."""
+    try:
+        (term,) = manifest["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+        (expression,) = term["matchExpressions"]
+        (node,) = expression["values"]
+        return LocalVolume(str(manifest["spec"]["local"]["path"]), str(node))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def read_app(root: Path, stage: Stage, name: str, build: Callable[[Path], str] = kubectl.kustomize) -> App:
+    """The app in the repository at `root`, with its overlay if there is one: then kustomize builds it.
+
+    Raises InvalidInput where its files are missing or not what they must be.
+    """
+    folder = root / "gitops" / stage / name / "app"
     if not folder.is_dir():
         raise InvalidInput(f"{folder}: missing", hint="slipway generate")
-    own = {NAMESPACE, SOURCE, RELEASE}
-    others = sorted(path for path in folder.glob("*.yaml") if path.name not in own)
+    overlay = (root / "overlays" / stage / name / KUSTOMIZATION).exists()
+    found = tuple(_parsed(folder, build(folder)) if overlay else _from_files(folder))
     return App(
         stage=stage,
         name=name,
         folder=folder,
-        namespace=tuple(_documents(folder / NAMESPACE)) if (folder / NAMESPACE).exists() else (),
-        objects=tuple(document for path in others for document in _documents(path)),
-        release=_release(folder) if (folder / RELEASE).exists() else None,
+        namespace=tuple(each for _, each in found if each["kind"] == "Namespace"),
+        objects=tuple(each for _, each in found if _is_ours(each)),
+        release=_release(folder, found),
+        encrypted=tuple(sorted(folder.glob(f"*{ENCRYPTED}"))),
     )
+
+
+def _is_ours(manifest: Manifest) -> bool:
+    """Whether the hand-off applies it: not Flux's own kinds, nor what must come with others."""
+    own = ("Namespace", FLUX_SOURCE, FLUX_RELEASE, *LEFT_TO_FLUX)
+    return manifest["kind"] not in own and "sops" not in manifest
+
+
+def _from_files(folder: Path) -> Iterator[Placed]:
+    for path in sorted(folder.glob("*.yaml")):
+        if path.name != KUSTOMIZATION and not path.name.endswith(ENCRYPTED):
+            yield from _parsed(path, _text(path))
 
 
 def as_list(manifests: Iterator[Manifest] | tuple[Manifest, ...]) -> bytes:
@@ -108,38 +142,54 @@ def secrets_as_list(manifests: tuple[Secret, ...]) -> Secret:
     return Secret(as_list(tuple(yaml.safe_load(manifest.reveal()) for manifest in manifests)))
 
 
-def _release(folder: Path) -> Release:
-    source, release = _one(folder / SOURCE), _one(folder / RELEASE)
-    url = str(_at(folder / SOURCE, source, "spec", "url"))
+def _release(folder: Path, found: tuple[Placed, ...]) -> Release | None:
+    releases = [each for each in found if each[1]["kind"] == FLUX_RELEASE]
+    if not releases:
+        return None
+    (path, release), (source_path, source) = _one(folder, releases), _source(folder, found)
+    url = str(_at(source_path, source, "spec", "url"))
     repository, _, chart = url.rpartition("/")
     return Release(
-        name=str(_at(folder / RELEASE, release, "spec", "releaseName")),
-        namespace=str(_at(folder / RELEASE, release, "metadata", "namespace")),
+        name=str(_at(path, release, "spec", "releaseName")),
+        namespace=str(_at(path, release, "metadata", "namespace")),
         repository=repository,
         chart=chart,
-        version=str(_at(folder / SOURCE, source, "spec", "ref", "tag")),
-        values=_at(folder / RELEASE, release, "spec").get("values") or {},
+        version=str(_at(source_path, source, "spec", "ref", "tag")),
+        values=_at(path, release, "spec").get("values") or {},
     )
 
 
-def _documents(path: Path) -> Iterator[Manifest]:
+def _source(folder: Path, found: tuple[Placed, ...]) -> Placed:
+    sources = [each for each in found if each[1]["kind"] == FLUX_SOURCE]
+    if not sources:
+        raise InvalidInput(f"{folder}: a {FLUX_RELEASE} and no {FLUX_SOURCE} with its chart", hint="slipway generate")
+    return _one(folder, sources)
+
+
+def _one(folder: Path, found: list[Placed]) -> Placed:
+    if len(found) != 1:
+        raise InvalidInput(
+            f"{folder}: {len(found)} of the kind {found[0][1]['kind']}, not one", hint="slipway generate"
+        )
+    return found[0]
+
+
+def _text(path: Path) -> str:
     try:
-        documents = list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))
+        return path.read_text()
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}", hint="slipway generate") from None
+
+
+def _parsed(path: Path, text: str) -> Iterator[Placed]:
+    try:
+        documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path}: not YAML: {error}", hint="slipway generate") from None
     for document in documents:
         if not isinstance(document, dict) or "kind" not in document:
             raise InvalidInput(f"{path}: not a Kubernetes manifest (no kind)", hint="slipway generate")
-        yield document
-
-
-def _one(path: Path) -> Manifest:
-    found = tuple(_documents(path))
-    if len(found) != 1:
-        raise InvalidInput(f"{path}: holds {len(found)} manifests, not one", hint="slipway generate")
-    return found[0]
+        yield path, document
 
 
 def _at(path: Path, manifest: Manifest, *keys: str) -> Any:  # noqa: ANN401 (a value of YAML)

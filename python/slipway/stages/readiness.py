@@ -42,6 +42,16 @@ def condition(item: Object, kind: str = "Ready") -> str:
     return f"no condition {kind} yet"
 
 
+def job(item: Object) -> str:
+    """What a Job still lacks; "" when it is done. One that has failed says so, and why."""
+    if not item:
+        return "no Job yet"
+    for each in item.get("status", {}).get("conditions", ()):
+        if each["type"] in ("Complete", "Failed") and each["status"] == "True":
+            return "" if each["type"] == "Complete" else f"failed: {each.get('message', '')}"
+    return f"{item['metadata']['name']} at work"
+
+
 def trouble(pods: Iterable[Object]) -> str:
     """The first pod that cannot start and the reason that Kubernetes gives; "" if there is none."""
     for pod in pods:

@@ -95,9 +95,18 @@ def _get(kubeconfig: Secret, what: str, namespace: str, name: str) -> str:
 def upgrade(
     kubeconfig: Secret, namespace: str, name: str, chart: str, version: str, values: Mapping[str, Any]
 ) -> CommandResult:
-    """Install or upgrade a release from a chart (folder, archive or oci:// address); does not wait for its pods."""
+    """Install or upgrade a release from a chart (folder, archive or oci:// address); does not wait for its pods.
+
+    What somebody else has set meanwhile is taken from them: Helm 4 refuses otherwise, Helm 3 never asked.
+    """
     words = ["upgrade", name, chart, "--install", f"--namespace={namespace}", f"--version={version}", "--values=-"]
-    return helm(kubeconfig, *words, input=json.dumps(values).encode())
+    given = json.dumps(values).encode()
+    try:
+        return helm(kubeconfig, *words, input=given)
+    except CommandFailed as failed:
+        if "conflict" not in failed.result.stderr:
+            raise
+        return helm(kubeconfig, *words, "--server-side=true", "--force-conflicts", input=given)
 
 
 def put_right(kubeconfig: Secret, namespace: str, release: Release) -> CommandResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from slipway.result import CommandFailed, CommandResult
@@ -60,9 +61,20 @@ def patch(kubeconfig: Secret, kind: str, name: str, change: dict[str, Any]) -> N
     kubectl(kubeconfig, "patch", kind, name, "--type=merge", f"--patch={json.dumps(change)}", "--output=name")
 
 
-def apply(kubeconfig: Secret, manifests: bytes | Secret, *, timeout: float = REQUEST_TIMEOUT) -> Sequence[str]:
-    """Apply server-side; return `KIND NAMESPACE NAME VERSION` of each object. A version stays if nothing changed."""
-    words = ["apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-"]
+def apply(
+    kubeconfig: Secret,
+    manifests: bytes | Secret,
+    *,
+    timeout: float = REQUEST_TIMEOUT,
+    manager: str = FIELD_MANAGER,
+    force: bool = False,
+) -> Sequence[str]:
+    """Apply server-side; return `KIND NAMESPACE NAME VERSION` of each object. A version stays if nothing changed.
+
+    `manager` owns the fields that are set, and takes them from others if `force`.
+    """
+    words = ["apply", "--server-side", f"--field-manager={manager}", "--filename=-"]
+    words += ["--force-conflicts"] if force else []
     return _objects(kubectl(kubeconfig, *words, f"--output=go-template={_OBJECTS}", input=manifests, timeout=timeout))
 
 
@@ -75,6 +87,24 @@ def versions(kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[str]:
     if "no matches for kind" in result.stderr:
         return []
     raise CommandFailed(result)
+
+
+def existing(kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[dict[str, Any]]:
+    """Kind and metadata of those of the manifests that the cluster has; [] while it does not know a kind of them."""
+    words = ["get", "--ignore-not-found", "--filename=-", "--output=json"]
+    result = kubectl(kubeconfig, *words, input=manifests, check=False)
+    if not result.ok and "no matches for kind" in result.stderr:
+        return []
+    if not result.ok:
+        raise CommandFailed(result)
+    found: dict[str, Any] = json.loads(result.stdout) if result.stdout.strip() else {}
+    items = found.get("items", [found] if found else [])
+    return [{"kind": item["kind"], "metadata": item["metadata"]} for item in items]
+
+
+def kustomize(folder: Path) -> str:
+    """The manifests that the kustomization in `folder` makes, as YAML. Asks no cluster."""
+    return run(["kubectl", "kustomize", str(folder)], timeout=REQUEST_TIMEOUT).stdout
 
 
 def _objects(result: CommandResult) -> Sequence[str]:

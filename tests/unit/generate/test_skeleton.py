@@ -1,11 +1,14 @@
 """What a repository begins with."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from slipway.generate import skeleton
+from slipway.generate.gitops.charts import CHARTS, DEFINITIONS, IMAGES, Chart, Definitions
 from slipway.generate.skeleton import Flake
 from slipway.inventory import InvalidInventory, load
 
@@ -30,7 +33,6 @@ def test_without_a_key_the_inventory_says_what_to_do(tmp_path):
 
 
 def test_it_names_the_newest_packaged_k0s():
-    import json
 
     from slipway.paths import resource
 
@@ -72,3 +74,21 @@ def test_a_staged_flake_is_whole_and_named_after_its_contents(tmp_path, monkeypa
         "nixos/pkgs/k0s/versions.json",
     ):
         assert (staged / name).is_file(), name
+
+
+def test_the_versions_of_a_new_repository_are_those_of_slipway(tmp_path):
+    """And Renovate finds every one of them."""
+    begin(tmp_path)
+    stages = load(tmp_path).stages
+    table: dict[str, Chart | Definitions] = {**CHARTS, **DEFINITIONS}
+    assert stages.charts == {name: chart.version for name, chart in table.items()}
+    assert stages.images == {name: image.tag for name, image in IMAGES.items()}
+    (manager,) = json.loads((tmp_path / "renovate.json").read_text())["customManagers"]
+    (pattern,) = manager["matchStrings"]
+    found = re.findall(pattern.replace("(?<", "(?P<"), (tmp_path / "versions.yaml").read_text())
+    assert len(found) == len(table) + len(IMAGES)
+
+
+def test_an_inventory_that_was_there_gets_no_versions_that_it_would_not_read(tmp_path):
+    (tmp_path / "inventory.yaml").write_text("mine")
+    assert tmp_path / "versions.yaml" not in begin(tmp_path)

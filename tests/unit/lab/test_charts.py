@@ -34,7 +34,9 @@ def content(archive: Path, path: str) -> str:
 
 def test_every_chart_that_slipway_asks_for_is_packaged(cache):
     archives = {path.name for path in charts.ensure(Events())}
-    assert archives == {f"{chart.name}-{chart.version}.tgz" for chart in (CHART, *CHARTS.values())}
+    assert archives == {
+        f"{chart.name}-{chart.version}.tgz" for chart in (CHART, CHARTS["flux-operator"], CHARTS["gitea"])
+    }
 
 
 def test_a_chart_says_that_it_stands_in(cache):

@@ -49,20 +49,43 @@ class FakeCluster:
     releases: dict[str, Release] = field(default_factory=dict)
     charts: list[str] = field(default_factory=list)
     put_right: list[str] = field(default_factory=list)
+    managers: dict[tuple[str, str, str], tuple[str, bool]] = field(default_factory=dict)
+    flux_releases: list[str] = field(default_factory=list)
     ready: bool = True
 
     def versions(self, _kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[str]:
         found = [(key, self.objects[key][1]) for key, _ in self._read(manifests) if key in self.objects]
         return [" ".join((*key, str(version))) for key, version in found]
 
-    def apply(self, kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[str]:
+    def apply(
+        self, kubeconfig: Secret, manifests: bytes | Secret, *, manager: str = "slipway", force: bool = False
+    ) -> Sequence[str]:
         for key, manifest in self._read(manifests):
             before, version = self.objects.get(key, (None, 0))
+            self.managers[key] = (manager, force)
             if before != manifest:
                 self.objects[key] = manifest, version + 1
         return self.versions(kubeconfig, manifests)
 
-    def get(self, _kubeconfig: Secret, kind: str, _name: str = "", **_where: str) -> dict[str, Any]:
+    def existing(self, _kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[dict[str, Any]]:
+        found = [(key, self.objects[key][0]) for key, _ in self._read(manifests) if key in self.objects]
+        return [{"kind": key[0], "metadata": {**about.get("metadata", {}), "name": key[2]}} for key, about in found]
+
+    def get(self, _kubeconfig: Secret, kind: str, name: str = "", **_where: str) -> dict[str, Any]:
+        if kind == "jobs.batch":
+            done = {"conditions": [{"type": "Complete", "status": "True"}]} if self.ready else {}
+            return {"metadata": {"name": name}, "status": done}
+        if kind == "persistentvolumes":
+            return next(
+                (
+                    each
+                    for (what, _, called), (each, _) in self.objects.items()
+                    if (what, called) == ("PersistentVolume", name)
+                ),
+                {},
+            )
+        if kind.startswith("helmreleases"):
+            return {"status": {"history": [{}]}} if name in self.flux_releases else {}
         if kind.startswith("fluxinstances"):
             return {"status": {"conditions": [{"type": "Ready", "status": str(self.ready), "reason": "Progressing"}]}}
         if kind == "pods":
@@ -121,7 +144,7 @@ class FakeMachine:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
-    for name in ("versions", "apply", "get"):
+    for name in ("versions", "apply", "existing", "get"):
         monkeypatch.setattr(kubectl, name, getattr(fake, name))
     monkeypatch.setattr(helm, "get", fake.release)
     monkeypatch.setattr(helm, "upgrade", fake.upgrade)
@@ -147,7 +170,8 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
 
 
 def fake_decrypt(_root: Path, name: Path) -> Secret:
-    manifest = {"kind": "Secret", "metadata": {"name": name.stem, "namespace": "n"}, "data": {"a": "Zm9v"}}
+    about = {"name": name.name.removesuffix(".sops.yaml"), "namespace": "flux-system"}
+    manifest = {"kind": "Secret", "metadata": about, "data": {"a": "Zm9v"}}
     return Secret(yaml.safe_dump(manifest))
 
 

@@ -1,9 +1,13 @@
 """The hand-off as a whole: the gate, the record of its steps, its errors."""
 
+import shutil
+
 import pytest
 
 from slipway.errors import GateRefused, InvalidInput
 from slipway.events import Events
+from slipway.generate import gitops
+from slipway.inventory import Inventory, load
 from slipway.outcome import Outcome
 from slipway.secret import Secret
 from slipway.stages import bootstrap
@@ -12,6 +16,14 @@ from slipway.stages.handoff import HandoffFailed, handoff
 from slipway.verify.gate import GateResult, Reason
 
 OPEN = GateResult(())
+
+
+def write_gitops(inventory: Inventory) -> None:
+    """The generated files anew."""
+    shutil.rmtree(inventory.root / "gitops")
+    for path, text in gitops.render(inventory).items():
+        (inventory.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (inventory.root / path).write_text(text)
 
 
 @pytest.fixture
@@ -61,7 +73,7 @@ def test_a_step_that_fails_names_itself_and_the_way_on(hand_over, cluster):
 
 
 def test_files_that_are_missing_are_the_users_to_mend(hand_over, inventory):
-    (inventory.root / "gitops" / "bootstrap" / "gitea" / "helmrelease.yaml").write_text("kind: [")
+    (inventory.root / "gitops" / "bootstrap" / "gitea" / "app" / "helmrelease.yaml").write_text("kind: [")
     with pytest.raises(InvalidInput, match=r"helmrelease\.yaml: not YAML"):
         hand_over()
 
@@ -73,5 +85,19 @@ def test_the_result_as_json(hand_over):
     assert {step["state"] for step in shown["steps"]} == {"ok", "unchanged"}
 
 
-def test_what_comes_next_names_no_secret():
-    assert "sops decrypt secrets/gitea-admin.sops.yaml" in " ".join(stages.NEXT)
+def test_what_comes_next_names_no_secret(inventory):
+    said = " ".join(stages.next_steps(inventory))
+    assert "sops decrypt secrets/gitea-admin.sops.yaml" in said
+    assert "ops/small" in said
+
+
+def test_where_flux_reads_from_elsewhere_there_is_no_git_server(hand_over, inventory, cluster):
+    text = (inventory.root / "inventory.yaml").read_text()
+    elsewhere = "stages: {source: {kind: oci, url: oci://registry.example.org/small}, readyTimeout: 1s}"
+    (inventory.root / "inventory.yaml").write_text(text.replace("stages: {readyTimeout: 1s}", elsewhere))
+    changed = load(inventory.root)
+    write_gitops(changed)
+    result = handoff(changed, OPEN, Secret("k"), lambda _name: pytest.fail("no machine is needed"), Events())
+    assert [step.name for step in result.steps] == ["namespaces", "credentials", "flux-operator", "flux"]
+    assert {name for kind, _, name in cluster.objects if kind == "Secret"} == {"sops-age"}
+    assert "registry.example.org" in " ".join(result.next)

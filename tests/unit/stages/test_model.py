@@ -28,7 +28,7 @@ VOLUME = {
 
 
 def write(root: Path, **files: object) -> Path:
-    folder = root / "gitops" / "bootstrap" / "web"
+    folder = root / "gitops" / "bootstrap" / "web" / "app"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         text = content if isinstance(content, str) else yaml.safe_dump(content)
@@ -49,7 +49,12 @@ def test_chart_version_and_values_are_read_from_the_files_of_gitops(tmp_path):
 
 
 def test_what_flux_alone_can_read_is_not_among_the_objects(tmp_path):
-    root = write(tmp_path, namespace={"kind": "Namespace"}, ocirepository=SOURCE, helmrelease=RELEASE, other=VOLUME)
+    policy = {"kind": "CiliumNetworkPolicy", "metadata": {}}
+    kustomization = {"kind": "Kustomization", "resources": []}
+    root = write(
+        tmp_path, namespace={"kind": "Namespace"}, ocirepository=SOURCE, helmrelease=RELEASE, other=VOLUME,
+        networkpolicy=policy, kustomization=kustomization,
+    )  # fmt: skip
     app = read_app(root, Stage.BOOTSTRAP, "web")
     assert [each["kind"] for each in app.namespace] == ["Namespace"]
     assert [each["kind"] for each in app.objects] == ["PersistentVolume"]
@@ -78,7 +83,6 @@ def test_a_volume_that_names_no_machine_is_refused(tmp_path, spec):
     [
         ({"ocirepository": "spec: ["}, "not YAML"),
         ({"ocirepository": "- a"}, "not a Kubernetes manifest"),
-        ({"ocirepository": "kind: A\n---\nkind: B"}, "holds 2 manifests, not one"),
         ({"ocirepository": {"kind": "OCIRepository", "spec": {"url": "oci://a/b"}}}, r"spec\.ref\.tag is missing"),
         ({"ocirepository": {"kind": "OCIRepository", "spec": 1}}, r"spec\.url is missing"),
         ({"helmrelease": {"kind": "HelmRelease", "spec": {}}}, r"spec\.releaseName is missing"),
@@ -89,18 +93,52 @@ def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path, files, message):
     root = write(tmp_path, **{"ocirepository": SOURCE, "helmrelease": RELEASE, **files})
     with pytest.raises(InvalidInput, match=message) as caught:
         read_app(root, Stage.BOOTSTRAP, "web")
-    assert str(caught.value).startswith(str(root / "gitops" / "bootstrap" / "web" / next(iter(files))))
+    assert str(caught.value).startswith(str(root / "gitops" / "bootstrap" / "web" / "app" / next(iter(files))))
     assert caught.value.hint == "slipway generate"
 
 
+def test_two_charts_in_one_app_are_refused(tmp_path):
+    root = write(tmp_path, ocirepository=f"{yaml.safe_dump(SOURCE)}---\n{yaml.safe_dump(SOURCE)}", helmrelease=RELEASE)
+    with pytest.raises(InvalidInput, match="2 of the kind OCIRepository, not one"):
+        read_app(root, Stage.BOOTSTRAP, "web")
+
+
+def test_encrypted_files_are_told_apart_and_never_read(tmp_path):
+    root = write(tmp_path, other=VOLUME, **{"admin.sops": "not: [yaml"})
+    app = read_app(root, Stage.BOOTSTRAP, "web")
+    assert [path.name for path in app.encrypted] == ["admin.sops.yaml"]
+    assert [each["kind"] for each in app.objects] == ["PersistentVolume"]
+
+
+def test_an_overlay_is_built_in(tmp_path):
+    """What the hand-off installs is what Flux will, overlay included; ciphertext in it is left to sops."""
+    root = write(tmp_path, ocirepository=SOURCE, helmrelease=RELEASE, **{"a.sops": "kind: Secret"})
+    overlay = root / "overlays" / "bootstrap" / "web"
+    overlay.mkdir(parents=True)
+    (overlay / "kustomization.yaml").write_text("kind: Component\n")
+    changed = {**RELEASE, "spec": {"releaseName": "web-1", "values": {"a": 2}}}
+    built = yaml.safe_dump_all([SOURCE, changed, {"kind": "Secret", "metadata": {}, "sops": {}}])
+    asked = []
+
+    def build(folder: Path) -> str:
+        asked.append(folder)
+        return built
+
+    app = read_app(root, Stage.BOOTSTRAP, "web", build)
+    assert asked == [root / "gitops" / "bootstrap" / "web" / "app"]
+    assert app.release is not None
+    assert app.release.values == {"a": 2}
+    assert (app.objects, [path.name for path in app.encrypted]) == ((), ["a.sops.yaml"])
+
+
 def test_a_missing_app_names_the_command_that_makes_it(tmp_path):
-    with pytest.raises(InvalidInput, match="gitops/bootstrap/web: missing") as caught:
+    with pytest.raises(InvalidInput, match="gitops/bootstrap/web/app: missing") as caught:
         read_app(tmp_path, Stage.BOOTSTRAP, "web")
     assert caught.value.hint == "slipway generate"
 
 
 def test_a_release_without_its_source_is_refused(tmp_path):
-    with pytest.raises(InvalidInput, match=r"ocirepository\.yaml: No such file"):
+    with pytest.raises(InvalidInput, match="a HelmRelease and no OCIRepository"):
         read_app(write(tmp_path, helmrelease=RELEASE), Stage.BOOTSTRAP, "web")
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.inventory.checks import addresses, cluster, hosts, k0s, links
+from slipway.inventory.checks import addresses, cluster, hosts, k0s, links, stages
 from slipway.inventory.checks.finding import Check, Finding
 from slipway.inventory.model import Document
 
-CHECKS: tuple[Check, ...] = (*cluster.CHECKS, *k0s.CHECKS, *hosts.CHECKS, *addresses.CHECKS, *links.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *cluster.CHECKS,
+    *k0s.CHECKS,
+    *hosts.CHECKS,
+    *addresses.CHECKS,
+    *links.CHECKS,
+    *stages.CHECKS,
+)
 
 
 def check(document: Document) -> Iterator[Finding]:

@@ -12,8 +12,11 @@ read_instance() {
   path='{.metadata.generation}{"\n"}{.status.conditions[?(@.status=="True")].observedGeneration}{"\n"}'
   path=$path'{.spec.distribution.version}{"\n"}{.spec.distribution.registry}{"\n"}{.spec.cluster.domain}{"\n"}'
   path=$path'{.spec.components[*]}{"\n"}{.spec.kustomize.patches}{"\n"}'
+  path=$path'{.spec.sync.kind}{"\n"}{.spec.sync.url}{"\n"}{.spec.sync.ref}{"\n"}{.spec.sync.path}{"\n"}'
+  path=$path'{.spec.sync.interval}{"\n"}{.spec.sync.pullSecret}{"\n"}'
   k get fluxinstance flux --ignore-not-found --output "jsonpath=$path" > /tmp/instance
-  for name in generation handled version registry domain components patches; do
+  for name in generation handled version registry domain components patches \
+    kind url ref folder interval secret; do
     read -r "$name" || eval "$name="
   done < /tmp/instance
 }
@@ -40,6 +43,21 @@ carried() {
   return 1
 }
 
+# The source and the Kustomization of the repository, as upstream makes them (templates.go): pruning, nothing decrypted.
+sync() {
+  echo "apiVersion: source.toolkit.fluxcd.io/v1"
+  printf 'kind: %s\nmetadata: {name: flux-system}\nspec:\n  interval: %s\n' "$kind" "$interval"
+  case $kind in
+    GitRepository) printf '  url: "%s"\n  ref: {name: "%s"}\n' "$url" "$ref" ;;
+    OCIRepository) printf '  url: "%s"\n  ref: {tag: "%s"}\n' "$url" "$ref" ;;
+    Bucket) printf '  endpoint: "%s"\n  bucketName: "%s"\n' "$url" "$ref" ;;
+  esac
+  [ -z "$secret" ] || printf '  secretRef: {name: %s}\n' "$secret"
+  printf -- '---\napiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: flux-system}\n'
+  printf 'spec:\n  interval: 10m\n  path: "%s"\n  prune: true\n' "$folder"
+  printf '  sourceRef: {kind: %s, name: flux-system}\n' "$kind"
+}
+
 # One kustomization out of the manifests of the wanted components, with registry, domain and patches of the instance.
 build() {
   rm -rf "$work" && mkdir -p "$work" || return 1
@@ -48,7 +66,7 @@ build() {
     echo 'kind: Kustomization'
     echo "namespace: $RUNTIME_NAMESPACE"
     echo 'resources:'
-    for name in common $components; do echo "  - $name.yaml"; done
+    for name in common $components ${kind:+sync}; do echo "  - $name.yaml"; done
     echo 'images:'
     for name in $components; do
       echo "  - {name: $name, newName: $registry/$name, newTag: $(eval "echo \$$(echo "$name" | tr - _)")}"
@@ -58,7 +76,9 @@ build() {
   for name in common $components; do
     sed "s/\.cluster\.local/.$domain/g" "/flux/$name.yaml" > "$work/$name.yaml" || return 1
   done
-  kubectl kustomize "$work" > /tmp/flux.yaml
+  [ -z "$kind" ] || sync > "$work/sync.yaml"
+  # The lab's controllers are of a release before that argument.
+  kubectl kustomize "$work" > /tmp/built.yaml && grep -v -e '- --override-manager=' /tmp/built.yaml > /tmp/flux.yaml
 }
 
 apply() {
