@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from slipway.cli import gate as gates
 from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption
 from slipway.cli.watch import Watch
@@ -23,6 +24,7 @@ from slipway.report import status as reports
 from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 from slipway.verify import comparison, gate, history, record
+from slipway.verify.gate import GateResult
 from slipway.verify.result import NodeVerification, Obstacle, Verification
 from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits
 from slipway.verify.runner import verify_and_keep as run_packs
@@ -191,10 +193,17 @@ def _checks(number: int) -> str:
     return "1 check is" if number == 1 else f"{number} checks are"
 
 
-def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="Do not evaluate which systems the inventory wants now, which takes its time.")
+]
+
+
+def status(
+    quick: QuickOption = False, inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False
+) -> None:
     """Show where every node stands: last deploy, verification, Kubernetes, and what to do next.
 
-    Example: slipway status
+    Example: slipway status --quick
     """
     inventory = load(inventory_file)
     with Pool.of(inventory) as pool:
@@ -202,7 +211,7 @@ def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption 
             inventory,
             reports.last_deploys(inventory.root),
             {name: one for name, one in record.read_all(inventory.root).items() if isinstance(one, record.Record)},
-            gate.look(inventory, pool.host),
+            _gate(inventory, pool, quick),
             _ready(inventory, pool),
             reports.last_handoff(inventory.root),
             datetime.now(UTC),
@@ -214,6 +223,18 @@ def status(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption 
     for reason in found.gate.reasons:
         say(f"gate: {reason}")
     say(f"next: {found.next_step}" if found.next_step else f"handed over {found.handed_over}; nothing is left to do")
+
+
+def _gate(inventory: Inventory, pool: Pool, quick: bool) -> GateResult:
+    """With the systems that the inventory wants now, where they can be known: a generated file that is stale, or a Nix
+    that is not there, keeps nobody from seeing the rest."""
+    if not quick:
+        try:
+            with progress(quiet=True) as listener:
+                return gates.look(inventory, pool, Events(listener))
+        except SlipwayError as error:
+            say(f"which systems the inventory wants is not known, so nobody looked for them: {error}")
+    return gate.look(inventory, pool.host)
 
 
 def _ready(inventory: Inventory, pool: Pool) -> dict[str, bool] | None:

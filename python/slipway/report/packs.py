@@ -100,7 +100,7 @@ def _docstring(file: Path) -> str:
 
 def files(folder: Path) -> list[Path]:
     """The files of a pack that hold checks."""
-    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "conftest"))]
+    return [file for file in sorted(folder.glob("*.py")) if catalog.holds_checks(file)]
 
 
 def _marks(nodes: list[ast.expr]) -> Iterator[str]:

@@ -38,6 +38,8 @@ class NodeStatus:
     missing: tuple[str, ...]
     ready: bool | None
     age: float | None
+    behind: bool = False
+    """Whether it runs another system than the inventory wants."""
 
     @property
     def verification(self) -> str:
@@ -53,6 +55,8 @@ class NodeStatus:
         """The command that brings the node further; empty if nothing is left to do for it."""
         name = self.host.name
         if self.deploy is None and not (self.record and self.record.green):
+            return f"slipway deploy {name}"
+        if self.behind:
             return f"slipway deploy {name}"
         if self.deploy is not None and self.deploy.outcome is Outcome.REBOOT_REQUIRED:
             return f"reboot it, then slipway verify {name}"
@@ -125,6 +129,7 @@ def gather(
             missing=tuple(reason.what for reason in gate.reasons if reason.node == host.name),
             ready=_ready(host, ready),
             age=(now - datetime.fromisoformat(record.time)).total_seconds() if record else None,
+            behind=host.name in gate.behind,
         )
 
     return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over)

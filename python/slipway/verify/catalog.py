@@ -16,7 +16,12 @@ USER = "user"
 def available(inventory: Inventory) -> dict[str, Path]:
     """Pack name to its folder, ours in alphabetical order and then the user's."""
     users = inventory.root.absolute() / "verify"
-    return {**ours(), USER: users} if any(users.glob("*.py")) else ours()
+    return {**ours(), USER: users} if any(map(holds_checks, users.rglob("*.py"))) else ours()
+
+
+def holds_checks(file: Path) -> bool:
+    """conftest.py and files that begin with `_` serve the checks beside them and hold none."""
+    return not file.name.startswith(("_", "conftest"))
 
 
 def ours() -> dict[str, Path]:

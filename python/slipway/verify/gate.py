@@ -7,14 +7,14 @@ There is no way round it: what is missing is to be verified, not to be forced.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from slipway.errors import GateRefused, InvalidInput, SlipwayError
 from slipway.inventory import Inventory
 from slipway.ssh.pool import for_each
-from slipway.verify import catalog, digests
+from slipway.verify import catalog, copies, digests
 from slipway.verify import record as records_of
 from slipway.verify.digests import Digests
 from slipway.verify.facts import gather
@@ -40,6 +40,8 @@ class Present:
     live: Live
     digests: Digests
     wanted: Mapping[str, str] | None = None
+    told: Mapping[str, str] = field(default_factory=dict)
+    """What the copy on a node tells of (copies.py), for nodes that we have no record of."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class GateResult:
         return f"slipway deploy {' '.join(behind)}; {verify}" if behind else verify
 
     @property
+    def behind(self) -> frozenset[str]:
+        """The nodes that only a deploy brings further."""
+        return frozenset(reason.node for reason in self.reasons if reason.behind)
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         """The nodes that something is missing of."""
         return tuple(dict.fromkeys(reason.node for reason in self.reasons))
@@ -88,7 +95,11 @@ class GateResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {"open": self.open, "reasons": [{"node": each.node, "what": each.what} for each in self.reasons]}
+        return {
+            "open": self.open,
+            "reasons": [{"node": each.node, "what": each.what} for each in self.reasons],
+            "next": "" if self.open else self.hint,
+        }
 
 
 def check(inventory: Inventory, records: Records, present: Present, now: datetime) -> GateResult:
@@ -111,7 +122,10 @@ def look(inventory: Inventory, connect: Connect, wanted: Mapping[str, str] | Non
     live = {name: (seen.system, seen.boot_id) for name, seen in answers.items() if not isinstance(seen, SlipwayError)}
     about = digests.of(inventory, inventory.hosts, catalog.available(inventory))
     records = records_of.read_all(inventory.root)
-    return check(inventory, records, Present(live, about, wanted), datetime.now(UTC))
+    unknown = [name for name in live if not isinstance(records.get(name), Record)]
+    copies_say = for_each(lambda name: copies.told(connect(name)), unknown)
+    told = {name: said for name, said in copies_say.items() if isinstance(said, str) and said}
+    return check(inventory, records, Present(live, about, wanted, told), datetime.now(UTC))
 
 
 def _behind(name: str, present: Present) -> Iterator[Reason]:
@@ -126,11 +140,14 @@ def _missing(
 ) -> Iterator[str]:
     if name not in present.live:
         yield "does not answer, so nobody knows what it runs"
+    said = (
+        f"; its own copy tells of {present.told[name]}, which nobody here can vouch for" if name in present.told else ""
+    )
     if record is None:
-        yield "never verified"
+        yield f"never verified{said and ' by this deployer'}{said}"
         return
     if isinstance(record, InvalidInput):
-        yield f"its record does not count: {record}"
+        yield f"its record does not count: {record}{said}"
         return
     yield from _changed(record, present)
     # What ran once and exists no more asks nothing of anybody.

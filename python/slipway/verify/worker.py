@@ -24,7 +24,7 @@ import testinfra.modules
 from slipway.verify import plugin
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.backend import Answer, ConnectionLost, host_of
-from slipway.verify.catalog import USER
+from slipway.verify.catalog import USER, holds_checks
 from slipway.verify.check import CannotRun
 from slipway.verify.children import Children
 from slipway.verify.plugin import ASKING, Asking
@@ -63,8 +63,7 @@ class Conductor:
         self.broken: list[Check] = []
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """conftest.py and files that begin with `_` serve the checks beside them and hold none."""
-        return True if collection_path.name.startswith(("_", "conftest")) else None
+        return None if holds_checks(collection_path) else True
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file of a pack that cannot be read is a check that cannot run, on every node."""

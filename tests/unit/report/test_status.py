@@ -33,6 +33,7 @@ def of_w1(
     return next(node for node in found.nodes if node.host.name == "w1")
 
 
+BEHIND = GateResult((Reason("w1", "runs one, the inventory wants another", behind=True),))
 SHUT = GateResult((Reason("w1", "rebooted since it was verified"),))
 
 
@@ -45,6 +46,7 @@ SHUT = GateResult((Reason("w1", "rebooted since it was verified"),))
         ({"records": record(failed=1), "gate": SHUT}, "red", "slipway verify w1"),
         ({"records": record(), "gate": SHUT}, "stale", "slipway verify w1"),
         ({"records": record()}, "green", ""),
+        ({"records": record(), "gate": BEHIND}, "stale", "slipway deploy w1"),
         ({"records": record(), "deploy": None}, "green", ""),
         ({"records": record(), "ready": False}, "green", "slipway verify w1"),
         ({"records": record(), "deploy": LastDeploy(Outcome.ROLLED_BACK, "")}, "green", "slipway deploy w1"),

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.unit.verify.fakes import FakeHost
+from tests.unit.verify.fakes import Canned, FakeHost
 from tests.unit.verify.test_packs import HERE
-from tests.unit.verify.test_runner import FACTS, node
+from tests.unit.verify.test_runner import FACTS, fine, node
 
 from slipway.errors import GateRefused, InvalidInput, Unreachable
 from slipway.inventory import load
@@ -157,6 +157,48 @@ def test_look_asks_the_nodes_and_reads_the_records(tmp_path):
     assert gate.look(inventory, hosts.__getitem__).open
     hosts["w2"] = FakeHost("w2", away)
     assert gate.look(inventory, hosts.__getitem__).nodes == ("w2",)
+
+
+def test_what_a_node_says_of_itself_is_told_and_does_not_count(tmp_path):
+    (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text())
+    inventory = load(tmp_path / "inventory.yaml")
+    copy = '{"green": true, "time": "2026-11-23T12:00:00+00:00"}'
+
+    def said(command: str) -> Canned:
+        return Canned("", copy if "verification.json" in command else "")
+
+    shut = gate.look(inventory, lambda name: node(name, said if name == "w1" else fine))
+    reasons = {each.node: each.what for each in shut.reasons}
+    assert reasons["w1"] == (
+        "never verified by this deployer; its own copy tells of green at 2026-11-23T12:00+00:00,"
+        " which nobody here can vouch for"
+    )
+    assert reasons["w2"] == "never verified"
+
+
+@pytest.mark.parametrize("left", [[], ["conftest.py"], ["_helper.py"]])
+def test_a_deleted_folder_of_checks_stops_shutting(tmp_path, left):
+    """What only served the checks that are gone is no pack either: nothing of it could ever turn green."""
+    (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text())
+    (tmp_path / "verify").mkdir()
+    inventory = load(tmp_path / "inventory.yaml")
+    known = records(w1={"user": pack(counts=Counts(0, 1), red=["user.a"])})
+    for name, shuts in (("test_a.py", True), *((name, False) for name in left)):
+        (tmp_path / "verify" / name).write_text("")
+        packs = tuple(catalog.available(inventory))
+        assert ("user" in packs) is shuts
+        assert gate.check(INVENTORY, known, present(packs=packs), NOW).open is not shuts
+        (tmp_path / "verify" / name).unlink()
+    assert "user" not in catalog.available(inventory)
+
+
+def test_checks_in_a_folder_below_are_the_users_too(tmp_path):
+    (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text())
+    (tmp_path / "verify" / "storage").mkdir(parents=True)
+    (tmp_path / "verify" / "storage" / "test_a.py").write_text("")
+    inventory = load(tmp_path / "inventory.yaml")
+    assert "user" in catalog.chosen(inventory)
+    assert list(catalog.chosen(inventory, ["user"])) == ["user"]
 
 
 def test_a_changed_inventory_shuts_for_the_nodes_that_it_concerns(tmp_path):

@@ -1,0 +1,106 @@
+"""`slipway gate` as a user sees it; nodes and the build of systems are fakes."""
+
+import json
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from tests.unit.verify.test_gate import PACKS, SYSTEM
+from tests.unit.verify.test_packs import HERE
+from tests.unit.verify.test_runner import node
+
+from slipway.cli import gate as command
+from slipway.cli import verify as verify_command
+from slipway.errors import GateRefused, InvalidInput
+from slipway.inventory import load
+from slipway.verify import catalog, digests, record
+from slipway.verify.record import PackRecord, Record
+from slipway.verify.result import Counts
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """All nodes run SYSTEM and have a green record of it; `wanted` is what the inventory wants of each."""
+    file = tmp_path / "inventory.yaml"
+    file.write_text((HERE / "inventory.yaml").read_text())
+    inventory = load(file)
+    about = digests.of(inventory, inventory.hosts, catalog.available(inventory))
+    now = datetime.now(UTC).isoformat()
+    for host in inventory.hosts:
+        packs = {name: PackRecord(Counts(1), (), now, about.packs[name]) for name in PACKS}
+        record.write(tmp_path, Record(host.name, SYSTEM, "this-boot", packs, about.nodes[host.name]))
+    found = SimpleNamespace(file=file, root=tmp_path, wanted={host.name: SYSTEM for host in inventory.hosts})
+
+    class FakePreparation:
+        def __init__(self, *_):
+            pass
+
+        def require_generated(self):
+            if not found.wanted:
+                raise InvalidInput("1 generated file does not follow", hint="slipway generate")
+
+        def build(self):
+            return found.wanted
+
+    pool = nullcontext(SimpleNamespace(host=node))
+    for module in (command, verify_command):
+        monkeypatch.setattr(module, "Pool", SimpleNamespace(of=lambda _: pool))
+    monkeypatch.setattr(command, "Preparation", FakePreparation)
+    monkeypatch.setattr(verify_command, "_ready", lambda *_: None)
+    return found
+
+
+def test_an_open_gate_names_the_next_command(cluster, capsys):
+    command.gate(cluster.file)
+    assert "the gate is open: slipway handoff" in capsys.readouterr().err
+
+
+def test_a_shut_gate_says_every_reason_and_what_to_type(cluster, capsys):
+    cluster.wanted["w2"] = "/nix/store/newer"
+    (cluster.root / ".slipway/records/w1.json").unlink()
+    with pytest.raises(GateRefused) as refused:
+        command.gate(cluster.file)
+    assert capsys.readouterr().out.splitlines() == [
+        "w1: never verified",
+        "w2: runs /nix/store/system, the inventory wants /nix/store/newer",
+    ]
+    assert str(refused.value) == "the gate is shut for w1 w2"
+    assert refused.value.hint == "slipway deploy w2; slipway verify w1 w2"
+
+
+def test_a_touched_record_does_not_count(cluster, capsys):
+    file = cluster.root / ".slipway/records/w1.json"
+    file.write_text(file.read_text().replace("this-boot", "that-boot"))
+    with pytest.raises(GateRefused):
+        command.gate(cluster.file)
+    assert "not written by a verification of this deployer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_json_says_the_same_and_the_exit_code_stays(cluster, capsys, missing):
+    if missing:
+        (cluster.root / ".slipway/records/w1.json").unlink()
+    with pytest.raises(GateRefused) if missing else nullcontext():
+        command.gate(cluster.file, json_output=True)
+    said = json.loads(capsys.readouterr().out)
+    reasons = [{"node": "w1", "what": "never verified"}] if missing else []
+    assert said == {"open": not missing, "reasons": reasons, "next": "slipway verify w1" if missing else ""}
+
+
+def test_status_compares_with_what_the_inventory_wants_now(cluster, capsys):
+    cluster.wanted["w2"] = "/nix/store/newer"
+    verify_command.status(inventory_file=cluster.file, json_output=True)
+    next_of = {each["node"]: each["next"] for each in json.loads(capsys.readouterr().out)["nodes"]}
+    assert next_of["w2"] == "slipway deploy w2"
+    verify_command.status(quick=True, inventory_file=cluster.file, json_output=True)
+    next_of = {each["node"]: each["next"] for each in json.loads(capsys.readouterr().out)["nodes"]}
+    assert next_of["w2"] == ""
+
+
+def test_status_is_shown_also_where_the_wanted_systems_cannot_be_known(cluster, capsys):
+    cluster.wanted.clear()
+    verify_command.status(inventory_file=cluster.file)
+    shown = capsys.readouterr()
+    assert "1 generated file does not follow" in shown.err
+    assert "w2" in shown.out
