@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from textwrap import indent
@@ -58,6 +59,10 @@ RebootOption = Annotated[
 BreakLockOption = Annotated[
     bool, typer.Option("--break-lock", help="Take the cluster's lock from another deployer, who then stops.")
 ]
+MOST_ROWS = 40
+"""Nodes that are shown one by one, well or not."""
+MOST_LOGS = 5
+"""Nodes whose last words are shown."""
 
 
 def plan(
@@ -168,15 +173,29 @@ def _show(run: Run, result: Deployment, json_output: bool) -> None:
     if json_output:
         print_json({"run": run.id, "nodes": [node.to_json() for node in result.nodes]})
         return
-    rows = [
-        (node.node, node.outcome.value, f"{node.duration:.1f} s", _system(node.new_system), _first_line(node.reason))
-        for node in result.nodes
-    ]
-    print_table(("node", "outcome", "time", "system", "why"), rows)
-    for node in result.nodes:
-        if node.log and not node.outcome.good:
-            say(f"\n{node.node}, the last it said:\n{indent(node.log, '    ')}")
+    shown = _worth_a_row(result.nodes)
+    print_table(("node", "outcome", "time", "system", "why"), map(_row, shown))
+    others = Counter(node.outcome.value for node in result.nodes if node not in shown)
+    if others:
+        tell(f"and {', '.join(f'{number} {outcome}' for outcome, number in others.items())}")
+    bad = [node for node in result.nodes if node.log and not node.outcome.good]
+    for node in bad[:MOST_LOGS]:
+        say(f"\n{node.node}, the last it said:\n{indent(node.log, '    ')}")
+    if bad[MOST_LOGS:]:
+        say(f"\nwhat {len(bad) - MOST_LOGS} more said last is in {run.folder}/result.json")
     say(f"run {run.id}: {run.folder}")
+
+
+def _worth_a_row(nodes: Sequence[NodeResult]) -> Sequence[NodeResult]:
+    """All of them, as long as somebody can read that; else those that are not well, or say something."""
+    if len(nodes) <= MOST_ROWS:
+        return nodes
+    return [node for node in nodes if not node.outcome.good or node.reason]
+
+
+def _row(node: NodeResult) -> tuple[str, ...]:
+    duration = f"{node.duration:.1f} s"
+    return node.node, node.outcome.value, duration, _system(node.new_system), _first_line(node.reason)
 
 
 def _system(path: str | None) -> str:

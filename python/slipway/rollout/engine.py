@@ -7,7 +7,7 @@ nodes beside it finish, and what comes later waits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
 
 from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, skew
@@ -181,10 +181,13 @@ class _Rollout:
             if self.held_up:
                 self._skip(wave.nodes, f"waits for {self.held_up}")
                 continue
+            self.preparation.events.emit("wave", "started", text=wave.title)
             with self.interruption.sheltered():
                 self._change_wave(wave, systems)
             self._settle(wave)
             self.held_up = self._held_up(wave)
+            told = f"{wave.title}: {self.held_up or _count(wave.nodes)}"
+            self.preparation.events.emit("wave", "failed" if self.held_up else "done", text=told)
 
     def _change_wave(self, wave: Wave, systems: Mapping[str, str]) -> None:
         """All at once, as far as `deploy.parallel` lets them. After one failure too many what has begun ends, and no
@@ -394,6 +397,10 @@ class _Rollout:
         # A failure that came before is graver than that somebody did not wait for the rest.
         kind = DeployFailed if lost else Interrupted
         self.error = kind(f"interrupted; {what}", hint="slipway deploy")
+
+
+def _count(nodes: Sized) -> str:
+    return "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
 
 
 def _failed(name: str, error: SlipwayError) -> NodeResult:

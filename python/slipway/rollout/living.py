@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from slipway.cluster import bringup, drain, kubeconfig, members, unit
 from slipway.cluster.bringup import Looked
 from slipway.cluster.members import Membership
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError
+from slipway.inventory import Host as InventoryHost
 from slipway.inventory import Inventory
 from slipway.node import diff
 from slipway.outcome import NodeResult
@@ -17,8 +19,11 @@ from slipway.secret import Secret
 from slipway.ssh.host import Host
 from slipway.verify import runner
 from slipway.verify.result import NodeVerification
+from slipway.wait import WaitedTooLong, wait_until
 
 PHASE = "drain"
+ASK_AGAIN = 3.0
+"""Seconds between two looks at packs that are not green yet."""
 ABOUT_A_CORDON = "k0s.kubelet.node_is_schedulable"
 """The check that a node takes pods. One that slipway or somebody else has cordoned does not, and shall not: that is no
 fault of the change."""
@@ -120,14 +125,39 @@ class Living:
             return {}
         waiting = self._not_ready(nodes, chosen)
         well = [hosts[name] for name in chosen if name not in waiting and not hosts[name].is_controller]
-        packs = self.preparation.inventory.deploy.waves.verify
-        if not well or not packs:
-            return waiting
-        found = runner.verify(
-            self.preparation.inventory, well, self.preparation.pool.host, packs=packs, events=self.preparation.events
-        )
-        red = {one.node: _red(one) for one in found.nodes}
-        return {**waiting, **{name: why for name, why in red.items() if why}}
+        return {**waiting, **self._red(well)}
+
+    def _red(self, hosts: Sequence[InventoryHost]) -> Mapping[str, str]:
+        """Which of these nodes have red packs, and why: asked again until all are green, for at most as long as a node
+        may take to be Ready. After a restart its pods take a while."""
+        deploy, why = self.preparation.inventory.deploy, dict.fromkeys((host.name for host in hosts), "not asked")
+
+        def check() -> tuple[bool | None, str]:
+            left = [host for host in hosts if host.name in why]
+            found = runner.verify(
+                self.preparation.inventory, left, self.preparation.pool.host, packs=deploy.waves.verify
+            )
+            for one in found.nodes:
+                why[one.node] = _against(one)
+                if not why[one.node]:
+                    del why[one.node]
+                    self.preparation.events.emit("verify", "green", one.node)
+            return (None if why else True), "; ".join(f"{name}: {reason}" for name, reason in why.items())
+
+        if hosts and deploy.waves.verify:
+            with suppress(WaitedTooLong):
+                wait_until(
+                    check,
+                    deadline=deploy.timeouts.ready,
+                    describe="green",
+                    interval=ASK_AGAIN,
+                    on_progress=self._not_yet,
+                )
+            return why
+        return {}
+
+    def _not_yet(self, seen: str) -> None:
+        self.preparation.events.emit("verify", "progress", text=seen)
 
     def _not_ready(self, nodes: members.Nodes, names: tuple[str, ...]) -> Mapping[str, str]:
         since = members.started(self.preparation.pool, names)
@@ -158,7 +188,7 @@ def is_there(inventory: Inventory, looked: Looked) -> bool:
     return not all(isinstance(each, Membership) and not each.control_plane for each in seen)
 
 
-def _red(found: NodeVerification) -> str:
+def _against(found: NodeVerification) -> str:
     """What speaks against the node; empty if nothing does."""
     checks = [check.id for check in found.red if check.id != ABOUT_A_CORDON]
     if found.green or (found.checks and not found.error and not checks):

@@ -114,6 +114,18 @@ def test_a_deploy_without_the_key_touches_nothing_and_says_what_next(slipway, mo
     assert caught.value.hint == "slipway init"
 
 
+def test_of_many_nodes_those_that_are_not_well_are_shown_and_the_rest_counted(repository, monkeypatch):
+    well = [NodeResult(f"w{n:03}", Outcome.OK if n % 2 else Outcome.UNCHANGED) for n in range(100)]
+    bad = [NodeResult(f"x{n}", Outcome.ROLLED_BACK, f"why {n}", log=f"last of x{n}") for n in range(7)]
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment((*well, *bad)))
+    said = CliRunner().invoke(build(["deploy"]), ["deploy", "-i", str(repository / "inventory.yaml")])
+    rows = [line.split()[0] for line in said.stdout.splitlines() if " rolled-back " in line]
+    assert rows == [node.node for node in bad]
+    assert "w000" not in said.stdout and "and 50 unchanged, 50 ok" in said.stdout
+    assert "last of x4" in said.stderr and "last of x5" not in said.stderr
+    assert "what 2 more said last is in " in said.stderr
+
+
 def test_deploy_prints_json_alone(slipway, monkeypatch):
     monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment(RESULT.nodes[:1]))
     printed = json.loads(slipway("deploy", "--json").stdout)
