@@ -175,7 +175,8 @@ class _Rollout:
         """Wave by wave what gets another system, or another k0s. An interruption lets the wave that has begun end, and
         no other begin."""
         outdated = self.living.outdated if self.living and not self._waits_for_boot else frozenset()
-        hosts = [host for host in self.preparation.hosts if host.name in systems or host.name in outdated]
+        todo = systems.keys() | (outdated - self.degraded_before)
+        hosts = [host for host in self.preparation.hosts if host.name in todo]
         self.looked = None if hosts else self.looked
         for wave in waves(self.preparation.inventory, hosts, self.options.batch):
             if self.held_up:
@@ -201,6 +202,8 @@ class _Rollout:
             except Abandoned:
                 self._skip([host.name], "interrupted before it was activated: it runs what it ran")
             except SlipwayError as error:
+                # Raised before anything was changed: what comes later is in the result.
+                self._release([host.name])
                 self.results[host.name] = self._failed(host.name, error)
 
         done = self.preparation.pool.map(one, wave.nodes, limit=self.preparation.inventory.deploy.parallel)

@@ -170,6 +170,20 @@ def test_pods_that_do_not_leave_keep_the_node_unchanged_and_let_it_back(world):
     assert outcomes(deployment)["w2"] == "skipped"
 
 
+def test_a_drained_node_that_cannot_be_changed_after_all_takes_pods_again(world):
+    world.uses_a_key = True
+    deployment = world.deploy(changed=("cp3",))
+    assert world.of("cp3") == ["quorum", "cordon", "drain", "uncordon"]
+    assert deployment.nodes[3].reason == "cp1: encrypts its Secrets"
+
+
+def test_a_node_that_was_degraded_before_and_has_an_old_k0s_holds_nobody_up(world):
+    world.outdated = {"w1"}
+    deployment = world.deploy(changed=("w2",), failed_units={"w1": ("backup.service",)})
+    assert outcomes(deployment)["w2"] == "ok"
+    assert "rejoin " + " ".join(ALL) in world.done
+
+
 def test_what_somebody_else_has_cordoned_stays_cordoned(world):
     world.foreign = {"w1"}
     deployment = world.deploy(changed=("w1",))
