@@ -416,4 +416,5 @@ def _both(activated: NodeResult, joined: NodeResult) -> NodeResult:
     if joined.outcome is Outcome.UNCHANGED:
         return replace(activated, duration=duration)
     log = joined.log or activated.log
-    return replace(activated, outcome=joined.outcome, reason=joined.reason, log=log, duration=duration)
+    reason = "; ".join(filter(None, (activated.reason, joined.reason))) if joined.outcome.good else joined.reason
+    return replace(activated, outcome=joined.outcome, reason=reason, log=log, duration=duration)

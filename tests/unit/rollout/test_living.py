@@ -284,6 +284,12 @@ def test_a_node_reboots_drained_and_comes_back_before_the_next(world, when, part
     assert deployment.nodes[0].reason == ("rebooted" if reboots else "")
 
 
+def test_that_a_node_rebooted_is_said_beside_what_k0s_did(world):
+    world.joined = {"w1": NodeResult("w1", Outcome.OK, "k0s runs again")}
+    deployment = world.deploy(changed=("w1",), options=Options(reboot=When.ALWAYS))
+    assert deployment.nodes[0].reason.startswith("rebooted; k0s runs again")
+
+
 def test_a_controller_reboots_only_with_the_quorum_s_leave(world):
     world.deploy(changed=("cp1",), options=Options(reboot=When.ALWAYS))
     assert world.done[:4] == ["quorum cp1", "activate cp1", "reboot cp1", "rejoin cp1"]
