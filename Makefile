@@ -38,6 +38,10 @@ lab: setup test-packages ## Tests on the lab's machines, with real faults
 golden: $(VENV)/ready ## Write the golden trees anew after a change that was meant
 	pytest tests/golden --update-golden
 
+.PHONY: schemas
+schemas: $(VENV)/ready ## Write the schemas of Kubernetes's kinds, CRDs and charts anew, from their Go modules (needs go)
+	python -m tests.schemas.make
+
 .PHONY: docs
 docs: $(VENV)/ready ## Write the generated reference pages anew
 	python docs/generate.py
