@@ -19,7 +19,30 @@ let
     else
       { version = 2; plugin = "io.containerd.grpc.v1.cri"; };
   platform = pkgs.stdenv.hostPlatform.system;
-  bundle = cfg.airgap.${platform};
+  bundleType = types.attrsOf (
+    types.submodule {
+      options = {
+        url = mkOption {
+          type = types.nonEmptyStr;
+          description = "Where the bundle is fetched from when the system is built.";
+        };
+        hash = mkOption {
+          type = types.nonEmptyStr;
+          description = "Its hash, sha256-...";
+        };
+      };
+    }
+  );
+  # A folder that k0s imports from. Bundles before this one, under other names, go at boot, where nothing reads them yet.
+  imported = name: bundle: {
+    systemd.tmpfiles.rules = [
+      "d /var/lib/k0s/images 0755 root root -"
+      "r! /var/lib/k0s/images/slipway-${name}*.tar - - - - -"
+      "L+ /var/lib/k0s/images/slipway-${name}-${contentOf bundle}.tar - - - - ${
+        pkgs.fetchurl { inherit (bundle) url hash; }
+      }"
+    ];
+  };
   # k0s imports a bundle again when path or time of change differ (k0s pkg/component/worker/ocibundle.go), and in the
   # store no time ever does: another content needs another name.
   contentOf = b: builtins.substring 0 16 (builtins.hashString "sha256" b.hash);
@@ -34,22 +57,14 @@ in
       description = "Registry to the mirrors that are asked before it.";
     };
     airgap = mkOption {
-      type = types.attrsOf (
-        types.submodule {
-          options = {
-            url = mkOption {
-              type = types.nonEmptyStr;
-              description = "Where the bundle is fetched from when the system is built.";
-            };
-            hash = mkOption {
-              type = types.nonEmptyStr;
-              description = "Its hash, sha256-...";
-            };
-          };
-        }
-      );
+      type = bundleType;
       default = { };
       description = "Bundle of images by platform; k0s imports it on nodes that run pods.";
+    };
+    first = mkOption {
+      type = bundleType;
+      default = { };
+      description = "Bundle of the images that the network and the first stage need, by platform; imported likewise.";
     };
   };
 
@@ -66,15 +81,7 @@ in
       }
       // lib.mapAttrs' hostsEntry cfg.registries;
     })
-    (mkIf (cfg.airgap ? ${platform}) {
-      systemd.tmpfiles.rules = [
-        "d /var/lib/k0s/images 0755 root root -"
-        # Bundles before this one, under other names: at boot, where nothing reads them yet.
-        "r! /var/lib/k0s/images/slipway-airgap*.tar - - - - -"
-        "L+ /var/lib/k0s/images/slipway-airgap-${contentOf bundle}.tar - - - - ${
-          pkgs.fetchurl { inherit (bundle) url hash; }
-        }"
-      ];
-    })
+    (mkIf (cfg.airgap ? ${platform}) (imported "airgap" cfg.airgap.${platform}))
+    (mkIf (cfg.first ? ${platform}) (imported "first" cfg.first.${platform}))
   ]);
 }

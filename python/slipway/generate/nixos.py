@@ -14,7 +14,20 @@ from slipway.generate.templates import digest_of, header, template
 from slipway.inventory import Host, Inventory
 from slipway.inventory.address import Address as Numbers
 from slipway.inventory.address import Network, address_of, network_around, text_of
-from slipway.inventory.model import BuildMachine, Disk, HostNetwork, Ipv6, Journald, Link, Nix, NixGc, Provider, User
+from slipway.inventory.model import (
+    AirgapBundle,
+    BuildMachine,
+    Disk,
+    HostNetwork,
+    Ipv6,
+    Journald,
+    Link,
+    Nix,
+    NixGc,
+    Provider,
+    System,
+    User,
+)
 
 Settings = dict[str, Any]
 DAY = 86400.0
@@ -230,9 +243,14 @@ def _sections(inventory: Inventory) -> Settings:
             "k0s.disableComponents": list(cluster.k0s.disable_components),
             "time": {"zone": cluster.time.zone, "servers": list(cluster.time.servers)},
             "images.registries": {name: list(urls) for name, urls in mirrors.registries.items()},
-            "images.airgap": {system.value: {"url": b.url, "hash": b.hash} for system, b in mirrors.airgap.items()},
+            "images.airgap": _bundles(mirrors.airgap),
+            "images.first": _bundles(mirrors.first_images),
         }
     )
+
+
+def _bundles(found: Mapping[System, AirgapBundle]) -> Settings:
+    return {system.value: {"url": bundle.url, "hash": bundle.hash} for system, bundle in found.items()}
 
 
 def node_networks(inventory: Inventory) -> list[str]:

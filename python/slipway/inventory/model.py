@@ -709,7 +709,7 @@ class Stages(Section):
 
 
 class AirgapBundle(Section):
-    """k0s's own bundle of images, put on every worker."""
+    """An archive of images, put on every worker."""
 
     url: v.Url
     hash: v.NixHash
@@ -728,6 +728,9 @@ class Mirrors(Section):
     airgap: dict[System, AirgapBundle] = Field(default_factory=dict)
     """Airgap bundle of the k0s release, by platform. One of your own must hold the node-local balancer's image as well
     (quay.io/k0sproject/envoy-distroless): without it no node finds the API. `k0s airgap list-images --all` names it."""
+    first_images: dict[System, AirgapBundle] = Field(default_factory=dict)
+    """Archive of the images of the pod network and the stage bootstrap, by platform, beside k0s's own: with both, a
+    cluster comes up without any registry. docs/stages.md tells how to make it."""
 
 
 class Layers(BaseModel):

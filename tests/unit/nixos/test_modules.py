@@ -457,6 +457,21 @@ def test_keepalived_gets_a_user_of_its_own(evaluate):
     assert "keepalived" not in evaluate(users, "controller")
 
 
+def test_the_first_images_lie_beside_k0ss_own(evaluate):
+    """Both are imported by k0s; neither takes the other away at boot."""
+    bundle = '{ url = "file:///nowhere/NAME.tar"; hash = "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="; }'
+    more = "".join(
+        f"slipway.images.{name}.x86_64-linux = {bundle.replace('NAME', name)};" for name in ("airgap", "first")
+    )
+    rules = [rule for rule in evaluate("config.systemd.tmpfiles.rules", "worker", more) if "/k0s/images/" in rule]
+    links = {rule.split()[1].rpartition("-")[0]: rule for rule in rules if rule.startswith("L+")}
+    assert set(links) == {"/var/lib/k0s/images/slipway-airgap", "/var/lib/k0s/images/slipway-first"}
+    assert links["/var/lib/k0s/images/slipway-first"].endswith("-first.tar")
+    removed = {rule.split()[1] for rule in rules if rule.startswith("r!")}
+    assert removed == {"/var/lib/k0s/images/slipway-airgap*.tar", "/var/lib/k0s/images/slipway-first*.tar"}
+    assert evaluate("config.systemd.tmpfiles.rules", "controller", more) == evaluate("config.systemd.tmpfiles.rules")
+
+
 def airgap_link(evaluate: Evaluate, hash: str) -> str:
     bundle = f'{{ url = "file:///nowhere/bundle.tar"; hash = "{hash}"; }}'
     more = f"slipway.images.airgap.x86_64-linux = {bundle};"

@@ -59,11 +59,11 @@ def nixos(document: Document) -> Iterator[Finding]:
 
 
 def airgap(document: Document) -> Iterator[Finding]:
-    bundles = document.mirrors.airgap
-    for name, host in document.hosts.items() if bundles else ():
-        if host.runs_workloads and host.system not in bundles:
-            message = f"{host.system} has no bundle in {{}}"
-            yield Finding(("hosts", name, "system"), message, other=("mirrors", "airgap"))
+    for key, bundles in (("airgap", document.mirrors.airgap), ("firstImages", document.mirrors.first_images)):
+        for name, host in document.hosts.items() if bundles else ():
+            if host.runs_workloads and host.system not in bundles:
+                message = f"{host.system} has no bundle in {{}}"
+                yield Finding(("hosts", name, "system"), message, other=("mirrors", key))
 
 
 CHECKS: tuple[Check, ...] = (controllers, single_alone, workloads, dual_stack, nixos, airgap)
