@@ -14,11 +14,11 @@ from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cli.targets import Targets, resolve
 from slipway.errors import SlipwayError, Unreachable
 from slipway.events import Events
+from slipway.hardware import probe
+from slipway.hardware.facts import Hardware
+from slipway.hardware.proposal import Entry, free_name, propose, summary
+from slipway.hardware.proposed_network import own_address
 from slipway.inventory import InvalidInventory
-from slipway.node import probe
-from slipway.node.hardware import Hardware
-from slipway.node.proposal import Entry, free_name, propose, summary
-from slipway.node.proposed_network import own_address
 from slipway.rollout.interruption import Interruption
 from slipway.ssh.host import Host
 from slipway.ssh.keys import HostKeyRefused

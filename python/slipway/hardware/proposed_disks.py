@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from slipway.node.hardware import Disk, Hardware
-from slipway.node.yamltext import remark, scalar, size_of
+from slipway.hardware.facts import Disk, Hardware
+from slipway.hardware.yamltext import remark, scalar, size_of
 
 SMALLEST = 8 << 30
 """Bytes; a NixOS with a few generations does not fit on less."""

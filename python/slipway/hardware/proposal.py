@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from slipway.hardware.facts import Hardware, Link
+from slipway.hardware.proposed_disks import choose, disks
+from slipway.hardware.proposed_network import network, own_address, same
+from slipway.hardware.yamltext import indented, listed, one_line, remark, scalar, size_of
 from slipway.inventory.kubernetes import slug
 from slipway.inventory.values import RESERVED_NAMES, SIZE_UNITS, with_unit
-from slipway.node.hardware import Hardware, Link
-from slipway.node.proposed_disks import choose, disks
-from slipway.node.proposed_network import network, own_address, same
-from slipway.node.yamltext import indented, listed, one_line, remark, scalar, size_of
 from slipway.ssh.connection import Endpoint
 
 SYSTEMS = {"x86_64": "x86_64-linux", "aarch64": "aarch64-linux", "armv7l": "armv7l-linux"}

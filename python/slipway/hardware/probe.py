@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+from slipway.hardware.facts import Disk, Hardware, Link, Processor, Route
 from slipway.inventory.address import address_of, interface_of
-from slipway.node.hardware import Disk, Hardware, Link, Processor, Route
 from slipway.ssh.host import Host
 
 SCRIPT = Path(__file__).with_name("probe.sh")

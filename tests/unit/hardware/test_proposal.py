@@ -10,18 +10,18 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.hardware.machines import ENDPOINTS, machine, said_by
 from tests.unit.inventory.test_load import KEY
-from tests.unit.node.machines import ENDPOINTS, machine, said_by
 
+from slipway.hardware import probe
+from slipway.hardware.facts import Disk, Hardware, Link, Processor, Route
+from slipway.hardware.proposal import INITRD_MODULES, Entry, expected_memory, free_name, propose
+from slipway.hardware.proposed_disks import choose, device_of
+from slipway.hardware.yamltext import scalar
 from slipway.inventory import Host, InvalidInventory, load
 from slipway.inventory.address import interface_of
 from slipway.inventory.builder import Builder
 from slipway.inventory.reader import compose
-from slipway.node import probe
-from slipway.node.hardware import Disk, Hardware, Link, Processor, Route
-from slipway.node.proposal import INITRD_MODULES, Entry, expected_memory, free_name, propose
-from slipway.node.proposed_disks import choose, device_of
-from slipway.node.yamltext import scalar
 from slipway.ssh.connection import Endpoint
 
 HEAD = f"""\

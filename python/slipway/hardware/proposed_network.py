@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from slipway.hardware.facts import Hardware, Link
+from slipway.hardware.yamltext import indented, listed, remark, scalar
 from slipway.inventory.address import address_of, interface_of
-from slipway.node.hardware import Hardware, Link
-from slipway.node.yamltext import indented, listed, remark, scalar
 from slipway.ssh.connection import Endpoint
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from slipway.node import probe
-from slipway.node.hardware import Hardware
+from slipway.hardware import probe
+from slipway.hardware.facts import Hardware
 from slipway.ssh.connection import Endpoint
 
 PROBES = Path(__file__).parent / "probes"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.node.machines import ENDPOINTS, machine, said_by
+from tests.unit.hardware.machines import ENDPOINTS, machine, said_by
 
-from slipway.node import probe
+from slipway.hardware import probe
 
 SHELLS = [words for words in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(words[0])]
 
