@@ -110,6 +110,8 @@ class Hardware:
     """How it was started: uefi, bios, or None on a board whose own boot loader starts Linux."""
     secure_boot: bool | None
     """Whether UEFI starts only what is signed; None without UEFI, or where it does not tell."""
+    has_bmc: bool
+    """Whether it has a management controller that Linux can talk to (IPMI)."""
     processor: Processor
     memory: int
     """Bytes that Linux can use (MemTotal): some per cent less than what is built in."""

@@ -76,6 +76,7 @@ def parse(text: str) -> Hardware:
         firmware=" ".join(dmi[key] for key in ("bios_vendor", "bios_version", "bios_date") if key in dmi) or None,
         boot_mode=_boot_mode(said, platform),
         secure_boot={"1": True, "0": False}.get(said.first("secureboot")),
+        has_bmc="bmc" in said,
         processor=_processor(said, platform),
         memory=_memory(said),
         disks=tuple(_disks(said)),

@@ -54,6 +54,10 @@ for file in /sys/firmware/efi/efivars/SecureBoot-*; do
   if [ -r "$file" ]; then say secureboot "$(od -An -tu1 -j4 -N1 "$file" | tr -d ' ')"; fi
 done
 
+for file in /dev/ipmi0 /dev/ipmi/0 /dev/ipmidev/0; do
+  if [ -c "$file" ]; then say bmc; fi
+done
+
 grep -E '^(vendor_id|model name|CPU implementer)[[:space:]]*:' /proc/cpuinfo | sort -u | sed "s/^/cpuinfo$tab/"
 topology=/sys/devices/system/cpu/cpu[0-9]*/topology
 # One core is one set of threads. The folders are those of processors that are on.

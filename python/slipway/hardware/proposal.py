@@ -5,11 +5,12 @@ What the inventory should say stands there; what a person may want to choose ins
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from slipway.hardware.facts import Hardware, Link
-from slipway.hardware.proposed_disks import choose, disks
+from slipway.hardware.proposed_disks import choose, device_of, disks
 from slipway.hardware.proposed_network import network, own_address, same
 from slipway.hardware.yamltext import indented, listed, one_line, remark, scalar, size_of
 from slipway.inventory.kubernetes import slug
@@ -29,6 +30,10 @@ INITRD_MODULES = frozenset(
 """Modules that disks hang on and that NixOS's initrd does not have by itself: RAID controllers, hypervisors, memory
 cards and USB. No others are proposed, since a name that NixOS's kernel does not have would break the build."""
 _GIB, _MIB = 1 << 30, 1 << 20
+_SLOWEST, _FASTEST = 10, 1_600_000
+"""Mbit/s that the inventory takes."""
+_TOO_LARGE = 10**9
+"""GiB that it does not."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,47 @@ def _hardware(hardware: Hardware) -> Iterator[str]:
     settings += [f"cores: {min(processor.cores, 4096)}"]
     settings += [f"memory: {with_unit(memory, SIZE_UNITS)}"] if memory else []
     settings += [f"macs: {listed(list(macs))}"] if macs else []
-    yield f"hardware: {{{', '.join(settings)}}}{remark('at least')}"
+    more = [*_model(hardware), *_expected_disks(hardware), *_expected_cards(hardware)]
+    if not more:
+        yield f"hardware: {{{', '.join(settings)}}}{remark('at least')}"
+        return
+    yield f"hardware:{remark('what verification expects: at least this')}"
+    yield from indented([*settings, *more])
+
+
+def _model(hardware: Hardware) -> Iterator[str]:
+    """Parts that another machine in its place would have otherwise; a container's are not its own."""
+    if hardware.is_container:
+        return
+    for key, text in (("model", hardware.processor.model), ("machine", hardware.model)):
+        if text and text.isascii() and text.isprintable():
+            yield f"{key}: {scalar(text)}"
+    if hardware.has_bmc:
+        yield "bmc: true"
+
+
+def _expected_disks(hardware: Hardware) -> Iterator[str]:
+    """Those that stay in the machine, whatever they are for."""
+    fixed = {device_of(disk): disk.size // _GIB for disk in hardware.disks if not disk.is_removable}
+    sized = {device: size for device, size in fixed.items() if device and 1 <= size < _TOO_LARGE}
+    if sized and not hardware.is_container:
+        yield "disks:"
+        yield from indented(f"{scalar(device)}: {{size: {size}Gi}}" for device, size in sized.items())
+
+
+def _expected_cards(hardware: Hardware) -> Iterator[str]:
+    """Those whose cable is in; a speed that differs later is a cable or a switch that went bad."""
+    speeds = ((link, link.speed or 0) for link in hardware.links if link.kind == "card" and link.mac and link.is_up)
+    cards = {link.mac: link for link, speed in speeds if _SLOWEST <= speed <= _FASTEST}
+    if cards:
+        yield "nics:"
+        yield from indented(f'"{mac}": {{{", ".join(_runs(card))}}}' for mac, card in cards.items())
+
+
+def _runs(card: Link) -> Iterator[str]:
+    if card.driver and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", card.driver):
+        yield f"driver: {scalar(card.driver)}"
+    yield f"speed: {card.speed}"
 
 
 def expected_memory(usable: int) -> int:

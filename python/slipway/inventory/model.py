@@ -301,17 +301,73 @@ class Boot(Section):
     """Kernel modules that reach the root disk (boot.initrd.availableKernelModules), beside NixOS's own choice."""
 
 
+class ExpectedDisk(Section):
+    """A disk that must be there."""
+
+    size: v.Bytes | None = None
+    """At least so large, such as 1700Gi."""
+
+
+class ExpectedNic(Section):
+    """A card that must be there, and how it must run."""
+
+    driver: v.Tag | None = None
+    """Kernel driver, such as ixgbe."""
+    speed: Annotated[int, Field(ge=10, le=1_600_000), v.DIGITS] | None = None
+    """Mbit/s, at least, on a cable that is in."""
+    mtu: v.Mtu | None = None
+
+
+class HardwareLimits(Section):
+    """Where worn, hot or slow becomes red."""
+
+    temperature: Annotated[int, Field(ge=30, le=150), v.DIGITS] = 95
+    """Degrees Celsius of any sensor, where the sensor itself names no lower critical point."""
+    throttles: Annotated[int, Field(ge=0, le=1_000_000_000), v.DIGITS] = 100
+    """How often processors may have been slowed for heat since the boot."""
+    memory_errors: Annotated[int, Field(ge=0, le=1_000_000_000), v.DIGITS] = 0
+    """Corrected errors of memory since the boot; one that could not be corrected is always red."""
+    wear: Annotated[int, Field(ge=1, le=255), v.DIGITS] = 90
+    """Per cent of its life that a solid disk may have used."""
+    bad_sectors: Annotated[int, Field(ge=0, le=1_000_000_000), v.DIGITS] = 0
+    """Reallocated, pending and unreadable sectors, or media errors, of a disk."""
+    fsync_ms: Annotated[int, Field(ge=1, le=10_000), v.DIGITS] = 10
+    """Burn-in: milliseconds that 99 of 100 writes of etcd's kind may take (etcd asks for 10)."""
+    throughput: Annotated[int, Field(ge=1, le=1_600_000), v.DIGITS] = 800
+    """Burn-in: Mbit/s between any two nodes, at least."""
+
+
 class Hardware(Section):
-    """What the machine is expected to have; preflight and verification compare."""
+    """What the machine is expected to have; the pack `hardware` compares. What is said here and cannot be read is red;
+    what is not said is held against limits that any node must keep, where the machine has such a part at all."""
 
     cpu: Literal["intel", "amd", "arm"] | None = None
     """Maker of the processor; chooses the microcode."""
+    model: v.Text | None = None
+    """Part of the processor's name, such as `Gold 6130`."""
     cores: Annotated[int, Field(ge=1, le=4096), v.DIGITS] | None = None
     """At least so many."""
+    flags: tuple[v.Tag, ...] = ()
+    """Features that every processor must have, as /proc/cpuinfo names them."""
     memory: v.Bytes | None = None
     """At least so much, such as 32Gi."""
+    modules: Annotated[int, Field(ge=1, le=1024), v.DIGITS] | None = None
+    """Memory modules, exactly: a slot that lost its contact is red."""
+    ecc: v.Truth | None = None
+    """Whether memory corrects its errors."""
+    disks: dict[v.Device, ExpectedDisk] = Field(default_factory=dict)
+    """Disks that must be there beside those that disko formats, /dev/disk/by-id/... to what they must be."""
     macs: tuple[v.Mac, ...] = ()
     """Cards that must be there."""
+    nics: dict[v.Mac, ExpectedNic] = Field(default_factory=dict)
+    """Cards that must be there, by their permanent MAC address, and how they must run."""
+    machine: v.Text | None = None
+    """Part of the machine's maker and model, as its firmware tells them."""
+    firmware: v.Text | None = None
+    """Part of the firmware's maker, version and date."""
+    bmc: v.Truth | None = None
+    """Whether it has a management controller (IPMI) that answers."""
+    limits: HardwareLimits = HardwareLimits()
 
 
 class Firewall(Section):

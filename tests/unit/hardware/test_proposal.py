@@ -81,6 +81,12 @@ def test_what_verification_can_expect_of_a_server(host):
     hardware = host("server").hardware
     assert (hardware.cpu, hardware.cores, hardware.memory) == ("intel", 32, 183 << 30)
     assert hardware.macs == ("52:54:00:aa:00:01", "52:54:00:aa:00:02", "52:54:00:aa:00:03")
+    assert (hardware.machine, hardware.model) == ("Rackserver 640 G2", "Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz")
+    assert hardware.disks["/dev/disk/by-id/ata-Bootdisk_S4510_PHYF1234"].size == 223 << 30
+    assert not any("Stick" in device for device in hardware.disks)
+    card = hardware.nics["52:54:00:aa:00:01"]
+    assert (card.driver, card.speed) == ("ixgbe", 10000)
+    assert hardware.bmc is True
 
 
 def test_secure_boot_is_warned_of():
@@ -285,6 +291,7 @@ def machines(draw: st.DrawFn) -> Hardware:
         firmware=draw(st.none() | TEXTS),
         boot_mode=draw(st.sampled_from([None, "uefi"] if arm else ["bios", "uefi"])),
         secure_boot=draw(st.sampled_from([None, True, False])),
+        has_bmc=draw(st.booleans()),
         processor=Processor(
             maker="arm" if arm else draw(st.sampled_from([None, "intel", "amd"])),
             model=draw(st.none() | TEXTS),

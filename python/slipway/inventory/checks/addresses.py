@@ -78,7 +78,9 @@ def unique_macs(document: Document) -> Iterator[Finding]:
         cards = [((*network, "mac"), host.network.mac)]
         cards += [((*network, "links", link, "mac"), settings.mac) for link, settings in host.network.links.items()]
         matched = {mac for _, mac in cards}
-        expected = [(("hosts", name, "hardware", "macs", i), mac) for i, mac in enumerate(host.hardware.macs)]
+        hardware: Keys = ("hosts", name, "hardware")
+        expected: list[tuple[Keys, str]] = [((*hardware, "macs", i), mac) for i, mac in enumerate(host.hardware.macs)]
+        expected += [((*hardware, "nics", mac), mac) for mac in host.hardware.nics if mac not in host.hardware.macs]
         for path, mac in [*cards, *((path, mac) for path, mac in expected if mac not in matched)]:
             if mac is not None:
                 first = seen.setdefault(mac, path)

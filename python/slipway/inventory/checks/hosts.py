@@ -85,6 +85,15 @@ def platforms(document: Document) -> Iterator[Finding]:
             yield Finding(("hosts", name, "boot", "mode"), f"{host.system} machines have no BIOS; did you mean uefi?")
 
 
+def expected_cards(document: Document) -> Iterator[Finding]:
+    """What the machine is configured to be cannot be what it must not be: the node would be red for ever."""
+    for name, host in document.hosts.items():
+        nic, wanted = host.hardware.nics.get(host.network.mac or ""), host.network.mtu
+        if nic is not None and None not in (nic.mtu, wanted) and nic.mtu != wanted:
+            path = ("hosts", name, "hardware", "nics", str(host.network.mac), "mtu")
+            yield Finding(path, f"{nic.mtu} is not the MTU that {{}} gives it", other=("hosts", name, "network", "mtu"))
+
+
 def users(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         for user in host.users:
@@ -129,4 +138,6 @@ def health_checks(document: Document) -> Iterator[Finding]:
             yield Finding(("hosts", name, "deploy", "healthCheck"), "checks nothing; needs a command or a url")
 
 
-CHECKS: tuple[Check, ...] = (health_checks, groups, disks, disks_of_two_hosts, platforms, users, access, caches, pull)
+CHECKS: tuple[Check, ...] = (
+    health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, caches, pull,
+)  # fmt: skip
