@@ -14,8 +14,9 @@ from tests.unit.cluster.credentials import admin, written
 from slipway.cluster import join, kubeconfig, members, token, unit
 from slipway.errors import SlipwayError
 from slipway.events import Event, Events
+from slipway.hardware import probe, proposal
 from slipway.inventory import load
-from slipway.node import activate, diff, facts, probe, proposal
+from slipway.node import activate, diff, facts
 from slipway.outcome import NodeResult
 from slipway.result import CommandResult, OddAnswer
 from slipway.ssh.connection import Endpoint

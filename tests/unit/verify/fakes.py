@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ class Canned:
 
 
 Answers = Callable[[str], Canned]
+BATCH = "sh -c '\nexec 3>&1"
+"""How the one command of a pack that asks many at once begins."""
 
 
 class FakeHost:
@@ -60,6 +63,19 @@ class FakeHost:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def batched(answers: Answers) -> Answers:
+    """Like `answers`, and the same for each command of a pack that asks many at once (packs/_reads.py)."""
+
+    def answer(command: str) -> Canned:
+        if not command.startswith(BATCH):
+            return answers(command)
+        words = shlex.split(command)[4:]
+        told = [(name, answers(asked)) for name, asked in zip(words[::3], words[2::3], strict=True)]
+        return Canned("", "".join(f"\x1e{name}\x1f{a.stdout}\x1f{a.exit}\x1f{a.stderr}" for name, a in told))
+
+    return answer
 
 
 def from_table(table: Sequence[Canned]) -> Answers:

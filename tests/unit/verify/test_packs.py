@@ -2,13 +2,16 @@
 one run of the real machinery: one question per way to break a node."""
 
 import hashlib
+import re
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.unit.verify.fakes import Canned, FakeHost, from_table
+from tests.unit.verify.fakes import Canned, FakeHost, batched, from_table
 
 from slipway.inventory import load
 from slipway.verify import catalog
@@ -33,22 +36,21 @@ def machine(
     node: str,
     *,
     answers: dict[str, Any] | None = None,
+    changed: Sequence[tuple[str, str, str]] = (),
     facts: dict[str, Any] | None = None,
     silent: bool = False,
 ) -> FakeHost:
     """A node like healthy ones but for what is given; `silent` has no program at all."""
     said: dict[str, Any] = {"system": SYSTEM, "profile": SYSTEM, "hostname": node, "ahead": 0}
     said |= {"machine": hashlib.md5(key.encode()).hexdigest()} | (facts or {})
-    words = {"name": node, "address": INVENTORY.host(node).address}
-    role = "controller" if INVENTORY.host(node).is_controller else "worker"
     table = [Canned(match, **fields) for match, fields in (answers or {}).items()]
-    for entry in () if silent else (*HEALTHY[role], *HEALTHY["all"]):
-        texts = {name: entry[name].format(**words) for name in ("stdout", "stderr") if name in entry}
-        table.append(Canned(entry["match"], exit=entry.get("exit", 0), **texts))
+    healthy = () if silent else healthy_table(node)
+    table += [_changed(canned, changed) for canned in healthy]
+    ask = batched(from_table(table))
 
     def answer(command: str) -> Canned:
         if "boot_id" not in command:
-            return from_table(table)(command)
+            return ask(command)
         lines = (
             said["system"],
             said["profile"],
@@ -62,6 +64,29 @@ def machine(
     return FakeHost(key, answer)
 
 
+def healthy_table(node: str) -> list[Canned]:
+    host = INVENTORY.host(node)
+    words = {"name": node, "address": host.address, "host": host.address.rpartition(".")[2]}
+    role = "controller" if host.is_controller else "worker"
+    return [_canned(entry, words) for entry in (*HEALTHY[role], *HEALTHY["all"])]
+
+
+def _canned(entry: dict[str, Any], words: dict[str, str]) -> Canned:
+    if "recorded" in entry:
+        text = (HERE / "recorded" / entry["recorded"]).read_text()
+        return Canned(entry["match"], re.sub("@([a-z]+)@", lambda found: words[found[1]], text))
+    texts = {name: entry[name].format(**words) for name in ("stdout", "stderr") if name in entry}
+    return Canned(entry["match"], exit=entry.get("exit", 0), **texts)
+
+
+def _changed(canned: Canned, changes: Sequence[tuple[str, str, str]]) -> Canned:
+    for match, old, new in changes:
+        if match in canned.match:
+            assert old in canned.stdout, f"{old!r} is not in the answer of {canned.match!r}"
+            canned = replace(canned, stdout=canned.stdout.replace(old, new))
+    return canned
+
+
 @pytest.fixture(scope="module")
 def results():
     machines = {node: machine(node, node) for node in ("cp1", "w1")}
@@ -69,7 +94,8 @@ def results():
     machines["twin"] = machine("twin", "w1", facts={"machine": "f" * 32})
     nodes = {key: key.split()[-1] for key in machines} | {"twin": "w1"}
     for key, control in CONTROLS.items():
-        machines[key] = machine(key, control["node"], answers=control.get("answers"), facts=control.get("facts"))
+        broken = {word: control[word] for word in ("answers", "changed", "facts") if word in control}
+        machines[key] = machine(key, control["node"], **broken)
         nodes[key] = control["node"]
     questions = tuple(Question(key, INVENTORY.host(node)) for key, node in nodes.items())
     asked = ask(INVENTORY, questions, machines.__getitem__, catalog.chosen(INVENTORY), limits=Limits(16, 60))

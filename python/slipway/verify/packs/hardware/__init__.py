@@ -1,0 +1,1 @@
+"""The pack `hardware`: the machine is the one that was ordered, and none of its parts is failing."""
