@@ -15,7 +15,8 @@ let
       allowSubstitutes = false;
     };
 
-  # Package to its programs. Debian keeps those for root in sbin.
+  # Package to its programs. Debian keeps those for root in sbin. A program that the userland lacks is a link to nowhere:
+  # the lab has no metal for those that read or stress it.
   programs = {
     bash = [ "bin/bash" "bin/sh" ];
     coreutils = map (name: "bin/${name}") [
@@ -24,19 +25,24 @@ let
       "tail" "tee" "test" "timeout" "touch" "tr" "true" "uname" "uniq" "wc"
     ];
     curl = [ "bin/curl" ];
+    dmidecode = [ "sbin/dmidecode" ];
     ethtool = [ "sbin/ethtool" ];
     findutils = [ "bin/find" "bin/xargs" ];
     gnugrep = [ "bin/grep" ];
     gnused = [ "bin/sed" ];
+    ipmitool = [ "bin/ipmitool" ];
     iproute2 = [ "bin/ip" "bin/ss" "sbin/bridge" "sbin/tc" ];
     iptables = [ "sbin/iptables" "sbin/ip6tables" "sbin/iptables-save" "sbin/iptables-restore" ];
     jq = [ "bin/jq" ];
     kmod = [ "sbin/modprobe" "sbin/lsmod" "sbin/modinfo" ];
+    lm_sensors = [ "bin/sensors" ];
     nftables = [ "sbin/nft" ];
     nix = [ "bin/nix" "bin/nix-env" "bin/nix-store" "bin/nix-collect-garbage" ];
+    nvme-cli = [ "sbin/nvme" ];
     openssh = [ "sbin/sshd" "bin/ssh" "bin/ssh-keygen" ];
     procps = [ "bin/free" "bin/pgrep" "bin/ps" "bin/top" "sbin/sysctl" ];
     shadow = [ "sbin/useradd" "sbin/usermod" "sbin/groupadd" ];
+    smartmontools = [ "sbin/smartctl" ];
     systemd = [ "bin/journalctl" "bin/networkctl" "bin/systemctl" "bin/systemd-tmpfiles" "bin/systemd-analyze" ];
     util-linux = [ "sbin/losetup" ] ++ map (name: "bin/${name}") [
       "findmnt" "flock" "lsblk" "mount" "mountpoint" "nsenter" "umount"

@@ -241,6 +241,7 @@ def _sections(inventory: Inventory) -> Settings:
         **{
             "k0s.hashes": {system.value: value for system, value in cluster.k0s.hashes.items()},
             "k0s.disableComponents": list(cluster.k0s.disable_components),
+            "hardware.tools": None if "hardware" in inventory.verify.packs else False,
             "time": {"zone": cluster.time.zone, "servers": list(cluster.time.servers)},
             "images.registries": {name: list(urls) for name, urls in mirrors.registries.items()},
             "images.airgap": _bundles(mirrors.airgap),

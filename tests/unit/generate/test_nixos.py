@@ -113,3 +113,8 @@ def test_node_networks_lie_in_no_other(make):
 def test_an_index_names_every_host(make, nix_value, tmp_path):
     folder = written(make(), tmp_path)
     assert nix_value(f"builtins.attrNames (import {folder / 'hosts.nix'})") == ["cp1", "w1"]
+
+
+def test_programs_that_read_metal_are_left_out_with_their_pack(make, cluster):
+    assert "hardware" not in cluster(make())
+    assert cluster(make({"verify": {"packs": ["os"]}}))["hardware"] == {"tools": False}

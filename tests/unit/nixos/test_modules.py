@@ -574,3 +574,12 @@ def test_an_sshd_of_ones_own(evaluate):
 
 def test_old_generations_go_when_the_user_says(evaluate):
     assert evaluate("config.nix.gc.dates", more='nix.gc.dates = "daily";') == "daily"
+
+
+# --- hardware --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("more", "there"), [("", True), ("slipway.hardware.tools = false;", False)])
+def test_programs_that_read_metal_are_there_unless_turned_off(evaluate, more, there):
+    names = evaluate('map (p: p.pname or "") config.environment.systemPackages', "worker", more)
+    assert ({"dmidecode", "smartmontools", "ipmitool", "lm_sensors", "nvme-cli"} <= set(names)) is there

@@ -18,7 +18,7 @@ from slipway.verify.result import Counts
 INVENTORY = load(HERE / "inventory.yaml")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SYSTEM, BOOT = "/nix/store/system", "this-boot"
-PACKS = ("os", "network", "k0s")
+PACKS = INVENTORY.verify.packs
 
 
 def pack(
@@ -136,8 +136,10 @@ def test_a_pack_that_is_gone_asks_nothing_any_more():
 
 
 def test_a_pack_that_is_required_and_gone_shuts():
-    result = gate.check(INVENTORY, records(), present(packs=("os", "network")), NOW)
-    assert {each.what for each in result.reasons} == {"pack k0s is required by verify.packs, and there is none"}
+    result = gate.check(INVENTORY, records(), present(packs=PACKS[:-1]), NOW)
+    assert {each.what for each in result.reasons} == {
+        f"pack {PACKS[-1]} is required by verify.packs, and there is none"
+    }
 
 
 def test_look_asks_the_nodes_and_reads_the_records(tmp_path):

@@ -313,7 +313,7 @@ def test_an_unknown_pack_is_a_mistake_in_the_call(run):
 
 def test_required_packs_and_the_users_own_run_by_default(inventory, pack, run):
     pack("def test_fine(): pass\n")
-    assert run(packs=())["w1"].packs == ("os", "network", "k0s", "user")
+    assert run(packs=())["w1"].packs == (*inventory.verify.packs, "user")
 
 
 def test_no_nodes_no_work(inventory):
