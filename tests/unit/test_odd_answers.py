@@ -28,7 +28,7 @@ FACTS = f"hostname=w9\nboot_id=b\n{SYSTEMS}systemd=1\nnix=1\nfailed=\nfree=9999\
 SAID = '"phase": "activating", "code": -1, "back": -1, "old": "/nix/store/a", "default": "/nix/store/a", "reason": ""'
 STATUS = f"running\n{{{SAID}}}\nlog\n"
 INVENTORY = load(Path(__file__).parents[2] / "examples" / "single" / "inventory.yaml")
-PROBE = (Path(__file__).parent / "node" / "probes" / "server.txt").read_text(encoding="utf-8")
+PROBE = (Path(__file__).parent / "hardware" / "probes" / "server.txt").read_text(encoding="utf-8")
 
 
 @dataclass
