@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -40,6 +41,8 @@ def new(
     Example: slipway app new shop --image registry.example.org/shop:1.0 --volume 5Gi
     """
     loaded = load(inventory)
+    if volume and not re.fullmatch("[1-9][0-9]*(Mi|Gi|Ti)", volume):
+        raise InvalidInput(f"{volume}: not a size like 512Mi or 5Gi", hint="--volume 5Gi")
     wanted = Wanted(_checked(name), image, port, volume)
     files = scaffold.scaffold(loaded, wanted)
     there = [path for path in files if inside.place(loaded.root, path).exists()]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway import inside
-from slipway.generate.gitops.charts import CHARTS, DEFINITIONS, IMAGES
+from slipway.generate.gitops.charts import CHARTS, DEFINITIONS, IMAGES, Chart, Definitions
 from slipway.generate.templates import template
 from slipway.inventory.model import Nixos
 from slipway.paths import cache_dir, resource
@@ -44,10 +44,16 @@ def files(name: str, flake: Flake, authorized_keys: Sequence[str] = ()) -> dict[
         "inventory.yaml": template("skeleton/inventory.yaml.j2").render(
             name=name, k0s_version=K0S_VERSION, channel=channel, authorized_keys=authorized_keys
         ),
-        VERSIONS: template("skeleton/versions.yaml.j2").render(charts={**CHARTS, **DEFINITIONS}, images=IMAGES),
+        VERSIONS: template("skeleton/versions.yaml.j2").render(charts=_versions(), images=IMAGES),
         "renovate.json": template("skeleton/renovate.json.j2").render(held=_held()),
     }
     return {path: text.encode() for path, text in texts.items()}
+
+
+def _versions() -> dict[str, Chart | Definitions]:
+    """All but GitLab's, whose line the inventory chooses (`codeHosting.gitlab`)."""
+    found: dict[str, Chart | Definitions] = {**CHARTS, **DEFINITIONS}
+    return {name: each for name, each in found.items() if name != "gitlab"}
 
 
 def _held() -> list[str]:

@@ -40,6 +40,11 @@ def test_a_name_that_is_no_namespace_is_refused(inventory):
         apps.new("Shop", "image", inventory=inventory)
 
 
+def test_a_size_that_is_none_is_refused(inventory):
+    with pytest.raises(InvalidInput, match="5GB: not a size"):
+        apps.new("shop", "image", volume="5GB", inventory=inventory)
+
+
 def test_what_was_not_generated_cannot_be_taken_over(inventory):
     with pytest.raises(InvalidInput, match="missing"):
         apps.eject("sample", inventory=inventory)

@@ -126,27 +126,24 @@ def _volume(inventory: Inventory, app: App, volume: Volume, around: Beside) -> F
     claimed = {
         "persistentvolumeclaim.yaml": to_yaml(volumes.claim(inventory, app, volume)) + "\n",
         "volume.yaml": about,
-        KUSTOMIZATION: volume_build(inventory, app, volume, resources, volumes.claim_components(inventory, volume)),
+        KUSTOMIZATION: volume_build(app, volume, resources, volumes.claim_components(inventory, volume)),
     }
     files = {f"{folder}/{path}": text for path, text in claimed.items()}
     if volumes.saves(inventory):
         components = volumes.backup_components(inventory, volume)
         files[f"{folder}-backup/volume.yaml"] = about
         more = ["volume.yaml", *_secrets(f"{folder}-backup", around)]
-        files[f"{folder}-backup/{KUSTOMIZATION}"] = volume_build(inventory, app, volume, more, components)
+        files[f"{folder}-backup/{KUSTOMIZATION}"] = volume_build(app, volume, more, components)
     return files
 
 
-def volume_build(
-    inventory: Inventory, app: App, volume: Volume, resources: Sequence[str], components: Sequence[str]
-) -> str:
+def volume_build(app: App, volume: Volume, resources: Sequence[str], components: Sequence[str]) -> str:
     """The kustomization.yaml of a volume: the components do the rest."""
-    movers = volumes.mover_patches(volume) if inventory.stages.mode != "none" else []
     return build(
         namespace=app.namespace,
         resources=list(resources),
         components=[f"../../../components/{name}" for name in components],
-        **({"patches": movers} if movers else {}),
+        patches=volumes.mover_patches(volume),
     )
 
 

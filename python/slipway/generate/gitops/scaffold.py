@@ -17,7 +17,10 @@ from slipway.inventory import Inventory
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the new app is. `volume` is a size such as 5Gi, "" for none; without a volume nothing is saved."""
+    """What the new app is. `volume` is a size such as 5Gi, "" for none.
+
+    Its files do not change with the stages' mode: the components `volume` and `backup` do.
+    """
 
     name: str
     image: str
@@ -43,8 +46,6 @@ def scaffold(inventory: Inventory, wanted: Wanted) -> dict[str, str]:
         "volume": wanted.volume,
         "source": sources.kind(inventory),
         "domain": inventory.stages.gateway.domain if inventory.stages.gateway.enabled else "",
-        "saves": volumes.saves(inventory),
-        "restores": volumes.restored(inventory),
     }
     files = {FLUX: template("app/ks.yaml.j2").render(given), **_namespace(inventory, app, given)}
     files["app/app.yaml"] = template("app/app.yaml.j2").render(given)
@@ -67,18 +68,14 @@ def _namespace(inventory: Inventory, app: App, given: dict[str, Any]) -> dict[st
 
 def _volume(inventory: Inventory, app: App, volume: Volume) -> dict[str, str]:
     about = to_yaml(volumes.about(volumes.name_of(app, volume), app.namespace)) + "\n"
-    claim = volumes.claim_components(inventory, volume)
     resources = ["persistentvolumeclaim.yaml", "volume.yaml"]
-    files = {
+    return {
         "data/persistentvolumeclaim.yaml": to_yaml(volumes.claim(inventory, app, volume)) + "\n",
         "data/volume.yaml": about,
-        f"data/{KUSTOMIZATION}": volume_build(inventory, app, volume, resources, claim),
+        f"data/{KUSTOMIZATION}": volume_build(app, volume, resources, ["volume"]),
+        "data-backup/volume.yaml": about,
+        f"data-backup/{KUSTOMIZATION}": volume_build(app, volume, ["volume.yaml"], ["backup"]),
     }
-    if volumes.saves(inventory):
-        backup = volumes.backup_components(inventory, volume)
-        files["data-backup/volume.yaml"] = about
-        files[f"data-backup/{KUSTOMIZATION}"] = volume_build(inventory, app, volume, ["volume.yaml"], backup)
-    return files
 
 
 def ejected(inventory: Inventory, name: str) -> dict[str, bytes]:

@@ -106,7 +106,10 @@ def repository(inventory: Inventory, prefix: str) -> str:
 def components(inventory: Inventory, image: str) -> dict[str, list[Manifest]]:
     """Every component by its name: the kustomization first, then its resources."""
     cluster, backup = inventory.cluster.name, inventory.stages.backup
+    own = Volume("", "")
     return {
+        "volume": [_of_mode(claim_components(inventory, own))],
+        "backup": [_of_mode(backup_components(inventory, own) if saves(inventory) else ["backup-paused"])],
         "volume-none": _guarded(image, "none"),
         "volume-install": _guarded(image, "install"),
         "volume-restore": _restoring(image),
@@ -121,6 +124,12 @@ def components(inventory: Inventory, image: str) -> dict[str, list[Manifest]]:
 def _component(resources: list[str], **more: Any) -> Manifest:  # noqa: ANN401 (kustomize's own)
     made: Manifest = {"apiVersion": COMPONENT, "kind": "Component"}
     return {**made, **({"resources": resources} if resources else {}), **more}
+
+
+def _of_mode(names: list[str]) -> Manifest:
+    """For apps that people wrote, which must not change with the mode: what it asks for now. Kustomize takes no empty
+    one; to pause where nothing is saved does nothing."""
+    return _component([], components=[f"../{name}" for name in names])
 
 
 def _paused() -> Manifest:

@@ -54,6 +54,15 @@ def backup(document: Document) -> Iterator[Finding]:
             yield Finding((*STAGES, "backup", key), message, other=(*STAGES, "mode"), warning=True)
 
 
+def gitlab(document: Document) -> Iterator[Finding]:
+    """A pinned chart of the other line would lack its database, or bring a second one."""
+    found = document.stages
+    pinned, line = found.charts.get("gitlab"), found.code_hosting.gitlab
+    if pinned and found.code_hosting.kind == "gitlab" and pinned.startswith("9.") != (line == "9.11"):
+        message = f"{pinned} is not of the line {line}, {{}}"
+        yield Finding((*STAGES, "charts", "gitlab"), message, other=(*STAGES, "codeHosting", "gitlab"))
+
+
 def storage(document: Document) -> Iterator[Finding]:
     found = document.stages.storage
     if found.provider != "local-path" and not found.pool:
@@ -98,4 +107,4 @@ def pools_and_hosts(document: Document) -> Iterator[Finding]:
             yield Finding(path, message, other=("cluster", "network", "vip", "address"))
 
 
-CHECKS: tuple[Check, ...] = (source, git_server, backup, storage, published, pools_and_hosts)
+CHECKS: tuple[Check, ...] = (source, git_server, backup, gitlab, storage, published, pools_and_hosts)

@@ -48,11 +48,25 @@ def test_a_new_app_has_namespace_volume_and_pods_in_their_order(make):
     assert service["spec"]["ports"][0]["port"] == SHOP.port
 
 
-def test_where_nothing_is_saved_the_volume_is_a_volume(make):
-    files = scaffold(make(), SHOP)
-    build = yaml.safe_load(files["gitops/cluster-apps/shop/data/kustomization.yaml"])
-    assert build["components"] == ["../../../components/volume-none"]
-    assert not any("data-backup" in path for path in files)
+def test_its_files_are_the_same_in_every_mode_and_the_components_are_not(make):
+    files, parts = {}, {}
+    for mode in ("none", "install", "restore", "restore-only"):
+        inventory = make({"stages": {**SAVED, "mode": mode}})
+        files[mode] = scaffold(inventory, SHOP)
+        made = tree.render(inventory)
+        parts[mode] = [
+            yaml.safe_load(made[f"gitops/components/{name}/kustomization.yaml"]).get("components", [])
+            for name in ("volume", "backup")
+        ]
+    assert files["none"] == files["install"] == files["restore"] == files["restore-only"]
+    assert parts == {
+        "none": [["../volume-none"], ["../backup-paused"]],
+        "install": [["../volume-install", "../restic-backup"], ["../volume-backup"]],
+        "restore": [
+            ["../volume-restore", "../restic-restore"], ["../volume-backup", "../backup-paused", "../restic-backup"],
+        ],
+        "restore-only": [["../volume-restore-only", "../restic-restore"], ["../backup-paused"]],
+    }  # fmt: skip
 
 
 def test_what_a_new_app_names_is_generated(make):
