@@ -52,6 +52,10 @@ Fixtures: `host` (testinfra's, over slipway's own connection), `node` (the host 
 of `slipway.verify.check`: `@controllers`, `@workers` (no control plane), `@workloads` (a kubelet). A plain `assert`
 works as well; `expect` says more. List `user` in `verify.packs` to let the gate insist on it.
 
+Files that were written for testinfra elsewhere work as they are: its modules (`host.package` looks into the closure of
+the running system), parameters, fixtures, classes, unittest, skips, subtests. `testinfra_hosts = ["w1", "ssh://10.0.0.21"]`
+in a file means these nodes; one that the inventory does not know is an error.
+
 A command that ends with an exit code other than expected (`host.run_expect`, `host.check_output`) is an error, as is a
 lost connection: neither can be read as an answer.
 """

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 import testinfra.modules
 
+from slipway.inventory import Host
 from slipway.verify import plugin
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.backend import Answer, ConnectionLost, host_of
@@ -29,7 +30,7 @@ from slipway.verify.check import CannotRun
 from slipway.verify.children import Children
 from slipway.verify.plugin import ASKING, Asking
 from slipway.verify.result import Check, Finding, Verdict
-from slipway.verify.roles import meant_for
+from slipway.verify.roles import meant_for, named
 from slipway.verify.wire import CONTROL, Line
 
 BUILTIN_NOT_NEEDED = (
@@ -78,6 +79,7 @@ class Conductor:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._refuse_unknown_hosts(session)
         with Line.to(self.job.socket) as control:
             control.send(hello=CONTROL)
             message = control.receive()
@@ -85,6 +87,23 @@ class Conductor:
                 facts = {key: Facts(**fields) for key, fields in message["facts"].items()}
                 self._fork_all(session, facts, Children(control, limit=self.job.limit, bound=self.job.bound))
         return True
+
+    def _refuse_unknown_hosts(self, session: pytest.Session) -> None:
+        """A file for machines that the inventory does not know would be asked of nobody, and nobody would notice."""
+        for path, words in {item.path: _hosts_of(item) for item in session.items}.items():
+            unknown = [word for word in words if not any(named(host, [word]) for host in self.job.inventory.hosts)]
+            if unknown:
+                self.broken.append(self._of_nobody(path, unknown))
+
+    def _of_nobody(self, path: Path, unknown: list[str]) -> Check:
+        pack = next(name for name, folder in self.job.packs.items() if path.is_relative_to(folder))
+        finding = Finding(
+            f"testinfra_hosts names {', '.join(unknown)}, which the inventory does not know",
+            expected="names or addresses of hosts of the inventory",
+            fix=f"mend testinfra_hosts in {path.name}",
+        )
+        title = f"{path.name} is for nodes of the inventory"
+        return Check(f"{pack}.{path.stem}", pack, title, Verdict.ERROR, finding=finding)
 
     def _fork_all(self, session: pytest.Session, facts: Mapping[str, Facts], children: Children) -> None:
         """One child for each node that could be asked for its facts."""
@@ -127,11 +146,22 @@ def _import_modules_of_testinfra() -> None:
 
 def _run(session: pytest.Session, asking: Asking) -> None:
     """The checks meant for this node, until its connection is lost: the rest then stays unasked, and that is told."""
-    items = [item for item in session.items if meant_for(asking.node, (mark.name for mark in item.iter_markers()))]
+    items = [item for item in session.items if _is_asked(item, asking.node)]
     for item, following in zip(items, [*items[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if plugin.backend_of(item).lost:
             return
+
+
+def _is_asked(item: pytest.Item, node: Host) -> bool:
+    hosts = _hosts_of(item)
+    return meant_for(node, (mark.name for mark in item.iter_markers())) and (not hosts or named(node, hosts))
+
+
+def _hosts_of(item: pytest.Item) -> list[str]:
+    """`testinfra_hosts` of the check's file; empty: asked of all."""
+    module = item.getparent(pytest.Module)
+    return [str(word) for word in getattr(module.obj, "testinfra_hosts", ())] if module else []
 
 
 def _over(line: Line, command: str, timeout: float) -> Answer:

@@ -341,3 +341,19 @@ def test_nothing_of_the_current_folder_nor_above_verify_is_run(pack, run, invent
     monkeypatch.chdir(cellar)
     assert verdicts(run()["w1"]) == {"user.mine.runs": "passed"}
     assert mark.read_text().splitlines() == [str(inventory.root / "verify" / "conftest.py")]
+
+
+def test_testinfra_hosts_of_a_file_are_the_nodes_it_is_asked_of(pack, run):
+    pack("testinfra_hosts = ['w1', 'ssh://root@10.77.0.22:22']\n\ndef test_a(): pass\n", "named.py")
+    pack("def test_b(): pass\n", "all.py")
+    results = run("cp1", "w1", "w2")
+    assert {name: sorted(verdicts(result)) for name, result in results.items()} == {
+        "cp1": ["user.all.b"], "w1": ["user.all.b", "user.named.a"], "w2": ["user.all.b", "user.named.a"],
+    }  # fmt: skip
+
+
+def test_a_file_for_machines_that_nobody_knows_is_an_error_and_not_left_out(pack, run):
+    pack("testinfra_hosts = ['w1', 'paramiko://db7']\n\ndef test_a(): pass\n", "named.py")
+    result = run("w2")["w2"]
+    assert verdicts(result) == {"user.named": "error"}
+    assert "testinfra_hosts names paramiko://db7" in result.red[0].finding.found

@@ -3,6 +3,7 @@
 import textwrap
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,34 @@ def test_system_info(host):
     assert host.system_info.distribution
 
 
+def test_service(host):
+    ssh = host.service("sshd")
+    assert ssh.is_running and ssh.is_enabled and ssh.is_valid
+    assert not host.service("no-such-unit").is_running
+
+
+def test_package(host):
+    openssh = host.package("openssh")
+    assert openssh.is_installed and openssh.version == "10.2p1"
+    assert host.package("openssh-10.2p1").is_installed
+    assert host.package("/nix/store/" + "a" * 32 + "-openssh-10.2p1").is_installed
+    assert not host.package("nginx").is_installed
+
+
+@pytest.fixture(params=["/etc/passwd", "/etc/group"])
+def path(request):
+    return request.param
+
+
+def test_parametrised_fixture(host, path):
+    assert host.file(path).is_file
+
+
+def test_skips_by_itself(host):
+    if not host.file("/no/such/file").exists:
+        pytest.skip("not on this machine")
+
+
 def test_check_output_quotes(host):
     assert host.check_output("echo %s", "a  'b' $HOME") == "a  'b' $HOME"
 
@@ -147,15 +176,37 @@ def test_many(host, subtests):
 """
 
 
-class Node(FakeHost):
-    """The sshd of the tests, as a node that tells facts of NixOS."""
+PROGRAMS = {
+    "systemctl": """#!/bin/sh
+case "$*" in
+  "is-active sshd") echo active ;;
+  is-active*) echo inactive; exit 3 ;;
+  "is-enabled sshd") echo enabled ;;
+  *) exit 1 ;;
+esac
+""",
+    "systemd-analyze": "#!/bin/sh\nexit 0\n",
+    "nix-store": f"#!/bin/sh\necho /nix/store/{'a' * 32}-openssh-10.2p1; echo /nix/store/{'b' * 32}-bash-5.3\n",
+}
+"""What the machine that runs the tests may lack: fakes of systemd's and Nix's programs."""
 
-    def __init__(self, remote: Remote) -> None:
+
+class Node(FakeHost):
+    """The sshd of the tests, as a node that tells facts of NixOS and finds the fake programs in `folder`."""
+
+    def __init__(self, remote: Remote, folder: Path) -> None:
         super().__init__("w1", lambda _: Canned("", f"{FACTS}{time.time()}\n"))
         self._remote = remote
+        for name, text in PROGRAMS.items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
+        systemd = '[ "$2" = /run/systemd/system/ ] || command test "$@"'
+        self._around = f"PATH={folder}:$PATH; test() {{ {systemd}; }}; "
 
     def run(self, argv: Sequence[str], **options: Any) -> CommandResult:
-        return super().run(argv) if "boot_id" in argv[-1] else self._remote.run(argv, **options)
+        if "boot_id" in argv[-1]:
+            return super().run(argv)
+        return self._remote.run([*argv[:-1], self._around + argv[-1]], **options)
 
 
 @pytest.fixture
@@ -165,9 +216,12 @@ def asked(tmp_path, remote, sshd):
     folder.mkdir()
     inventory = load(tmp_path / "inventory.yaml")
 
+    programs = tmp_path / "programs"
+    programs.mkdir()
+
     def ask(text):
         (folder / "test_vanilla.py").write_text(textwrap.dedent(text).replace("PORT", str(sshd.port)))
-        (result,) = verify(inventory, [inventory.host("w1")], lambda _: Node(remote), packs=["user"]).nodes
+        (result,) = verify(inventory, [inventory.host("w1")], lambda _: Node(remote, programs), packs=["user"]).nodes
         return {c.id.removeprefix("user.test_vanilla."): c for c in result.checks}
 
     return ask
@@ -180,6 +234,7 @@ def test_files_of_other_people_work_unchanged(asked):
     assert {name: (check.verdict, check.reason) for name, check in odd.items()} == {
         "marked_skip": (Verdict.SKIPPED, "on machines with a colour screen"),
         "xfail": (Verdict.SKIPPED, "known"),
+        "skips_by_itself": (Verdict.SKIPPED, "not on this machine"),
     }, [check.finding for check in odd.values()]
     assert {"parametrised[/etc-directory]", "in_a_class", "many", "many[2]", "old"} <= set(found)
 
