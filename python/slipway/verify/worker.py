@@ -16,6 +16,7 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ def _import_modules_of_testinfra() -> None:
 def _run(session: pytest.Session, asking: Asking) -> None:
     """The checks meant for this node, until its connection is lost: the rest then stays unasked, and that is told."""
     items = [item for item in session.items if _is_asked(item, asking.node)]
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip_longest(items, items[1:]):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if plugin.backend_of(item).lost:
             return
