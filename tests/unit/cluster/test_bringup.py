@@ -12,6 +12,7 @@ from slipway.cluster import bringup, join
 from slipway.cluster.members import RENAME, SENTINEL
 from slipway.cluster.token import ISSUED, TOKEN_FILE
 from slipway.errors import Interrupted
+from slipway.events import Events
 from slipway.inventory import load
 
 QUIET = ("sh", "grep", "systemctl show", "k0s kubectl", "k0s kubeconfig", "k0s etcd member-list", "journalctl")
@@ -540,3 +541,59 @@ def test_a_k0s_that_ends_again_and_again_is_not_waited_for(world, name):
     assert "k0s.service ended 3 times (exit-code)" in result.reason
     assert '"Error: chmod /var/lib/k0s/images: read-only file system"' in result.reason
     assert "Usage" not in result.reason + result.log
+
+
+# --- before anything is changed on a controller ---
+
+
+def may_change(one: World, name: str) -> None:
+    bringup.require_quorum_without(one.inventory, one.pool, Events(), name)  # type: ignore[arg-type]
+
+
+def test_a_controller_changes_while_the_others_serve(world):
+    one = world(controllers=3)
+    one.bring_up()
+    may_change(one, "cp1")
+
+
+def test_a_controller_is_left_as_it_is_while_another_one_is_down(world):
+    one = world(controllers=3)
+    one.bring_up()
+    one.machine("cp2").breaks = "api"
+    with pytest.raises(bringup.QuorumAtRisk, match="cp1: not changed: etcd has 3 members, and cp2 does not serve"):
+        may_change(one, "cp1")
+    may_change(one, "cp2")
+
+
+def test_a_member_that_the_inventory_does_not_have_does_not_serve(world):
+    one = world(controllers=3)
+    one.bring_up()
+    one.cluster.etcd["stale"] = "https://10.0.0.99:2380"
+    with pytest.raises(bringup.QuorumAtRisk, match="stale does not serve"):
+        may_change(one, "cp1")
+
+
+def test_who_has_no_part_in_the_cluster_takes_nothing_away(world):
+    one = world(controllers=3)
+    one.bring_up("cp1", "cp2")
+    one.machine("cp2").breaks = "api"
+    may_change(one, "cp3")
+    one.machine("cp2").state = "failed"
+    may_change(one, "cp2")
+
+
+def test_where_etcd_has_lost_its_quorum_nothing_is_left_to_lose(world):
+    one = world(controllers=3)
+    one.bring_up()
+    for name in ("cp1", "cp2", "cp3"):
+        one.machine(name).breaks = "left"
+    may_change(one, "cp1")
+
+
+def test_only_controllers_and_the_chosen_are_looked_at_where_a_cluster_lives(world):
+    one = world(controllers=1, workers=3)
+    one.bring_up()
+    for machine in one.pool.machines.values():
+        machine.calls.clear()
+    one.bring_up("w1")
+    assert not one.machine("w2").calls and one.machine("w1").calls
