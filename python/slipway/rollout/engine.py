@@ -27,6 +27,7 @@ from slipway.rollout.phases import Preparation, outcome_of
 from slipway.rollout.waves import Wave, waves
 from slipway.secret import Secret
 from slipway.ssh.host import Host
+from slipway.verify import catalog
 
 GOES_ON = (Outcome.OK, Outcome.UNCHANGED, Outcome.REBOOT_REQUIRED)
 """Outcomes after which the next wave may begin: the node serves as well as it did before."""
@@ -113,6 +114,8 @@ class _Rollout:
 
     def run(self) -> None:
         self.preparation.require_generated()
+        # Raises for a pack that does not exist, while nothing has changed.
+        catalog.chosen(self.preparation.inventory, self.preparation.inventory.deploy.waves.verify)
         facts = self._preflight()
         if facts is None:
             return

@@ -11,7 +11,7 @@ from tests.unit.rollout.conftest import INVENTORY
 from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, skew
 from slipway.cluster.live import Living, Sight
 from slipway.cluster.members import Membership
-from slipway.errors import Degraded, SlipwayError, Unreachable
+from slipway.errors import Degraded, SlipwayError, Unreachable, UsageError
 from slipway.events import Events
 from slipway.inventory import Inventory, load
 from slipway.node import health, reboot
@@ -431,6 +431,15 @@ def test_an_interruption_lets_the_wave_end_and_no_other_begin(world):
 def test_the_gravest_outcome_gives_the_exit_code(found, code):
     failure = Deployment(tuple(NodeResult(str(n), Outcome(word)) for n, word in enumerate(found))).failure()
     assert (failure.exit_code if failure else None) == code
+
+
+def test_a_pack_that_does_not_exist_is_told_before_anything_changes(world, tmp_path):
+    text = INVENTORY.replace("deploy: {", "deploy: {waves: {verify: [k8s]}, ")
+    (tmp_path / "inventory.yaml").write_text(text)
+    world.inventory = load(tmp_path / "inventory.yaml")
+    with pytest.raises(UsageError, match="k8s"):
+        world.deploy()
+    assert world.preparation.done == ["generated"]
 
 
 def test_a_leap_of_k0s_is_refused_before_anything_is_built(world, monkeypatch):
