@@ -42,7 +42,7 @@ MODULES = (
            ("ExternalSecret", "ClusterSecretStore")),
     Module("github.com/backube/volsync", "v0.16.0", "config/crd/bases/*.yaml",
            ("ReplicationSource", "ReplicationDestination")),
-    Module("sigs.k8s.io/gateway-api", "v1.6.1", "config/crd/standard/*.yaml", ("Gateway", "HTTPRoute")),
+    Module("sigs.k8s.io/gateway-api", "v1.6.1", "config/crd/standard/*.yaml", ("Gateway", "GatewayClass", "HTTPRoute")),
     Module("github.com/cilium/cilium", "v1.20.1", "pkg/k8s/apis/cilium.io/client/crds/v2*/*.yaml",
            ("CiliumNetworkPolicy", "CiliumLoadBalancerIPPool", "CiliumL2AnnouncementPolicy")),
     Module("github.com/cert-manager/cert-manager", "v1.21.1", "deploy/crds/*.yaml", ("ClusterIssuer",)),

@@ -76,7 +76,9 @@ def _hubble(inventory: Inventory) -> dict[str, Any]:
 def _published(inventory: Inventory) -> dict[str, Any]:
     """What reaches the cluster from outside, where the stage cluster-apps uses it."""
     stages = inventory.stages
-    gateway: dict[str, Any] = {"gatewayAPI": {"enabled": True}} if stages.gateway.enabled else {}
+    # The chart makes the class only where its kind is there, which is not so at the bring-up; the app gateway has it.
+    api = {"gatewayAPI": {"enabled": True, "gatewayClass": {"create": "false"}}}
+    gateway: dict[str, Any] = api if stages.gateway.enabled else {}
     return {**gateway, **({"l2announcements": {"enabled": True}} if stages.load_balancer.pools else {})}
 
 
