@@ -459,7 +459,7 @@ class HostK0s(Section):
     """Another release than cluster.k0s.version, for a rolling upgrade."""
     profile: v.DnsLabel | None = None
     """Worker profile: `default`, or one of cluster.k0s.workerProfiles."""
-    kubelet_extra_args: dict[v.DnsLabel, v.Text] = Field(default_factory=dict)
+    kubelet_extra_args: dict[v.DnsLabel, v.FlagValue] = Field(default_factory=dict)
     """More flags for kubelet, name to value."""
 
 

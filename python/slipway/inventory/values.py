@@ -351,6 +351,13 @@ def _text(text: str) -> str:
     return text
 
 
+def _flag_value(text: str) -> str:
+    if text != "".join(text.split()):
+        # k0s takes --kubelet-extra-args apart at every blank (internal/pkg/flags).
+        raise ValueError(f"{text!r} has a blank: k0s would read what follows as another flag of kubelet")
+    return _text(text)
+
+
 NIX_OPTIONS = frozenset((
     "build-users-group", "connect-timeout", "cores", "download-attempts", "fallback", "http-connections", "keep-going",
     "log-lines", "max-jobs", "max-silent-time", "sandbox", "show-trace", "stalled-download-timeout", "substitute",
@@ -435,6 +442,7 @@ HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
 Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
 NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]
 Text = Annotated[str, AfterValidator(_text)]
+<<<<<<< HEAD
 Cron = Annotated[str, AfterValidator(_cron), _format("cron schedule")]
 ResticRepository = Annotated[str, AfterValidator(_restic), _format("restic repository")]
 Version = Annotated[str, AfterValidator(_version), _format("version")]
@@ -447,6 +455,9 @@ ChartName = Literal[
 ]  # fmt: skip
 """The charts of the stages, and the sets of CRDs (generate/gitops/charts.py has where they are)."""
 ImageName = Literal["forgejo", "gitea", "openbao", "podinfo", "postgresql", "seaweedfs", "valkey", "volsync"]
+=======
+FlagValue = Annotated[str, AfterValidator(_flag_value)]
+>>>>>>> a2632e2 (Hold every text and key of the inventory against all that is made of it)
 KeyPath = Annotated[Path, AfterValidator(_key_path)]
 NixOptions = Annotated[dict[Annotated[str, AfterValidator(_nix_option)], Text], AfterValidator(_nix_options)]
 FreeForm = dict[str, Any]
