@@ -442,7 +442,6 @@ HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
 Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
 NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]
 Text = Annotated[str, AfterValidator(_text)]
-<<<<<<< HEAD
 Cron = Annotated[str, AfterValidator(_cron), _format("cron schedule")]
 ResticRepository = Annotated[str, AfterValidator(_restic), _format("restic repository")]
 Version = Annotated[str, AfterValidator(_version), _format("version")]
@@ -455,9 +454,7 @@ ChartName = Literal[
 ]  # fmt: skip
 """The charts of the stages, and the sets of CRDs (generate/gitops/charts.py has where they are)."""
 ImageName = Literal["forgejo", "gitea", "openbao", "podinfo", "postgresql", "seaweedfs", "valkey", "volsync"]
-=======
 FlagValue = Annotated[str, AfterValidator(_flag_value)]
->>>>>>> a2632e2 (Hold every text and key of the inventory against all that is made of it)
 KeyPath = Annotated[Path, AfterValidator(_key_path)]
 NixOptions = Annotated[dict[Annotated[str, AfterValidator(_nix_option)], Text], AfterValidator(_nix_options)]
 FreeForm = dict[str, Any]
