@@ -25,13 +25,28 @@ in
     }
   );
 
-  # Virtual machines: they want KVM, and a network for the release of k0s.
+  # Both kinds want a network for the release of k0s, and virtual machines KVM.
   checks = forAll (
     _: pkgs:
     let
       vm = test: pkgs.testers.runNixOSTest (import test { modules = ./modules; });
+      k0s = pkgs.callPackage ./pkgs/k0s { version = "1.36.3+k0s.2"; };
+      generated = ../tests/golden;
+      controllers = [ "homelab/generated/hosts/cp1" "homelab/generated/hosts/cp2" "homelab/generated/hosts/cp3" "single/generated/hosts/attic" ];
+      read = path: {
+        name = path;
+        value = {
+          inherit k0s;
+          file = generated + "/${path}/k0s.yaml";
+        };
+      };
     in
     {
+      k0s = k0s.tests.version;
+      k0s-config = import ./tests/k0s-config.nix {
+        inherit pkgs;
+        files = builtins.listToAttrs (map read controllers);
+      };
       vm-bootstrap = vm ./tests/vm/bootstrap.nix;
       vm-guard = vm ./tests/vm/guard.nix;
     }

@@ -1,8 +1,10 @@
 # `nix run .#deploy` and its siblings, a check that nothing generated is stale, and a shell with all the tools.
-{ self, root, forAll, tools }:
+{ self, root, forAll, tools, machines }:
 let
   commands = [ "check" "generate" "plan" "deploy" "verify" "handoff" "status" ];
   slipway = system: self.packages.${system}.slipway;
+  hosts = import (root + "/generated/hosts.nix");
+  controllers = builtins.filter (name: builtins.pathExists (hosts.${name} + "/k0s.yaml")) (builtins.attrNames hosts);
 in
 {
   apps = forAll (
@@ -25,6 +27,19 @@ in
         HOME=$TMPDIR ${slipway system}/bin/slipway generate --check
         touch $out
       '';
+      # What each controller is given, read by the release that will read it there; needs no network but for that.
+      k0s-config = import ../tests/k0s-config.nix {
+        inherit pkgs;
+        files = builtins.listToAttrs (
+          map (name: {
+            inherit name;
+            value = {
+              file = hosts.${name} + "/k0s.yaml";
+              k0s = machines.${name}.config.slipway.k0s.package;
+            };
+          }) controllers
+        );
+      };
     }
   );
 

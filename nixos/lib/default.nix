@@ -29,8 +29,9 @@ in
       nixosSystem ? withDisko nixpkgs.lib.nixosSystem,
       specialArgs ? { },
     }:
-    {
+    let
       nixosConfigurations = import ./configurations.nix { inherit root nixosSystem specialArgs; };
-    }
-    // import ./commands.nix { inherit self root forAll tools; };
+    in
+    { inherit nixosConfigurations; }
+    // import ./commands.nix { inherit self root forAll tools; machines = nixosConfigurations; };
 }

@@ -29,7 +29,8 @@ let
       ++ several "--labels" (mapAttrsToList (key: value: "${key}=${value}") cfg.labels)
       ++ several "--taints" cfg.taints
       ++ optional (cfg.profile != null) "--profile=${cfg.profile}"
-    );
+    )
+    ++ cfg.extraFlags;
 
   # A controller without data and without a token founds a new cluster: two clusters, if another one already runs.
   # So it always gets the token file, which a member ignores, unless slipway has put the sentinel there for the one
@@ -105,6 +106,12 @@ in
       type = types.listOf types.path;
       default = [ ];
       description = "Files that k0s reads when it starts: where one of them changes, it has to be restarted.";
+    };
+    extraFlags = mkOption {
+      type = types.listOf types.nonEmptyStr;
+      default = [ ];
+      example = [ "--debug" ];
+      description = "More flags for k0s itself, each a word of its own. Those that slipway sets must not be among them.";
     };
     disableComponents = mkOption {
       type = types.listOf types.nonEmptyStr;

@@ -85,6 +85,13 @@ def test_flags_of_a_worker(evaluate):
         assert word in script
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_more_flags_are_words_of_their_own(evaluate, role):
+    more = 'slipway.k0s.extraFlags = [ "--debug" "--logging=etcd=$(id) b" ];'
+    arguments = start_script(evaluate, role, more).partition("set -- ")[2].partition("\n")[0]
+    assert arguments.replace("'\\''", "'").endswith("--debug '--logging=etcd=$(id) b'")
+
+
 def test_flags_of_the_roles(evaluate):
     assert "--enable-worker --no-taints" in start_script(evaluate, "controller+worker").replace("'", "")
     assert "--single" in start_script(evaluate, "single")

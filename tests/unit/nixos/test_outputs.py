@@ -1,0 +1,105 @@
+"""The project's flake and a user's, as far as they can be asked without nixpkgs: its packages are fakes that say what
+they were asked for."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+NIXOS = ROOT / "nixos"
+PACKAGES = """
+  packages = system: rec {
+    lib = import NIXOS/lab/lib // { licenses.asl20 = "asl20"; sourceTypes.binaryNativeCode = "binary"; };
+    callPackage = path: given: let f = import path; in
+      f (builtins.intersectAttrs (builtins.functionArgs f) (everything // given));
+    everything = { inherit lib runCommand fetchurl stdenvNoCC python3Packages; util-linux = "/util-linux"; }
+      // builtins.listToAttrs (map (name: { inherit name; value = "/" + name; }) [ "makeWrapper" "installShellFiles" ]);
+    runCommand = name: _: script: { inherit name script; };
+    fetchurl = args: args;
+    python3Packages = { buildPythonApplication = args: args; hatchling = "hatchling"; pytestCheckHook = "hook"; }
+      // builtins.listToAttrs (map (name: { inherit name; value = name; }) [
+           "cryptography" "hypothesis" "jinja2" "jsonschema" "paramiko" "plumbum" "pydantic" "pytest" "pytest-testinfra"
+           "pyyaml" "rich" "ruamel-yaml" "typer"
+         ]);
+    stdenvNoCC = {
+      hostPlatform = { inherit system; };
+      buildPlatform.canExecute = platform: platform.system == "x86_64-linux";
+      mkDerivation = f:
+        let built = f { finalPackage.outPath = "/k0s"; }; in built // built.passthru // { outPath = "/k0s"; };
+    };
+    testers.runNixOSTest = test: test;
+    age = "/age"; git = "/git"; kubectl = "/kubectl"; kubernetes-helm = "/helm"; openssh = "/openssh"; sops = "/sops";
+  };
+""".replace("NIXOS", str(NIXOS))
+
+
+@pytest.fixture
+def flake(nix_value):
+    """`flake(wanted)`: something of the project's outputs, `self`, or of a user's, `mine`."""
+
+    def value(wanted, repository=ROOT / "tests/golden/homelab"):
+        return nix_value(f"""
+            let
+              {PACKAGES}
+              each = name: {{ inherit name; value = packages name; }};
+              nixpkgs.legacyPackages = builtins.listToAttrs (map each [ "x86_64-linux" "aarch64-linux" ]);
+              disko = throw "no disko";
+              self = import {NIXOS}/outputs.nix {{ inherit self nixpkgs disko; }} // {{ outPath = "{ROOT}"; }};
+              k0s = version: {{ config.slipway.k0s.package = "/k0s-" + version; }};
+              mine = import {NIXOS}/lib/commands.nix {{
+                inherit self; root = {repository}; tools = _: [ ];
+                forAll = f: {{ x86_64-linux = f "x86_64-linux" nixpkgs.legacyPackages.x86_64-linux; }};
+                machines = {{ cp1 = k0s "1.36"; cp2 = k0s "1.36"; cp3 = k0s "1.37"; }};
+              }};
+            in {wanted}
+        """)
+
+    return value
+
+
+def validated(script: str, folder: Path) -> dict[str, str]:
+    """What a check of this script has k0s read: the file by the name that is said before."""
+    program = folder / "k0s"
+    program.write_text('#!/bin/sh\n[ "$1 $2 $3 $#" = "config validate --config 4" ] && echo "$4"\n')
+    program.chmod(0o755)
+    text = re.sub(r"(?<=HOME=\$TMPDIR )/k0s[\d.-]*/bin/k0s", str(program), script)
+    environment = {"out": str(folder / "out"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["sh", "-ec", text], env=environment, check=True, capture_output=True, text=True)
+    assert (folder / "out").exists()
+    lines = done.stdout.splitlines()
+    return dict(zip(lines[::2], lines[1::2], strict=True))
+
+
+def test_k0s_reads_the_files_of_the_examples(flake, tmp_path):
+    read = validated(flake("self.checks.x86_64-linux.k0s-config.script"), tmp_path)
+    golden = ROOT / "tests/golden"
+    assert sorted(read) == sorted(str(file.parent.relative_to(golden)) for file in golden.glob("**/hosts/*/k0s.yaml"))
+    assert len(set(read.values())) == len(read)
+
+
+def test_k0s_of_each_controller_reads_its_file(flake, tmp_path):
+    """Of a user's repository; one controller has another release."""
+    script = flake("mine.checks.x86_64-linux.k0s-config.script")
+    assert "/k0s-1.37/bin/k0s config validate" in script.partition("echo cp3")[2]
+    assert list(validated(script, tmp_path)) == ["cp1", "cp2", "cp3"]
+
+
+def test_the_package_of_k0s_has_what_nixpkgs_wants(flake):
+    k0s = f'callPackage {NIXOS}/pkgs/k0s {{ version = "1.36.3+k0s.2"; }}'
+    wanted = f"with packages system; let k0s = {k0s}; in"
+    for system, runs in (("x86_64-linux", True), ("aarch64-linux", False)):
+        head = f'let system = "{system}"; in {wanted} '
+        assert ("installShellCompletion" in flake(head + "k0s.installPhase")) is runs
+        assert flake(head + "k0s.src.hash").startswith("sha256-")
+        assert flake(head + "k0s.meta.mainProgram") == "k0s"
+    assert "/k0s/bin/k0s version | grep" in flake("self.checks.x86_64-linux.k0s.script")
+
+
+def test_the_package_of_slipway_runs_its_tests_and_finds_its_tools(flake):
+    package = "self.packages.x86_64-linux.slipway"
+    assert flake(f"{package}.enabledTestPaths") == ["tests/unit/inventory"]
+    assert {"hook", "hypothesis", "jsonschema"} <= set(flake(f"{package}.nativeCheckInputs"))
+    path = flake(f"{package}.makeWrapperArgs")[-1]
+    assert path == "/age/bin:/git/bin:/kubectl/bin:/helm/bin:/openssh/bin:/sops/bin"
