@@ -13,6 +13,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,13 @@ def with_text(base: Document, place: Place, more: str) -> Document:
     return made
 
 
-def with_key(base: Document, key: str, more: str) -> Document:
+def with_key(base: Any, key: str, more: str) -> Any:
     """A key of its own, and all that names it, with `more` behind it."""
     if isinstance(base, dict):
         return {name + more if name == key else name: with_key(value, key, more) for name, value in base.items()}
     if isinstance(base, list):
         return [with_key(each, key, more) for each in base]
-    return base + more if base == key else base  # type: ignore[unreachable]
+    return base + more if base == key else base
 
 
 def keys(node: Any) -> Iterator[str]:
@@ -89,8 +90,12 @@ def keys(node: Any) -> Iterator[str]:
 
 def changes(base: Document) -> dict[str, Callable[[str], Document]]:
     """What can be changed in a document: each text, and each key; slipway's own are refused at load."""
-    found = {".".join(map(str, place)): lambda more, place=place: with_text(base, place, more) for place in texts(base)}
-    return found | {f"key {key}": lambda more, key=key: with_key(base, key, more) for key in sorted(set(keys(base)))}
+    found: dict[str, Callable[[str], Document]] = {}
+    for place in texts(base):
+        found[".".join(map(str, place))] = partial(with_text, base, place)
+    for key in sorted(set(keys(base))):
+        found[f"key {key}"] = partial(with_key, base, key)
+    return found
 
 
 def parsed(inventory: Inventory) -> Made:
