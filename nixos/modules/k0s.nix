@@ -110,7 +110,7 @@ in
     extraFlags = mkOption {
       type = types.listOf types.nonEmptyStr;
       default = [ ];
-      example = [ "--debug" ];
+      example = [ "-d" ];
       description = "More flags for k0s itself, each a word of its own. Those that slipway sets must not be among them.";
     };
     disableComponents = mkOption {
