@@ -181,7 +181,7 @@ class Reader:
 
     def _compose(self, path: Path, name: str) -> yaml.MappingNode | None:
         self._files.append(name)
-        return self._root(_read_bytes(path), name)
+        return self._root(read_bytes(path), name)
 
     def _root(self, raw: bytes, name: str) -> yaml.MappingNode | None:
         node = compose(raw, name)
@@ -228,7 +228,7 @@ class Reader:
             return None
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """At most one byte more than is allowed, and never from a pipe or a device that does not end."""
     if path.exists() and not path.is_file():
         raise OSError(None, "not a regular file", str(path))

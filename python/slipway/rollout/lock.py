@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import IO
 
 from slipway import inside
-from slipway.errors import LockedByAnother
+from slipway.errors import InvalidInput, LockedByAnother
 
 
 @contextmanager
 def hold(root: Path) -> Iterator[None]:
     """Hold the lock of the repository at `root`. Raises LockedByAnother, naming who holds it and since when."""
     path = inside.place(inside.state(root), "lock")
-    with path.open("a+", encoding="utf-8") as stream:
+    # place() has looked for symlinks; one that comes in between is not followed either.
+    with os.fdopen(_opened(path), "r+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,8 +34,16 @@ def hold(root: Path) -> Iterator[None]:
         stream.truncate(0)
 
 
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise InvalidInput(f"{path}: no lock can be held there: {error.strerror}", hint=f"rm {path}") from error
+
+
 def _sign(stream: IO[str]) -> None:
-    stream.truncate(0)
+    stream.seek(0)
+    stream.truncate()
     since = datetime.now(UTC).isoformat(timespec="seconds")
     json.dump({"pid": os.getpid(), "host": socket.gethostname(), "user": getpass.getuser(), "since": since}, stream)
     stream.flush()

@@ -375,8 +375,12 @@ def _of_interest(keys: list[paramiko.AgentKey], identity: Path | None) -> list[p
 
 
 def _from_file(path: Path, refused: list[str]) -> paramiko.PKey | None:
-    """The key in a file, or None with the reason in `refused`."""
+    """The key in a file, or None with the reason in `refused`. One that others can read is no key, as for OpenSSH."""
     try:
+        there = path.stat()
+        if there.st_uid == os.getuid() and there.st_mode & 0o077:
+            refused.append(f"{path}: others can read it, so it is not used (chmod 600 {path})")
+            return None
         return paramiko.PKey.from_path(path)
     except (paramiko.PasswordRequiredException, TypeError):
         refused.append(f"{path}: has a passphrase, so it must be in the agent (ssh-add {path})")

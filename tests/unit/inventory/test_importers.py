@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,19 @@ def test_a_value_of_many_blanks_is_read_as_any(tmp_path: Path):
     blanks = " " * 400_000
     (tmp_path / "hosts.ini").write_text(f"[all:vars]\nx=a{blanks}b # c\n[kube_node]\nh1 ansible_host=10.0.0.1\n")
     assert "h1:" in import_ansible(tmp_path / "hosts.ini").text
+
+
+@pytest.mark.parametrize("tool", [import_ansible, import_k0sctl])
+def test_what_is_no_file_is_not_waited_for(tmp_path, tool):
+    """Nobody ever writes into this pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match="pipe: not a regular file"):
+        tool(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("tool", [import_ansible, import_k0sctl])
+def test_a_file_without_an_end_is_refused(tmp_path, tool):
+    with (tmp_path / "big").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(InvalidInput, match="big: larger than"):
+        tool(tmp_path / "big")

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from slipway.errors import LockedByAnother
+from slipway import inside
+from slipway.errors import InvalidInput, LockedByAnother
 from slipway.rollout import lock
 
 HOLD = """
@@ -46,3 +47,21 @@ def test_the_lock_can_be_taken_again(tmp_path):
     for _ in range(2):
         with lock.hold(tmp_path):
             assert (tmp_path / ".slipway" / "lock").read_text().startswith('{"pid"')
+
+
+def test_a_symlink_that_comes_after_the_look_is_not_followed(tmp_path, monkeypatch):
+    """Between the look and the opening somebody else may work in the folder."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    look = inside.place
+
+    def place(root, name):
+        found = look(root, name)
+        if name == "lock":
+            found.symlink_to(victim)
+        return found
+
+    monkeypatch.setattr(inside, "place", place)
+    with pytest.raises(InvalidInput, match="no lock can be held there"), lock.hold(tmp_path):
+        pass
+    assert victim.read_text() == "precious"

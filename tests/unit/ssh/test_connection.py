@@ -181,6 +181,18 @@ def test_a_key_with_a_passphrase_is_not_asked_for(sshd, tmp_path, monkeypatch):
         sshd.remote(identity=identity).run(["true"])
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_an_identity_that_others_can_read_is_not_used(sshd, tmp_path, mode):
+    """It is the very key that would let us in."""
+    identity = tmp_path / "open"
+    identity.write_bytes((sshd.folder / "client").read_bytes())
+    identity.chmod(0o600)
+    assert sshd.remote(identity=identity).run(["true"]).ok
+    identity.chmod(mode)
+    with pytest.raises(Unreachable, match=rf"others can read it, so it is not used \(chmod 600 {identity}\)"):
+        sshd.remote(identity=identity).run(["true"])
+
+
 def test_an_identity_that_is_not_there(sshd, tmp_path, monkeypatch):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     with pytest.raises(Unreachable, match="not there"):

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from slipway import words
 from slipway.errors import InvalidInput
+from slipway.inventory import reader
 from slipway.inventory.builder import Builder
 from slipway.inventory.kubernetes import slug
 from slipway.inventory.model import API_VERSION, Role
@@ -126,11 +127,14 @@ def _yaml(value: dict[str, Any]) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file that the user named. Raises InvalidInput."""
+    """The bytes of a file that the user named. Raises InvalidInput, also for what is no file or is too big for one."""
     try:
-        return path.read_bytes()
+        raw = reader.read_bytes(path)
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror or error}") from error
+    if len(raw) > reader.MOST_BYTES:
+        raise InvalidInput(f"{path}: larger than {reader.MOST_BYTES >> 20} MiB: is it the right file?")
+    return raw
 
 
 def parse_yaml(raw: bytes, name: str, draft: Draft) -> Any:  # noqa: ANN401 (plain data of unknown shape)
