@@ -607,7 +607,9 @@ class Deploy(Section):
 class Verify(Section):
     """What verification asks, and for how long the gate takes its answer."""
 
-    packs: Annotated[tuple[v.DnsLabel, ...], Field(min_length=1)] = ("hardware", "os", "network", "k0s")
+    packs: Annotated[tuple[v.DnsLabel, ...], Field(min_length=1)] = (
+        "hardware", "os", "network", "k0s", "kubernetes", "security",
+    )  # fmt: skip
     fresh_for: v.Seconds = 86400.0
     """Age at which a green verification no longer opens the gate."""
 

@@ -26,7 +26,7 @@ CONTROLS = yaml.safe_load((HERE / "controls.yaml").read_text())
 SYSTEM = "/nix/store/00000000000000000000000000000000-nixos-system"
 ASKED_BEFORE = {
     "os.system.runs_what_was_deployed", "os.system.has_its_name", "os.system.machine_id_is_its_own",
-    "os.clock.within_30_s",
+    "os.clock.within_30_s", "os.clock.agrees_with_the_others",
 }  # fmt: skip
 """Checks on what the node said before, which ask it nothing themselves."""
 
@@ -37,6 +37,7 @@ def machine(
     *,
     answers: dict[str, Any] | None = None,
     changed: Sequence[tuple[str, str, str]] = (),
+    recorded: dict[str, str] | None = None,
     facts: dict[str, Any] | None = None,
     silent: bool = False,
 ) -> FakeHost:
@@ -44,6 +45,7 @@ def machine(
     said: dict[str, Any] = {"system": SYSTEM, "profile": SYSTEM, "hostname": node, "ahead": 0}
     said |= {"machine": hashlib.md5(key.encode()).hexdigest()} | (facts or {})
     table = [Canned(match, **fields) for match, fields in (answers or {}).items()]
+    table += [Canned(match, (HERE / "recorded" / name).read_text()) for match, name in (recorded or {}).items()]
     healthy = () if silent else healthy_table(node)
     table += [_changed(canned, changed) for canned in healthy]
     ask = batched(from_table(table))
@@ -94,7 +96,7 @@ def results():
     machines["twin"] = machine("twin", "w1", facts={"machine": "f" * 32})
     nodes = {key: key.split()[-1] for key in machines} | {"twin": "w1"}
     for key, control in CONTROLS.items():
-        broken = {word: control[word] for word in ("answers", "changed", "facts") if word in control}
+        broken = {word: control[word] for word in ("answers", "changed", "recorded", "facts") if word in control}
         machines[key] = machine(key, control["node"], **broken)
         nodes[key] = control["node"]
     questions = tuple(Question(key, INVENTORY.host(node)) for key, node in nodes.items())

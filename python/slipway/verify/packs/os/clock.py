@@ -5,7 +5,8 @@ date +%s.%N; systemctl is-active chronyd
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -63,4 +64,24 @@ def test_is_kept(host: NodeHost) -> None:
         found=", ".join(f"{name} {unit.state}" for name, unit in loaded.items()) or "none of them installed",
         fix="systemctl start chronyd.service; journalctl -u chronyd.service",
         command="systemctl status chronyd.service",
+    )
+
+
+SKEW = 1.0
+"""Seconds between nodes; etcd warns of more between its members, and leases and logs mislead."""
+
+
+def test_agrees_with_the_others(facts: Facts, others: Mapping[str, Facts]) -> None:
+    """The clock agrees with those of most other nodes."""
+    if len(others) < 2:
+        pytest.skip("fewer than three nodes were asked: nobody could say whose clock is wrong")
+    middle = statistics.median(each.clock_offset for each in (facts, *others.values()))
+    error = facts.clock_error + max(each.clock_error for each in others.values())
+    off = facts.clock_offset - middle
+    expect(
+        abs(off) - error <= SKEW,
+        expected=f"at most {SKEW:g} s from the middle of {len(others) + 1} nodes",
+        found=f"{off:+.1f} s",
+        fix="chronyc tracking; chronyc makestep",
+        command="date +%s.%N",
     )

@@ -13,7 +13,8 @@ import yaml
 
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
-from slipway.verify.check import expect, listed, workloads
+from slipway.verify.check import CannotRun, expect, listed, workloads
+from slipway.verify.packs._reads import Answers
 
 MIB = 1 << 20
 CONTROLLER, WORKER = 500 * MIB, 1300 * MIB
@@ -101,4 +102,56 @@ def test_is_not_near_full(found: Spaces, evicts: float) -> None:
         found=f"{percent} %",
         fix=f"du -xh {DATA} | sort -h | tail; a larger disk for {DATA}",
         command=f"df -h {DATA}",
+    )
+
+
+INODES = 5
+"""Per cent that must be free: kubelet evicts pods below (nodefs.inodesFree, its default on Linux)."""
+BOOT = 100 * MIB
+"""A kernel and an initrd of NixOS, with some reserve."""
+GENERATIONS = 100
+"""Each holds a closure in the store, and its boot entry a kernel."""
+
+
+def test_has_inodes(answers: Answers) -> None:
+    """The disks of k0s and of the Nix store have inodes left."""
+    rows = [line.split() for line in answers["inodes"].said().splitlines()]
+    free = {path: 100 * int(left) // int(total) for path, left, total in rows if total.isdigit() and int(total)}
+    short = [f"{path}: {percent} %" for path, percent in free.items() if percent < INODES]
+    if len(rows) != 2:
+        raise CannotRun("df does not tell inodes")
+    expect(
+        not short,
+        expected=f"{INODES} % of inodes free",
+        found=listed(short),
+        fix="many small files: du --inodes -x / | sort -n | tail; nix-collect-garbage",
+        command="df -i /var/lib/k0s /nix/store",
+    )
+
+
+def test_boot_has_room(answers: Answers, node: Host) -> None:
+    """The file system of boot entries has room for one more generation."""
+    if answers["boot"].code == 3 and not node.disks:
+        pytest.skip("/boot is no file system of its own here")
+    free = int(answers["boot"].said().strip() or 0)
+    expect(
+        free >= BOOT,
+        expected=f"/boot: {BOOT // MIB} MiB free",
+        found=f"{free // MIB} MiB",
+        fix="nix-collect-garbage --delete-older-than 14d; /run/current-system/bin/switch-to-configuration boot",
+        command="df -h /boot",
+    )
+
+
+def test_generations_are_few(answers: Answers) -> None:
+    """Old systems are cleared away."""
+    number = int(answers["generations"].said().strip() or 0)
+    if not number:
+        raise CannotRun("no generation at all, not even the one that runs")
+    expect(
+        number <= GENERATIONS,
+        expected=f"at most {GENERATIONS} generations",
+        found=str(number),
+        fix="nix-env -p /nix/var/nix/profiles/system --delete-generations 30d; does nix-gc.timer run?",
+        command="ls /nix/var/nix/profiles | grep -c system-",
     )

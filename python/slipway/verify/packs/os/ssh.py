@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, expect, listed
+from slipway.verify.packs._reads import Answers
 
 PROBE = (
     "ssh -F /dev/null -p %s -o BatchMode=yes -o ConnectTimeout=10 -o PreferredAuthentications=none"
@@ -43,4 +46,52 @@ def test_takes_keys_only(host: NodeHost, node: Host) -> None:
         found=listed(sorted(methods)),
         fix="services.openssh.settings: PasswordAuthentication and KbdInteractiveAuthentication = false; deploy",
         command="sshd -T | grep -i authentication",
+    )
+
+
+WANTED = {
+    "passwordauthentication": ("no",),
+    "kbdinteractiveauthentication": ("no",),
+    "permitemptypasswords": ("no",),
+    "x11forwarding": ("no",),
+    "permitrootlogin": ("no", "without-password", "prohibit-password", "forced-commands-only"),
+}
+"""Settings of sshd, as `sshd -T` spells them, to what is safe."""
+
+
+def test_settings_are_safe(answers: Answers, node: Host) -> None:
+    """sshd is configured as the inventory and slipway's module say."""
+    lines = (line.split(maxsplit=1) for line in answers["sshd"].said().splitlines())
+    found = [(line[0].lower(), line[1]) for line in lines if len(line) == 2]
+    if not found:
+        raise CannotRun("sshd -T says nothing")
+    known = dict(found)
+    wrong = [f"{key} {known.get(key, 'unset')}" for key, safe in WANTED.items() if known.get(key) not in safe]
+    if str(node.ssh.port) not in {value for key, value in found if key == "port"}:
+        wrong.append(f"port {known.get('port')}")
+    expect(
+        not wrong,
+        expected=f"port {node.ssh.port}, keys only, root by key at most",
+        found=listed(wrong),
+        fix="services.openssh.settings in hosts/NAME.nix or modules/; deploy",
+        command="sshd -T",
+    )
+
+
+def test_keys_are_declared(answers: Answers, node: Host) -> None:
+    """Whoever the inventory names can log in, and nobody whose key was put there by hand."""
+    # 1: one of the two files is missing, which is usual.
+    lines = answers["keys"].said((0, 1)).splitlines()
+    found = {" ".join(line.split()[:2]): line for line in lines if line.startswith(("ssh-", "ecdsa-", "sk-"))}
+    declared = {" ".join(key.split()[:2]): key for key in node.ssh.authorized_keys}
+    if not declared:
+        pytest.skip("the inventory names no key (ssh.authorizedKeys)")
+    missing = [f"missing: {key.split()[-1]}" for body, key in declared.items() if body not in found]
+    strange = [f"not declared: {line.split()[-1]}" for body, line in found.items() if body not in declared]
+    expect(
+        not missing and not strange,
+        expected=listed(key.split()[-1] for key in declared.values()),
+        found=listed(missing + strange),
+        fix="take it out of ~/.ssh/authorized_keys, or write it into ssh.authorizedKeys of the inventory; deploy",
+        command=f"cat /etc/ssh/authorized_keys.d/{node.ssh.user}; cat ~/.ssh/authorized_keys",
     )

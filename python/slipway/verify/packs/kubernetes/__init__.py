@@ -1,0 +1,1 @@
+"""The pack `kubernetes`: the node is the member of Kubernetes that the inventory says."""

@@ -1,0 +1,63 @@
+"""What the machine offers to others.
+
+ss -Htulnp
+"""
+
+from __future__ import annotations
+
+from slipway.inventory import Host, Inventory
+from slipway.inventory.model import Provider
+from slipway.verify.backend import NodeHost
+from slipway.verify.check import CannotRun, expect, listed
+
+ETCD_PEER, KUBELET, KUBE_PROXY = 2380, 10250, (10249, 10256)
+CONTROLLER_ALONE = (2379, 10257, 10259)
+"""etcd's clients, kube-controller-manager, kube-scheduler: on loopback alone, which is the pack network's check."""
+PODS = {
+    Provider.CILIUM: (4240, 4244, 4250, 9234, 9878, 9879, 9890, 9891, 9893, 9962, 9963, 9964, 9965),
+    Provider.KUBEROUTER: (179, 8080, 20244, 50051),
+    Provider.CALICO: (179, 5473, 9091, 9098, 9099),
+}
+"""What the pod network's agents listen on in the node's own network (their documentation, system requirements)."""
+NODE_PORTS = range(30000, 32768)
+"""Services of type NodePort, which their owners open."""
+
+
+def allowed(node: Host, inventory: Inventory) -> set[int]:
+    """TCP ports that other machines may find open: the role's, the pod network's, and those the inventory's."""
+    firewall, k0s = node.firewall, inventory.cluster.k0s.ports
+    ports = {node.ssh.port, *firewall.allowed_tcp_ports, *firewall.pod_tcp_ports}
+    if node.is_controller:
+        ports |= {k0s.api, k0s.k0s_api, k0s.konnectivity_agent, k0s.konnectivity_admin, ETCD_PEER, *CONTROLLER_ALONE}
+    if node.runs_workloads:
+        ports |= {KUBELET, *KUBE_PROXY, *PODS[inventory.cluster.network.provider], *NODE_PORTS}
+    return ports
+
+
+def test_are_declared(host: NodeHost, node: Host, inventory: Inventory) -> None:
+    """Nothing listens for other machines but what the role and the inventory ask for."""
+    rows = [line.split() for line in host.check_output("ss -Htlnp").splitlines()]
+    if not rows:
+        raise CannotRun("ss shows no listener, not even sshd")
+    ports = allowed(node, inventory)
+    strange = dict.fromkeys(_text(row) for row in rows if _outside(row[3]) and _port(row[3]) not in ports)
+    expect(
+        not strange,
+        expected="ports of the role, and firewall.allowedTCPPorts",
+        found=listed(strange),
+        fix="stop it, bind it to 127.0.0.1, or write the port into firewall.allowedTCPPorts of the inventory",
+        command="ss -tlnp",
+    )
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _outside(address: str) -> bool:
+    return not address.strip("[").startswith(("127.", "::1]", "::ffff:127."))
+
+
+def _text(row: list[str]) -> str:
+    program = row[5].partition('(("')[2].partition('"')[0] if len(row) > 5 else ""
+    return f"{row[3]} {program}".strip()
