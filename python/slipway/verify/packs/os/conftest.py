@@ -12,6 +12,7 @@ from slipway.verify.packs._reads import Answers, Read
 @pytest.fixture(scope="session")
 def answers(host: NodeHost, node: Host) -> Answers:
     home = f"$(getent passwd {node.ssh.user} | cut -d: -f6)"
+    keys = f"cat /etc/ssh/authorized_keys.d/{node.ssh.user}; echo by hand; cat {home}/.ssh/authorized_keys"
     return Answers(
         host,
         (
@@ -27,6 +28,6 @@ def answers(host: NodeHost, node: Host) -> Answers:
             Read("generations", "ls -d /nix/var/nix/profiles/system-*-link | wc -l"),
             Read("journal", "journalctl --boot --priority=crit --no-pager --quiet --output=short --lines=20", 30),
             Read("sshd", "sshd -T"),
-            Read("keys", f"cat /etc/ssh/authorized_keys.d/{node.ssh.user} {home}/.ssh/authorized_keys"),
+            Read("keys", keys),
         ),
     )
