@@ -74,10 +74,12 @@ def test_a_system_that_kills_sshd_is_taken_back_by_the_node_itself(repository, t
     inventory.write_text(inventory.read_text().replace("\ndeploy:\n", "\ndeploy:\n  timeouts: {confirm: 10s}\n"))
     (killing.root / "hosts").mkdir(exist_ok=True)
     (killing.root / "hosts" / "w1.nix").write_text(KILL_SSHD)
+    (killing.root / "hosts" / "w2.nix").write_text(HARMLESS)
     killing.git("add", "-A")
     before = repository.systems()
     ran = killing.slipway("deploy", "--json").ended(6)
     assert outcomes(ran)["w1"] == "rolled-back"
+    assert outcomes(ran)["w2"] == "skipped", "the canary was w1"
     assert repository.systems() == before
     assert "unchanged" in outcomes(repository.slipway("deploy", "--json").ended(0)).values()
 
@@ -87,6 +89,7 @@ def nobody_at(address: str) -> str:
     return address.rpartition(".")[0] + ".99"
 
 
+HARMLESS = '{ environment.etc."harmless".text = "1"; }\n'
 KILL_SSHD = """\
 # A mistake that is easily made: the way in is gone, and everything else comes up.
 { lib, ... }: { services.openssh.enable = lib.mkForce false; }
