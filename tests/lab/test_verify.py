@@ -138,8 +138,20 @@ FAULTS = (
         f"{RUN} socat TCP-LISTEN:10255,bind=127.0.0.1,fork -; sleep 1",
         STOP,
     ),
-    Fault("network.listening.local_ports_are_local", "w2", f"{RUN} socat TCP-LISTEN:10259,fork -; sleep 1", STOP),
-    Fault("network.listening.worker_is_no_controller", "w2", f"{RUN} socat TCP-LISTEN:9443,fork -; sleep 1", STOP),
+    Fault(
+        "network.listening.local_ports_are_local",
+        "w2",
+        f"{RUN} socat TCP-LISTEN:10259,fork -; sleep 1",
+        STOP,
+        companions=("security.ports.are_declared",),
+    ),
+    Fault(
+        "network.listening.worker_is_no_controller",
+        "w2",
+        f"{RUN} socat TCP-LISTEN:9443,fork -; sleep 1",
+        STOP,
+        companions=("security.ports.are_declared",),
+    ),
     Fault(
         "network.peers.etcd_is_closed_to_workers",
         "cp1",
@@ -167,6 +179,7 @@ FAULTS = (
         "w2",
         "chmod 0644 /var/lib/k0s/kubelet.conf",
         "chmod 0600 /var/lib/k0s/kubelet.conf",
+        companions=("security.keys.are_kept_from_others",),
     ),
     Fault(
         "k0s.privileges.containerd_is_roots",
