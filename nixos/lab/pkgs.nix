@@ -64,6 +64,16 @@ builtins.mapAttrs (pname: _: userland // { inherit pname; }) programs
   k0s = build "slipway-lab-k0s" "mkdir -p $out/bin && ln -s /opt/slipway-lab/bin/k0s $out/bin/k0s" // {
     pname = "k0s";
   };
+  # The stand-in as one release, for which it then answers; the real binary does not care.
+  k0sOf =
+    version:
+    writeShellScriptBin "k0s" ''
+      export SLIPWAY_LAB_K0S_VERSION=v${version}
+      exec /opt/slipway-lab/bin/k0s "$@"
+    ''
+    // {
+      pname = "k0s";
+    };
 
   # Nix's own downloader; nothing is fetched until a system that has the file is built.
   fetchurl =

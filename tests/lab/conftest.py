@@ -96,6 +96,14 @@ def machine() -> Iterator[Machine]:
         yield alone
 
 
+@pytest.fixture(scope="module")
+def three_controllers(made: None) -> Iterator[Lab]:
+    """Machines for a control plane of three, and a worker."""
+    with of_tests(OWN) as chosen:
+        machines.up(chosen, Events(), controllers=3, workers=1)
+        yield chosen
+
+
 @contextmanager
 def of_tests(number: int) -> Iterator[Lab]:
     """A lab with nothing in it yet, which goes after the block. Another run of these tests waits for its turn."""

@@ -12,16 +12,32 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	flag "github.com/spf13/pflag"
 )
 
 const (
 	kubernetesVersion = "1.36.3"
-	// The release of k0s that this program stands in for.
-	k0sVersion = "v" + kubernetesVersion + "+k0s.2"
-	standIn    = "slipway lab stand-in, Kubernetes " + kubernetesVersion
+	standIn           = "slipway lab stand-in, Kubernetes " + kubernetesVersion
 )
+
+// k0sVersion is the release that this program stands in for: the one that the system it was started by asks for.
+// Kubernetes is the same with all of them.
+var k0sVersion = statedVersion(os.Getenv("SLIPWAY_LAB_K0S_VERSION"))
+
+func statedVersion(asked string) string {
+	if asked == "" {
+		return "v" + kubernetesVersion + "+k0s.2"
+	}
+	return asked
+}
+
+// minorVersion is 1.36 of v1.36.3+k0s.2.
+func minorVersion() string {
+	parts := strings.SplitN(strings.TrimPrefix(k0sVersion, "v"), ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
 
 func main() {
 	// For the components as well: containerd looks for its shims and runc by name.

@@ -47,7 +47,7 @@ func TestCertificatesHoldForTheirNames(t *testing.T) {
 }
 
 func TestEveryObjectOfTheStacksHasItsPlace(t *testing.T) {
-	values := stackValues{"cluster.local", "10.96.0.10", false, []string{"worker-config-default-1.36"}}
+	values := stackValues{"cluster.local", "10.96.0.10", false, []string{"worker-config-default-1.36"}, "1.36"}
 	objects, err := renderStacks(values, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -199,5 +199,26 @@ func TestAKernelSettingThatFitsIsLeftAlone(t *testing.T) {
 	}
 	if content, _ := os.ReadFile(path); string(content) != "1" {
 		t.Errorf("%q", content)
+	}
+}
+
+func TestEveryMinorReleaseHasItsOwnProfileAndRules(t *testing.T) {
+	was := k0sVersion
+	defer func() { k0sVersion = was }()
+	for asked, wanted := range map[string]string{"": "1.36", "v1.35.7+k0s.0": "1.35", "v1.36.3+k0s.2": "1.36"} {
+		k0sVersion = statedVersion(asked)
+		if found := workerConfigName("default"); found != "worker-config-default-"+wanted {
+			t.Errorf("%q: %s", asked, found)
+		}
+		if dropInsAreProbed() != (wanted == "1.36") {
+			t.Errorf("%q: drop-ins are probed: %t", asked, dropInsAreProbed())
+		}
+	}
+	objects, err := renderStacks(stackValues{WorkerConfigs: []string{"x"}, Minor: "1.35"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(names(objects), " "), "system:bootstrappers:worker-config-1.35") {
+		t.Error(names(objects))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -28,6 +30,13 @@ func preFlight(probes []probe) error {
 		return errors.New("pre-flight checks failed, check out `k0s sysinfo`")
 	}
 	return nil
+}
+
+// dropInsAreProbed tells whether this release runs containerd 2, as those from 1.36 on do.
+func dropInsAreProbed() bool {
+	_, minor, _ := strings.Cut(minorVersion(), ".")
+	number, err := strconv.Atoi(minor)
+	return err != nil || number >= 36
 }
 
 // probeDropIns looks at every drop-in of containerd's configuration, as k0s does from 1.36 on.

@@ -39,6 +39,8 @@ type stackValues struct {
 	DNSAddress    string
 	Single        bool
 	WorkerConfigs []string
+	// Minor keeps the rules of workers that are behind their controllers.
+	Minor string
 }
 
 // applyStacks applies what k0s itself puts into a cluster. The workers' configuration comes last: a worker waits for it,
@@ -52,7 +54,7 @@ func (c *controller) applyStacks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	values := stackValues{c.config.Spec.Network.ClusterDomain, c.config.serviceAddress(10), c.single, names(configs)}
+	values := stackValues{c.config.Spec.Network.ClusterDomain, c.config.serviceAddress(10), c.single, names(configs), minorVersion()}
 	objects, err := renderStacks(values, c.disabled)
 	if err != nil {
 		return err

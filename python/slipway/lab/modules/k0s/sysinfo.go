@@ -75,7 +75,9 @@ func probeAll(data dataDir, controller, worker bool) []probe {
 		for _, name := range []string{"modprobe", "mount", "umount"} {
 			probes = append(probes, probeProgram(name))
 		}
-		probes = append(probes, probeDropIns(dropIns)...)
+		if dropInsAreProbed() {
+			probes = append(probes, probeDropIns(dropIns)...)
+		}
 	}
 	return probes
 }

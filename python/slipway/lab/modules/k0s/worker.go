@@ -43,8 +43,7 @@ func (o *kubeletOptions) forController(noTaints bool) {
 }
 
 func workerConfigName(profile string) string {
-	minor := kubernetesVersion[:strings.LastIndex(kubernetesVersion, ".")]
-	return "worker-config-" + profile + "-" + minor
+	return "worker-config-" + profile + "-" + minorVersion()
 }
 
 // worker is containerd and the kubelet of this machine.

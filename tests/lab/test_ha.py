@@ -1,0 +1,166 @@
+"""Three controllers: the API goes on while one of them dies or is changed, and a quorum at risk is left alone.
+
+The tests run in order on one cluster, which starts with a minor release of k0s before the newest.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+from tests.lab.harness import Repository, fault, outcomes
+
+from slipway.lab import faults
+from slipway.lab.reach import remote
+from slipway.lab.settings import Fault, Lab, Machine
+from slipway.lab.state import recorded
+from slipway.wait import wait_until
+
+pytestmark = pytest.mark.lab
+
+BEFORE, NOW = "1.35.7+k0s.0", "1.36.3+k0s.2"
+LONGEST_GAP = 10.0
+"""Seconds without an answer of the API: keepalived takes 4 s, a lease of etcd or a connection's timeout some more."""
+ANSWERS = 180.0
+CONTROLLERS = ("cp1", "cp2", "cp3")
+# 401 is an answer, too.
+PROBE = """\
+for each in vip=https://{vip}:6443 local=https://localhost:7443; do
+  while :; do
+    curl -sko /dev/null --max-time 1 "${{each#*=}}/livez" && echo "${{each%%=*}} $(date +%s.%N)"
+    sleep 0.2
+  done >>/run/probe &
+done
+wait
+"""
+
+
+class Ha:
+    """The cluster's repository and its machines."""
+
+    def __init__(self, repository: Repository, lab: Lab) -> None:
+        self.repository = repository
+        self.machines = {machine.name: machine for machine in recorded(lab)}
+        self.vip = str(lab.virtual_address)
+
+    def sh(self, node: str, script: str, timeout: float = 60.0) -> str:
+        host = remote(self.machines[node])
+        try:
+            return host.run(["sh", "-ec", script], timeout=timeout).stdout.strip()
+        finally:
+            host.close()
+
+    def kubectl(self, node: str, *words: str) -> str:
+        return self.sh(node, f"k0s kubectl {' '.join(words)}")
+
+    def holder(self) -> Machine:
+        """Who has the virtual address."""
+        (found,) = (name for name in CONTROLLERS if f" {self.vip}/" in self.sh(name, "ip -4 -br address"))
+        return self.machines[found]
+
+    def heard(self, node: str) -> datetime:
+        """When the API server last heard of w1's kubelet."""
+        lease = json.loads(self.kubectl(node, "get lease w1 --namespace=kube-node-lease --output=json"))
+        return datetime.fromisoformat(lease["spec"]["renewTime"])
+
+    def set_release(self, release: str) -> None:
+        inventory = self.repository.root / "inventory.yaml"
+        before = BEFORE if BEFORE in inventory.read_text() else NOW
+        inventory.write_text(inventory.read_text().replace(before, release))
+        self.repository.slipway("generate").ended(0)
+
+    @contextmanager
+    def probed(self) -> Iterator[None]:
+        """Ask the API five times a second, from the worker, by the virtual address and by its own balancer; both
+        answered all the time."""
+        script = PROBE.format(vip=self.vip)
+        self.sh(
+            "w1",
+            f"rm -f /run/probe; cat >/run/probe.sh <<'EOF'\n{script}EOF\nsystemd-run --unit=probe sh /run/probe.sh",
+        )
+        began = float(self.sh("w1", "date +%s.%N"))
+        try:
+            yield
+            ended = float(self.sh("w1", "date +%s.%N"))
+            said = [line.split() for line in self.sh("w1", "cat /run/probe").splitlines()]
+        finally:
+            self.sh("w1", "systemctl stop probe; systemctl reset-failed probe 2>/dev/null || true")
+        for way in ("vip", "local"):
+            times = [began, *(float(at) for which, at in said if which == way), ended]
+            gaps = [(after - before, before - began) for before, after in pairwise(times)]
+            assert max(gaps)[0] < LONGEST_GAP, f"{way}: no answer for {max(gaps)[0]:.1f} s, {max(gaps)[1]:.1f} s in"
+
+
+@pytest.fixture(scope="module")
+def ha(three_controllers, home, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLIPWAY_LAB", str(three_controllers.number))
+        repository = Repository(tmp_path_factory.mktemp("ha"), home)
+        repository.slipway("lab", "init", ".").ended(0)
+        made = Ha(repository, three_controllers)
+        made.set_release(BEFORE)
+        ran = repository.slipway("deploy", "--json").ended(0)
+        assert set(outcomes(ran).values()) == {"ok"}
+        yield made
+
+
+def test_three_controllers_are_one_etcd(ha):
+    wanted = {name: f"https://{ha.machines[name].address}:2380" for name in CONTROLLERS}
+    for name in CONTROLLERS:
+        assert json.loads(ha.sh(name, "k0s etcd member-list")) == {"members": wanted}
+        assert BEFORE in ha.sh(name, "k0s version")
+        assert "lab" in ha.sh(name, "k0s version")
+    assert ha.sh("cp2", "k0s token list --role=controller") == "No k0s join tokens found"
+
+
+def test_the_api_goes_on_without_the_controller_that_had_its_address(ha):
+    gone = ha.holder()
+    (left, *_) = (name for name in CONTROLLERS if name != gone.name)
+    with ha.probed():
+        began = datetime.fromtimestamp(time.time()).astimezone()
+        faults.begin(gone, Fault.KILL)
+        try:
+            wait_for(lambda: ha.heard(left) > began, "w1's kubelet to be heard of again")
+        finally:
+            faults.end(gone)
+        wait_for(lambda: ha.sh(gone.name, "k0s kubectl get --raw=/readyz || true").endswith("ok"), f"{gone.name} ready")
+    assert ha.holder() != gone, "who comes back takes nothing from the one that has it"
+
+
+def test_with_one_member_of_etcd_down_no_other_controller_is_changed(ha):
+    before = {name: ha.sh(name, "readlink -f /run/current-system") for name in CONTROLLERS}
+    ha.set_release(NOW)
+    with fault(ha, "cp3", "systemctl stop k0s.service", "systemctl start k0s.service"):
+        ran = ha.repository.slipway("deploy", "--json")
+        assert ran.result.exit_code not in (0, 2), ran.err
+        assert outcomes(ran)["cp1"] == "blocked", ran.out
+        assert "cp3 does not serve" in ran.out + ran.err
+        assert {name: ha.sh(name, "readlink -f /run/current-system") for name in CONTROLLERS} == before
+        assert BEFORE in ha.sh("cp1", "k0s status")
+    wait_for(lambda: ha.sh("cp3", "k0s kubectl get --raw=/readyz || true").endswith("ok"), "cp3 ready")
+
+
+def test_controllers_take_a_minor_release_one_by_one_and_the_api_goes_on(ha):
+    ha.set_release(NOW)
+    with ha.probed():
+        ran = ha.repository.slipway("deploy", "--json").ended(0)
+    assert set(outcomes(ran).values()) == {"ok"}
+    for name in (*CONTROLLERS, "w1"):
+        assert NOW in ha.sh(name, "k0s status")
+    times = [started(ha, name) for name in CONTROLLERS]
+    assert times == sorted(times)
+    # The next is not stopped before the one before it serves again, which takes longer than this.
+    assert all(after - before > 2 for before, after in pairwise(times)), times
+    assert set(outcomes(ha.repository.slipway("deploy", "--json").ended(0)).values()) == {"unchanged"}
+
+
+def started(ha: Ha, name: str) -> float:
+    said = ha.sh(name, 'date -d "$(systemctl show --property=ExecMainStartTimestamp --value k0s)" +%s')
+    return float(said)
+
+
+def wait_for(is_so, what: str) -> None:
+    wait_until(lambda: (True, "") if is_so() else (None, "not yet"), deadline=ANSWERS, describe=what, interval=0.5)
