@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -163,13 +165,17 @@ def fmt(
 InterfaceOption = Annotated[str | None, typer.Option(help="Link of the hosts' addresses, such as eno1.")]
 PrefixOption = Annotated[int | None, typer.Option(help="Prefix length of the hosts' addresses, such as 24.")]
 GatewayOption = Annotated[str | None, typer.Option(help="The hosts' gateway.")]
+ResolveOption = Annotated[
+    bool, typer.Option("--resolve", help="Ask for the IP addresses of hosts that are given by name.")
+]
 NameserverOption = Annotated[list[str] | None, typer.Option(help="The hosts' name servers.")]
 
 
 @import_app.command("k0sctl")
 def import_k0sctl(
-    file: Annotated[Path, typer.Argument(help="The k0sctl.yaml.")],
+    file: Annotated[Path, typer.Argument(help="The k0sctl.yaml; - for standard input.")],
     output: OutputOption = None,
+    resolve: ResolveOption = False,
     interface: InterfaceOption = None,
     prefix_length: PrefixOption = None,
     gateway: GatewayOption = None,
@@ -177,20 +183,26 @@ def import_k0sctl(
 ) -> None:
     """Make an inventory of a k0sctl configuration.
 
-    What cannot be carried over is told, and stands at the top of the new file.
+    Variables are filled in from the environment, as k0sctl does. What cannot be carried over is told, and stands at the
+    top of the new file.
 
     Example: slipway import k0sctl k0sctl.yaml -o inventory.yaml --interface eno1 --prefix-length 24
     """
     from slipway.inventory.importers.k0sctl import import_k0sctl as run
 
-    imported = run(file, _network(interface, prefix_length, gateway, nameserver))
+    network = _network(interface, prefix_length, gateway, nameserver)
+    imported = run(file, network, environment=os.environ, lookup=_lookup() if resolve else None)
     _deliver(imported.text, imported.notes, output)
 
 
 @import_app.command("ansible")
 def import_ansible(
-    path: Annotated[Path, typer.Argument(help="The inventory, INI or YAML, or the folder that holds it.")],
+    path: Annotated[
+        Path, typer.Argument(help="INI, YAML, or JSON of ansible-inventory; or its folder; - for standard input.")
+    ],
     output: OutputOption = None,
+    group: Annotated[str | None, typer.Option("--group", help="Only the hosts of this group.", metavar="GROUP")] = None,
+    resolve: ResolveOption = False,
     interface: InterfaceOption = None,
     prefix_length: PrefixOption = None,
     gateway: GatewayOption = None,
@@ -201,11 +213,20 @@ def import_ansible(
     What cannot be carried over is told, and stands at the top of the new file.
 
     Example: slipway import ansible hosts.ini -o inventory.yaml --interface eno1 --prefix-length 24
+
+    Example: ansible-inventory --list | slipway import ansible - --group k8s_cluster
     """
     from slipway.inventory.importers.ansible import import_ansible as run
 
-    imported = run(path, _network(interface, prefix_length, gateway, nameserver))
+    network = _network(interface, prefix_length, gateway, nameserver)
+    imported = run(path, network, group=group, lookup=_lookup() if resolve else None)
     _deliver(imported.text, imported.notes, output)
+
+
+def _lookup() -> Callable[[str], str | None]:
+    from slipway.inventory.importers.names import lookup
+
+    return lookup
 
 
 def _network(

@@ -92,7 +92,7 @@ def test_what_is_no_k0sctl_file(name: str, text: str, message: str, tmp_path: Pa
         ("hosts", "[workers]\nw[1:99999999]\n", "names more than 20000 hosts"),
         ("hosts", "[workers]\nw[1:z]\n", "[1:z] is no range of hosts"),
         ("hosts.yaml", "all: {hosts: {a: [}}\n", "hosts.yaml:1:"),
-        ("hosts.py", "#!/usr/bin/python3\n", "a program; run `ansible-inventory"),
+        ("hosts.py", "#!/usr/bin/python3\n", "a program; its output is an inventory"),
     ],
 )
 def test_what_is_no_ansible_inventory(name: str, text: str, message: str, tmp_path: Path):

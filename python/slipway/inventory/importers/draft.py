@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,13 @@ from slipway.inventory.kubernetes import slug
 from slipway.inventory.model import API_VERSION, Role
 from slipway.inventory.problem import Problem
 from slipway.inventory.reader import compose
-from slipway.inventory.releases import newest_release
+from slipway.inventory.releases import known_releases, newest_release
 from slipway.inventory.values import RESERVED_NAMES
+
+STDIN = Path("-")
+"""Stands for standard input, as a name of a file."""
+SHOWN = 3
+"""Places that a note names before it only counts them."""
 
 _MISSING_NETWORK = """  # The source does not tell the hosts' links. Say them here, or for single hosts below:
   # network: {interface: eno1, prefixLength: 24, gateway: 10.0.0.1, nameservers: [10.0.0.1]}"""
@@ -42,12 +48,20 @@ class Draft:
     cluster: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    _noted: dict[str, dict[str, None]] = field(default_factory=dict)
 
-    def note(self, text: str) -> None:
-        """Say something about the source, in whatever words it has: as a comment it is one line all the same."""
-        if text not in self.notes:
-            self.notes.append(text)
+    def note(self, text: str, where: str = "") -> None:
+        """Say something about the source, in whatever words it has: as a comment it is one line all the same.
+
+        What is to be said of several places is said once, with the first of them and how many more there are.
+        """
+        places = self._noted.setdefault(text, {})
+        if where:
+            places[where] = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(_placed(text, tuple(places)) for text, places in self._noted.items())
 
     def add_host(self, wanted: str, role: Role | None, entry: dict[str, Any]) -> None:
         """Add a host under the nearest free name; an address or nothing as `wanted` makes a name of the role."""
@@ -68,7 +82,7 @@ class Draft:
 
     def _renamed(self, wanted: str, name: str) -> str:
         if wanted and wanted != name:
-            self.note(f"host {wanted} is named {name}: a host's name is a DNS label and its node's name")
+            self.note("a host's name is a DNS label and its node's name", f"host {wanted} is named {name}")
         return name
 
     def render(self, title: str) -> Imported:
@@ -82,11 +96,11 @@ class Draft:
             lines += ["#", "# Not carried over, or to look at:", *(f"# - {words.line(note)}" for note in self.notes)]
         lines += [f"apiVersion: {API_VERSION}", "", _yaml({"cluster": self.cluster})]
         lines += [_yaml({"defaults": defaults}).rstrip() if defaults else "defaults:"]
-        if not self.network and not all("network" in host for host in self.hosts.values()):
+        if not self.network and not all("prefixLength" in host.get("network", {}) for host in self.hosts.values()):
             lines.append(_MISSING_NETWORK)
             self.note("network.interface and network.prefixLength of the hosts: say them in `defaults` before `check`")
         lines += ["", _yaml({"hosts": self.hosts})]
-        return Imported("\n".join(lines), tuple(self.notes))
+        return Imported("\n".join(lines), self.notes)
 
     def _complete(self) -> None:
         self.cluster.setdefault("name", "cluster")
@@ -96,6 +110,43 @@ class Draft:
         if "version" not in k0s:
             k0s["version"] = newest
             self.note(f"no k0s release is named; the newest known one, {newest}, is taken")
+
+    def release(self, version: str, where: str) -> None:
+        """Take a release of k0s, or the nearest that slipway packages. `version` with a v in front or without."""
+        wanted = version.removeprefix("v")
+        if wanted in known_releases():
+            self.cluster.setdefault("k0s", {})["version"] = wanted
+            return
+        minor = re.match(r"1\.\d+\.", wanted)
+        nearest = (newest_release(minor[0]) if minor else None) or newest_release()
+        self.cluster.setdefault("k0s", {})["version"] = nearest
+        if re.fullmatch(r"1\.\d+\.\d+\+k0s\.\d+", wanted):
+            self.note(f"{where} {version} is no release that slipway packages; {nearest} is taken")
+        else:
+            self.note(f"{where} {version!r} names no release such as 1.36.3+k0s.2; {nearest} is taken")
+
+    def resolve(self, lookup: Callable[[str], str | None]) -> None:
+        """Put the IP addresses of names in their places; `lookup` gives None for a name that has none."""
+        for name, host in self.hosts.items():
+            given = str(host.get("address") or "")
+            if given and not is_address(given):
+                found = lookup(given)
+                if found is None:
+                    self.note("no IP address is known for the name; put it into `address`", f"{name} ({given})")
+                else:
+                    host["address"] = found
+
+
+def is_address(word: str) -> bool:
+    """Whether a word looks like an IP address and not like a name."""
+    return re.fullmatch(r"[0-9.]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*", word) is not None
+
+
+def _placed(text: str, places: tuple[str, ...]) -> str:
+    if not places:
+        return text
+    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+    return f"{', '.join(places[:SHOWN])}{more}: {text}"
 
 
 def _lifted(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -129,7 +180,7 @@ def _yaml(value: dict[str, Any]) -> str:
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file that the user named. Raises InvalidInput, also for what is no file or is too big for one."""
     try:
-        raw = reader.read_bytes(path)
+        raw = sys.stdin.buffer.read(reader.MOST_BYTES + 1) if path == STDIN else reader.read_bytes(path)
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror or error}") from error
     if len(raw) > reader.MOST_BYTES:
@@ -147,7 +198,8 @@ def parse_yaml(raw: bytes, name: str, draft: Draft) -> Any:  # noqa: ANN401 (pla
     builder = Builder(typed=True)
     data = builder.plain(node)
     for problem in builder.problems:
-        draft.note(f"{problem.file}:{problem.line}: {problem.message.removesuffix('; remove it')}")
+        if "!vault" not in problem.message:  # told with the key that it hides
+            draft.note(f"{problem.file}:{problem.line}: {problem.message.removesuffix('; remove it')}")
     return data
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from slipway.errors import InvalidInput
 
 MOST_HOSTS: Final = 20_000
+DEEPEST: Final = 100
+"""Levels of groups below each other that count for which variables win."""
 
 
 @dataclass
@@ -18,6 +20,9 @@ class Group:
     hosts: list[str] = field(default_factory=list)
     children: list[str] = field(default_factory=list)
     variables: dict[str, Any] = field(default_factory=dict)
+    """Of the inventory itself."""
+    from_files: dict[str, Any] = field(default_factory=dict)
+    """Of group_vars, which win over those of the inventory, whatever group these are of."""
 
 
 @dataclass
@@ -26,6 +31,7 @@ class Groups:
 
     groups: dict[str, Group] = field(default_factory=dict)
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _depths: dict[str, int] = field(default_factory=dict)
     _members: dict[str, dict[str, None]] = field(default_factory=dict)
     _below: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -47,6 +53,35 @@ class Groups:
             hosts = (self.groups[group].hosts for group in groups if group in self.groups)
             self._members[name] = dict.fromkeys(host for group in hosts for host in group)
         return self._members[name]
+
+    def of_host(self, host: str) -> list[str]:
+        """The groups of a host in the order in which their variables override each other, the strongest last.
+
+        By depth, ansible_group_priority and name (ansible.inventory.helpers.sort_groups); `all` is the weakest.
+        """
+        names = [name for name in self.groups if name != "all" and host in self.members(name)]
+        return ["all", *sorted(names, key=lambda name: (self._depth(name), self._priority(name), name))]
+
+    def _priority(self, name: str) -> int:
+        given = str(self.groups[name].variables.get("ansible_group_priority", 1))
+        return int(given) if given.isdecimal() else 1
+
+    def _depth(self, name: str) -> int:
+        """How far below `all` a group is, by the longest way."""
+        if not self._depths:
+            self._depths = self._all_depths()
+        return self._depths[name]
+
+    def _all_depths(self) -> dict[str, int]:
+        depths = dict.fromkeys(self.groups, 1)
+        for _ in range(min(len(depths), DEEPEST)):
+            ways = [(child, depths[name] + 1) for name, group in self.groups.items() for child in group.children]
+            deeper = {child: depth for child, depth in sorted(ways) if depth > depths.get(child, 1)}
+            deeper = {child: depth for child, depth in deeper.items() if child in depths}
+            if not deeper:
+                break
+            depths.update(deeper)
+        return {**depths, "all": 0}
 
     def below(self, name: str) -> frozenset[str]:
         """Names of all groups below a group, each looked at once; to be asked when all is read."""
@@ -93,12 +128,20 @@ def _host_line(line: str, name: str, number: int, group: str, into: Groups) -> N
         if not equals:
             raise InvalidInput(f"{name}:{number}: expected key=value after the host, found {pair!r}")
         variables[key] = value
-    port = re.fullmatch(r"([^:]+):(\d{1,5})", pattern) if "[" not in pattern else None
+    pattern, port = with_port(pattern)
     if port:
-        pattern = port[1]
-        variables.setdefault("ansible_port", port[2])
+        variables.setdefault("ansible_port", port)
     for host in expand(pattern):
         into.add(group, host, variables)
+
+
+def with_port(pattern: str) -> tuple[str, str]:
+    """A host's name or range, and its port if it has one: `h:22`, `h[1:3]:22`, `[2001:db8::5]:22`."""
+    address = re.fullmatch(r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\](?::(\d{1,5}))?", pattern)
+    if address:
+        return address[1], address[2] or ""
+    named = re.fullmatch(r"((?:[^:\[\]]|\[[^\]]*\])+):(\d{1,5})", pattern)
+    return (named[1], named[2]) if named else (pattern, "")
 
 
 def _words(line: str, name: str, number: int) -> list[str]:

@@ -4,111 +4,178 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from slipway.errors import InvalidInput
-from slipway.inventory.importers.draft import Draft, Imported, documents, items, mapping, parse_yaml, read_bytes
+from slipway.inventory.importers.draft import Draft, Imported, documents, is_address, mapping, parse_yaml, read_bytes
+from slipway.inventory.importers.section import Section
 from slipway.inventory.model import Role
 
 _PROVIDERS: Final = {"kuberouter": "kuberouter", "calico": "calico", "custom": "cilium"}
-_NOT_NEEDED: Final = frozenset(
-    ("uploadBinary", "k0sBinaryPath", "k0sDownloadURL", "os", "useExistingK0s", "role", "ssh")
-)
-"""Keys of a host about how k0sctl brings k0s there: NixOS does that."""
 _CONTROL_PLANE_TAINT: Final = "node-role.kubernetes.io/control-plane:NoSchedule"
+_BY_NIXOS: Final = "NixOS brings k0s to the host"
+_HINTS: Final = {
+    **dict.fromkeys(("uploadBinary", "k0sBinaryPath", "k0sDownloadURL", "os", "useExistingK0s"), _BY_NIXOS),
+    **dict.fromkeys(("k0sInstallPath", "dataDir", "kubeletRootDir"), "slipway keeps k0s where k0s has it by default"),
+    **dict.fromkeys(("files", "hooks", "environment"), "write it as NixOS configuration in hosts/NAME.nix"),
+    "hostKey": "`slipway trust` pins host keys",
+    "bastion": "slipway reaches hosts directly, not through a jump host",
+    "dynamicConfig": "slipway configures by the file on each controller",
+    "charts": "put the charts into a GitOps stage; k0s uninstalls what leaves its file",
+    "repositories": "put the charts into a GitOps stage; k0s uninstalls what leaves its file",
+    "images": "images come by `mirrors` in the inventory",
+    "virtualServers": "only the virtual address is carried over, not the balancing behind it",
+}
+_VARIABLE: Final = re.compile(rb"\$(?:\{([A-Za-z_]\w*)(?:(:?[-=])([^}]*))?\}|([A-Za-z_]\w*))")
 
 
-def import_k0sctl(path: Path, network: dict[str, Any] | None = None) -> Imported:
-    """The inventory of a k0sctl file; `network` goes into `defaults`. Raises InvalidInput when it is none."""
+def import_k0sctl(
+    path: Path,
+    network: dict[str, Any] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    lookup: Callable[[str], str | None] | None = None,
+) -> Imported:
+    """The inventory of a k0sctl file; `network` goes into `defaults`. Raises InvalidInput when it is none.
+
+    `environment` fills in variables, as k0sctl does from its own; `lookup` gives names their IP addresses.
+    """
     draft = Draft(network=network or {})
-    spec = _cluster_document(path, draft)
-    for index, host in enumerate(items(spec.get("hosts"))):
-        _host(draft, mapping(host), f"spec.hosts[{index}]")
-    k0s = mapping(spec.get("k0s"))
-    _release(draft, k0s)
-    _config(draft, mapping(mapping(k0s.get("config")).get("spec")))
-    if "options" in spec:
-        draft.note("spec.options: k0sctl's own way of working; slipway's is the section `deploy`")
+    spec = _spec(path, draft, environment or {})
+    hosts = spec.sections("hosts")
+    if not hosts:
+        raise InvalidInput(f"{path}: spec.hosts: no host in it", hint="a k0sctl.yaml has a list of hosts there")
+    for host in hosts:
+        _host(draft, host)
+    k0s = spec.section("k0s")
+    version = str(k0s.take("version") or "")
+    if version:
+        draft.release(version, "spec.k0s.version")
+    config = k0s.section("config")
+    for key in ("apiVersion", "kind", "metadata"):
+        config.take(key)
+    _config(draft, config.section("spec"))
+    if spec.take("options"):
+        draft.note("k0sctl's own way of working; slipway's is the section `deploy`", "spec.options")
+    spec.tell_left(_HINTS)
+    if lookup is not None:
+        draft.resolve(lookup)
+    _tell_names(draft)
     return draft.render(f"Imported from {path.name} by slipway.")
 
 
-def _cluster_document(path: Path, draft: Draft) -> dict[str, Any]:
-    raw = read_bytes(path)
-    if re.search(rb"\$\{?[A-Za-z_]", raw):
-        draft.note("variables such as ${NAME} are taken as they stand: k0sctl fills them in, slipway does not")
+def _spec(path: Path, draft: Draft, environment: Mapping[str, str]) -> Section:
+    """The spec of the one Cluster, with what documents of kind ClusterConfig say merged into it, as k0sctl does."""
+    raw = _substituted(read_bytes(path), draft, environment)
     found = [mapping(parse_yaml(part, str(path), draft)) for part in documents(raw)]
-    clusters = [part for part in found if str(part.get("kind", "")).lower() == "cluster" and "spec" in part]
+    clusters = [part for part in found if _is_cluster(part)]
     if not clusters:
-        raise InvalidInput(f"{path}: no document of kind Cluster with a spec, as k0sctl has it")
-    for part in found:
-        if part and part not in clusters:
-            draft.note(f"document of kind {part.get('kind', '?')}: apply it through GitOps")
-    name = mapping(clusters[0].get("metadata")).get("name")
+        kinds = sorted({f"{part.get('kind', '?')} of {part.get('apiVersion', '?')}" for part in found if part})
+        raise InvalidInput(
+            f"{path}: no document of kind Cluster of k0sctl.k0sproject.io with a spec"
+            + (f", but {', '.join(kinds)}" if kinds else ""),
+            hint="slipway import k0sctl k0sctl.yaml; for an Ansible inventory: slipway import ansible",
+        )
+    cluster = clusters[0]
+    if len(clusters) > 1:
+        draft.note("there are several documents of kind Cluster; the first one is taken")
+    name = mapping(cluster.get("metadata")).get("name")
     if name:
         draft.cluster["name"] = str(name)
-    return mapping(clusters[0]["spec"])
+    spec = dict(mapping(cluster["spec"]))
+    for part in found:
+        if part.get("kind") == "ClusterConfig":
+            spec["k0s"] = _merged(mapping(spec.get("k0s")), {"config": {"spec": mapping(part.get("spec"))}})
+        elif part and not _is_cluster(part):
+            draft.note(f"document of kind {part.get('kind', '?')}: apply it through GitOps")
+    return Section(draft, spec, "spec")
+
+
+def _is_cluster(part: dict[str, Any]) -> bool:
+    ours = str(part.get("apiVersion", "")).startswith("k0sctl.k0sproject.io/")
+    return ours and str(part.get("kind", "")).lower() == "cluster" and "spec" in part
+
+
+def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    made = dict(first)
+    for key, value in second.items():
+        both = isinstance(value, dict) and isinstance(made.get(key), dict)
+        made[key] = _merged(made[key], value) if both else value
+    return made
+
+
+def _substituted(raw: bytes, draft: Draft, environment: Mapping[str, str]) -> bytes:
+    """With variables filled in: ${NAME}, ${NAME:-default} and $NAME."""
+
+    def one(match: re.Match[bytes]) -> bytes:
+        name = (match[1] or match[4]).decode()
+        value = environment.get(name)
+        if value:
+            draft.note("taken from the environment", f"${name}")
+            return value.encode()
+        if match[2]:
+            return match[3]
+        draft.note("not in the environment; what it stands for is empty", f"${name}")
+        return b""
+
+    return _VARIABLE.sub(one, raw)
+
+
+def _tell_names(draft: Draft) -> None:
+    for name, host in draft.hosts.items():
+        address = str(host.get("address") or "")
+        if address and not is_address(address):
+            draft.note("a name; put its IP address into `address`, or import with --resolve", f"{name} ({address})")
 
 
 # --- hosts -----------------------------------------------------------------------------------------------------------
 
 
-def _host(draft: Draft, host: dict[str, Any], where: str) -> None:
-    role = _role(draft, host, where)
-    ssh = mapping(host.get("ssh") or host.get("openSSH"))
-    reached, private = ssh.get("address"), host.get("privateAddress")
+def _host(draft: Draft, host: Section) -> None:
+    role = _role(draft, host)
+    ssh = host.section("ssh")
+    other = host.section("openSSH")
+    reached = ssh.take("address") or other.take("address")
+    private = host.take("privateAddress")
     entry: dict[str, Any] = {"address": str(private or reached or "")}
+    name = str(host.take("hostname") or reached or "")
     if not entry["address"]:
-        draft.note(f"{where}: no address; k0sctl works on the machine itself or over WinRM there")
+        draft.note("no address; k0sctl works on the machine itself or over WinRM there", host.where)
         return
-    if not re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:]+", entry["address"]):
-        draft.note(f"{where}: {entry['address']} is a name; put its IP address into `address`")
-    entry["ssh"] = _ssh(draft, ssh, where)
+    entry["ssh"] = {**_ssh(other), **_ssh(ssh)}
     if private and reached and private != reached:
         entry["ssh"] = {"address": str(reached), **entry["ssh"]}
-    if host.get("privateInterface"):
-        entry["network"] = {"interface": str(host["privateInterface"])}
-    if role is Role.CONTROLLER_WORKER and not host.get("noTaints"):
+    interface = host.take("privateInterface")
+    if interface:
+        entry["network"] = {"interface": str(interface)}
+    untainted = host.truth("noTaints")
+    if role is Role.CONTROLLER_WORKER and not untainted:
         entry["taints"] = [_CONTROL_PLANE_TAINT]
-    _flags(draft, entry, host, where)
-    _left_out(draft, host, where)
-    draft.add_host(str(host.get("hostname") or reached or ""), role, entry)
+    _flags(draft, entry, host)
+    if host.truth("reset"):
+        draft.note("reset: true, the host is about to leave the cluster; it is imported all the same", host.where)
+    draft.add_host(name, role, entry)
 
 
-def _role(draft: Draft, host: dict[str, Any], where: str) -> Role | None:
+def _role(draft: Draft, host: Section) -> Role | None:
+    given = host.take("role")
     try:
-        return Role(str(host.get("role")))
+        return Role(str(given))
     except ValueError:
-        draft.note(f"{where}: role {host.get('role')!r} is unknown to slipway")
+        draft.note(f"role {given!r} is unknown to slipway", host.where)
         return None
 
 
-def _ssh(draft: Draft, ssh: dict[str, Any], where: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for ours, theirs in (("user", "user"), ("port", "port"), ("identity", "keyPath")):
-        if ssh.get(theirs) not in (None, "default"):
-            found[ours] = ssh[theirs]
-    for key in sorted(ssh.keys() - {"address", "user", "port", "keyPath"}):
-        hint = " (`slipway trust` pins host keys)" if key == "hostKey" else ""
-        draft.note(f"{where}: ssh.{key} is not carried over{hint}")
-    return found
+def _ssh(ssh: Section) -> dict[str, Any]:
+    found = {ours: ssh.take(theirs) for ours, theirs in (("user", "user"), ("port", "port"), ("identity", "keyPath"))}
+    return {key: value for key, value in found.items() if value not in (None, "default")}
 
 
-def _left_out(draft: Draft, host: dict[str, Any], where: str) -> None:
-    carried = {"openSSH", "privateAddress", "privateInterface", "hostname", "noTaints", "installFlags"}
-    for key in sorted(host.keys() - _NOT_NEEDED - carried):
-        if key == "reset" and host[key]:
-            draft.note(f"{where}: reset: true, the host is about to leave the cluster; it is imported all the same")
-        elif key in ("files", "hooks", "environment"):
-            draft.note(f"{where}: {key}: write it as NixOS configuration in hosts/NAME.nix")
-        elif key != "reset":
-            draft.note(f"{where}: {key} is not carried over")
-
-
-def _flags(draft: Draft, entry: dict[str, Any], host: dict[str, Any], where: str) -> None:
+def _flags(draft: Draft, entry: dict[str, Any], host: Section) -> None:
     """What `installFlags` say, in the inventory's keys."""
-    for flag, value in _split_flags(items(host.get("installFlags"))):
+    for flag, value in _split_flags(host.words("installFlags")):
         match flag:
             case "labels":
                 entry.setdefault("labels", {}).update(_pairs(value))
@@ -117,29 +184,30 @@ def _flags(draft: Draft, entry: dict[str, Any], host: dict[str, Any], where: str
             case "profile":
                 entry.setdefault("k0s", {})["profile"] = value
             case "kubelet-extra-args":
-                _kubelet_arguments(draft, entry, value, where)
+                _kubelet_arguments(draft, entry, value, host.where)
             case "disable-components":
                 known = draft.cluster.setdefault("k0s", {}).setdefault("disableComponents", [])
                 known.extend(part for part in value.split(",") if part not in known)
             case "no-taints":
-                entry.pop("taints", None)
+                if value.lower() != "false":
+                    entry.pop("taints", None)
             case "enable-worker" | "single":
                 pass  # the role says it
             case _:
-                draft.note(f"{where}: install flag --{flag} is not carried over")
+                draft.note(f"install flag --{flag} is not carried over", host.where)
 
 
-def _split_flags(flags: list[Any]) -> Iterator[tuple[str, str]]:
-    """Name and value of `--name=value`, `--name value` and `--name`."""
+def _split_flags(flags: list[str]) -> Iterator[tuple[str, str]]:
+    """Name and value of `--name=value`, `--name value`, `--name "value in one word"` and `--name`."""
     words: list[str] = []
     for flag in flags:
         try:
-            words += shlex.split(str(flag))
+            words += shlex.split(flag)
         except ValueError:
-            words.append(str(flag))
+            words.append(flag)
     while words:
         name, equals, value = words.pop(0).removeprefix("--").partition("=")
-        if not equals and words and not words[0].startswith("--"):
+        if not equals and words and (not words[0].startswith("--") or " " in words[0] or name.endswith("extra-args")):
             value = words.pop(0)
         yield name, value
 
@@ -157,104 +225,116 @@ def _kubelet_arguments(draft: Draft, entry: dict[str, Any], text: str, where: st
         elif re.fullmatch(r"[a-z0-9-]+", name):
             entry.setdefault("k0s", {}).setdefault("kubeletExtraArgs", {})[name] = value
         else:
-            draft.note(f"{where}: kubelet argument {name!r} is not carried over")
+            draft.note(f"kubelet argument {name!r} is not carried over", where)
 
 
 # --- k0s -------------------------------------------------------------------------------------------------------------
 
 
-def _release(draft: Draft, k0s: dict[str, Any]) -> None:
-    version = str(k0s.get("version") or "").removeprefix("v")
-    if re.fullmatch(r"1\.\d+\.\d+\+k0s\.\d+", version):
-        draft.cluster.setdefault("k0s", {})["version"] = version
-    elif version:
-        draft.note(f"spec.k0s.version {version!r} names no release such as 1.36.3+k0s.2")
-    if k0s.get("dynamicConfig"):
-        draft.note("spec.k0s.dynamicConfig: slipway configures by the file on each controller")
-
-
-def _config(draft: Draft, spec: dict[str, Any]) -> None:
-    _api(draft, mapping(spec.get("api")))
-    _network(draft, mapping(spec.get("network")))
+def _config(draft: Draft, spec: Section) -> None:
+    _api(draft, spec.section("api"))
+    _network(draft, spec.section("network"))
     k0s = draft.cluster.setdefault("k0s", {})
-    if mapping(spec.get("telemetry")).get("enabled"):
+    if spec.section("telemetry").truth("enabled"):
         k0s["telemetry"] = True
-    _ports(k0s, mapping(spec.get("konnectivity")), {"agentPort": "konnectivityAgent", "adminPort": "konnectivityAdmin"})
-    for profile in map(mapping, items(spec.get("workerProfiles"))):
-        k0s.setdefault("workerProfiles", {})[str(profile.get("name"))] = mapping(profile.get("values"))
-    for gate in map(mapping, items(spec.get("featureGates"))):
-        k0s.setdefault("featureGates", {})[str(gate.get("name"))] = gate.get("enabled", True) is True
-        if gate.get("components"):
-            draft.note(f"feature gate {gate.get('name')}: for all components, not for {gate['components']} alone")
-    if mapping(mapping(spec.get("storage"))).get("type", "etcd") != "etcd":
-        draft.note("spec.storage: slipway's clusters keep their state in etcd")
-    if mapping(mapping(spec.get("extensions")).get("helm")).get("charts"):
-        draft.note("spec.extensions.helm: put the charts into a GitOps stage; k0s uninstalls what leaves its file")
-    carried = {"api", "network", "telemetry", "konnectivity", "workerProfiles", "featureGates", "storage", "extensions"}
-    for key in sorted(spec.keys() - carried - {"installConfig"}):
-        draft.note(f"spec.{key} of the k0s configuration is not carried over")
+    _ports(k0s, spec.section("konnectivity"), {"agentPort": "konnectivityAgent", "adminPort": "konnectivityAdmin"})
+    for profile in spec.sections("workerProfiles"):
+        k0s.setdefault("workerProfiles", {})[str(profile.take("name"))] = mapping(profile.take("values"))
+    for gate in spec.sections("featureGates"):
+        _gate(draft, k0s, gate)
+    storage = spec.section("storage")
+    kind = str(storage.take("type") or "etcd")
+    if kind != "etcd":
+        draft.note(f"{kind}: slipway's clusters keep their state in etcd", f"{storage.where}.type")
+    storage.section("etcd")
+    helm = spec.section("extensions").section("helm")
+    helm.take("concurrencyLevel")
+    spec.section("installConfig").section("users")
 
 
-def _api(draft: Draft, api: dict[str, Any]) -> None:
+def _gate(draft: Draft, k0s: dict[str, Any], gate: Section) -> None:
+    name, enabled, components = str(gate.take("name")), gate.take("enabled"), gate.take("components")
+    k0s.setdefault("featureGates", {})[name] = enabled is None or str(enabled).lower() == "true"
+    if components:
+        draft.note(f"feature gate {name}: for all components, not for {components} alone")
+
+
+def _api(draft: Draft, api: Section) -> None:
     k0s = draft.cluster.setdefault("k0s", {})
     _ports(k0s, api, {"port": "api", "k0sApiPort": "k0sApi"})
-    addresses = {host.get("address") for host in draft.hosts.values()}
-    sans = [str(name) for name in items(api.get("sans")) if name not in addresses]
+    addresses = [str(host.get("address")) for host in draft.hosts.values()]
+    sans = [name for name in api.words("sans") if name not in addresses]
     if sans:
         k0s["sans"] = sans
-    if api.get("externalAddress"):
-        draft.cluster.setdefault("network", {})["externalAddress"] = str(api["externalAddress"])
-    for key in sorted(api.keys() - {"address", "port", "k0sApiPort", "sans", "externalAddress"}):
-        draft.note(f"spec.api.{key} is not carried over")
+    external, announced = api.take("externalAddress"), api.take("address")
+    if external:
+        draft.cluster.setdefault("network", {})["externalAddress"] = str(external)
+    if announced and str(announced) not in addresses:
+        ours = addresses[0] if addresses else "of the host"
+        told = f"{announced} is not the address {ours} that slipway announces: see `address`"
+        draft.note(told, f"{api.where}.address")
 
 
 _DEFAULT_PORTS: Final = {"api": 6443, "k0sApi": 9443, "konnectivityAgent": 8132, "konnectivityAdmin": 8133}
 
 
-def _ports(k0s: dict[str, Any], given: dict[str, Any], names: dict[str, str]) -> None:
+def _ports(k0s: dict[str, Any], given: Section, names: dict[str, str]) -> None:
     for theirs, ours in names.items():
-        if given.get(theirs) not in (None, _DEFAULT_PORTS[ours]):
-            k0s.setdefault("ports", {})[ours] = given[theirs]
+        port = given.take(theirs)
+        if port not in (None, _DEFAULT_PORTS[ours]):
+            k0s.setdefault("ports", {})[ours] = port
 
 
-def _network(draft: Draft, network: dict[str, Any]) -> None:
+def _network(draft: Draft, network: Section) -> None:
     ours = draft.cluster.setdefault("network", {})
-    provider = str(network.get("provider") or "kuberouter")
+    provider = str(network.take("provider") or "kuberouter")
     ours["provider"] = _PROVIDERS.get(provider, "cilium")
-    if provider == "custom":
-        draft.note("network provider custom is taken for Cilium")
+    if provider not in ("kuberouter", "calico"):
+        draft.note(f"network provider {provider} is taken for Cilium")
     for key in ("podCIDR", "serviceCIDR"):
-        if network.get(key):
-            ours[key] = str(network[key])
-    if network.get("clusterDomain"):
-        draft.cluster["domain"] = str(network["clusterDomain"])
-    dual = mapping(network.get("dualStack"))
-    if dual.get("enabled"):
-        ours["dualStack"] = {"podCIDR": str(dual.get("IPv6podCIDR")), "serviceCIDR": str(dual.get("IPv6serviceCIDR"))}
-    local = mapping(network.get("nodeLocalLoadBalancing"))
-    if "enabled" in local:
-        ours["nodeLocalLoadBalancing"] = local["enabled"] is True
-    _vip(draft, mapping(network.get("controlPlaneLoadBalancing")))
-    carried = {"provider", "podCIDR", "serviceCIDR", "clusterDomain", "dualStack", "nodeLocalLoadBalancing"}
-    for key in sorted(network.keys() - carried - {"controlPlaneLoadBalancing", "kubeProxy"}):
-        if network[key]:
-            draft.note(f"spec.network.{key} is not carried over")
-    if mapping(network.get("kubeProxy")).get("mode", "iptables") != "iptables":
-        draft.note(f"kube-proxy's mode {network['kubeProxy']['mode']} is not carried over")
+        value = network.take(key)
+        if value:
+            ours[key] = str(value)
+    domain = network.take("clusterDomain")
+    if domain:
+        draft.cluster["domain"] = str(domain)
+    _dual_stack(ours, network.section("dualStack"))
+    local = network.section("nodeLocalLoadBalancing")
+    enabled = local.take("enabled")
+    if enabled is not None:
+        ours["nodeLocalLoadBalancing"] = str(enabled).lower() == "true"
+    _vip(draft, network.section("controlPlaneLoadBalancing"))
+    _kube_proxy(draft, provider, network.section("kubeProxy"))
 
 
-def _vip(draft: Draft, balancing: dict[str, Any]) -> None:
-    instances = items(mapping(balancing.get("keepalived")).get("vrrpInstances"))
-    if not balancing.get("enabled") or not instances:
+def _dual_stack(ours: dict[str, Any], dual: Section) -> None:
+    pods, services = dual.take("IPv6podCIDR"), dual.take("IPv6serviceCIDR")
+    if dual.truth("enabled"):
+        ours["dualStack"] = {"podCIDR": str(pods), "serviceCIDR": str(services)}
+
+
+def _kube_proxy(draft: Draft, provider: str, proxy: Section) -> None:
+    mode, disabled = str(proxy.take("mode") or "iptables"), proxy.truth("disabled")
+    if mode != "iptables":
+        draft.note(f"kube-proxy's mode {mode} is not carried over", proxy.where)
+    if disabled and provider in _PROVIDERS and provider != "custom":
+        draft.note(f"disabled, beside {provider}: slipway leaves kube-proxy out for Cilium alone", proxy.where)
+
+
+def _vip(draft: Draft, balancing: Section) -> None:
+    enabled, kind = balancing.truth("enabled"), str(balancing.take("type") or "Keepalived")
+    instances = balancing.section("keepalived").sections("vrrpInstances")
+    if not enabled:
         return
-    first = mapping(instances[0])
-    addresses = items(first.get("virtualIPs"))
-    vip = {"address": str(addresses[0]) if addresses else None}
+    if not instances:
+        draft.note(f"enabled ({kind}) without an address: say it as network.vip", balancing.where)
+        return
+    addresses = instances[0].words("virtualIPs")
+    vip: dict[str, Any] = {"address": addresses[0] if addresses else None}
     for key in ("interface", "virtualRouterID", "authPass"):
-        if first.get(key):
-            vip[key] = first[key]
+        value = instances[0].take(key)
+        if value:
+            vip[key] = value
     draft.cluster.setdefault("network", {})["vip"] = vip
     if len(instances) > 1 or len(addresses) > 1:
-        draft.note("controlPlaneLoadBalancing: only the first virtual address is carried over")
-    if items(mapping(balancing.get("keepalived")).get("virtualServers")):
-        draft.note("controlPlaneLoadBalancing: virtualServers are not carried over")
+        draft.note("only the first virtual address is carried over", balancing.where)
