@@ -39,7 +39,7 @@ class InvalidInput(SlipwayError):
 
 class ChangesPending(SlipwayError):
     exit_code = 4
-    meaning = "changes pending (check modes)"
+    meaning = "changes pending (plan, and check modes)"
 
 
 class Unreachable(SlipwayError):

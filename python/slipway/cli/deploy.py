@@ -12,21 +12,23 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import print_json, print_table, progress, say, tell
+from slipway.cli.console import print_json, print_table, progress, say, stdout, tell
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
-from slipway.errors import SlipwayError, UsageError
+from slipway.cluster import comparison
+from slipway.errors import ChangesPending, SlipwayError, UsageError
 from slipway.events import Events
 from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
 from slipway.inventory.values import share
 from slipway.node.reboot import When
 from slipway.outcome import NodeResult
+from slipway.report import plan as report
 from slipway.rollout import lease, lock
 from slipway.rollout.engine import Deployment, Options
 from slipway.rollout.engine import deploy as roll_out
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation
-from slipway.rollout.plan import NodePlan
+from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
 from slipway.secret import Secret
@@ -64,31 +66,42 @@ MOST_ROWS = 40
 MOST_LOGS = 5
 """Nodes whose last words are shown."""
 
+NoCopyOption = Annotated[
+    bool, typer.Option("--no-copy", help="Copy nothing: of units only nodes tell that have their new system already.")
+]
+
 
 def plan(
-    selection: Selection = None, inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False
+    selection: Selection = None,
+    no_copy: NoCopyOption = False,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
 ) -> None:
-    """Show what a deploy would change on each node: packages, units, order. Systems are copied, none is activated.
+    """Show all that a deploy would do: versions, k0s's configuration, units, restarts, joins, reboots, in which order.
+
+    Nothing is activated. Exit code 4: something is pending; 0: nothing is. To know the units, the new system is copied
+    to one node of those that change alike.
 
     Example: slipway plan w1
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or ())
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
-        plans = make_plan(Preparation(inventory, hosts, pool, Events(listener)))
+        found = make_plan(Preparation(inventory, hosts, pool, Events(listener)), copy=not no_copy)
     if json_output:
-        print_json([one.to_json() for one in plans])
+        print_json(found.to_json())
     else:
-        _show_plans(plans)
+        for line in report.render(found, stdout().width):
+            tell(line)
+    _judge_plan(found, [host.name for host in hosts])
 
 
-def _show_plans(plans: Sequence[NodePlan]) -> None:
-    for one in plans:
-        tell(f"{one.node}  {_system(one.current)} -> {_system(one.new)}" if one.changed else f"{one.node}  unchanged")
-        for line in (*one.packages, *one.activation):
-            tell(f"    {line}")
-    changed = [one.node for one in plans if one.changed]
-    say(f"{len(changed)} of {len(plans)} nodes would change" + (": slipway deploy" if changed else ""))
+def _judge_plan(found: Plan, names: Sequence[str]) -> None:
+    comparison.refuse(found.differences, names)
+    changed = sum(node.pending for node in found.nodes)
+    if found.pending:
+        raise ChangesPending(f"changes are pending on {changed} of {len(found.nodes)} nodes", hint="slipway deploy")
+    say(f"nothing to do on {len(found.nodes)} nodes")
 
 
 def deploy(

@@ -27,12 +27,12 @@ def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
         return False
     release = helm.get(kubeconfig, cilium.NAMESPACE, cilium.RELEASE)
     if not difference(inventory, release):
-        events.emit(PHASE, "unchanged", text=_title(inventory))
+        events.emit(PHASE, "unchanged", text=title(inventory))
         return False
     if release is not None and owned(kubeconfig):
         events.emit(PHASE, "unchanged", text=f"{release.chart} {release.version}: Flux owns it")
         return False
-    events.emit(PHASE, "started", text=f"{_title(inventory)}: {difference(inventory, release)}")
+    events.emit(PHASE, "started", text=f"{title(inventory)}: {difference(inventory, release)}")
     _install(inventory, kubeconfig, release)
     left = difference(inventory, helm.get(kubeconfig, cilium.NAMESPACE, cilium.RELEASE))
     if left:
@@ -40,7 +40,7 @@ def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
             f"Helm release {cilium.RELEASE} in {cilium.NAMESPACE}: {left}",
             hint=f"helm --namespace {cilium.NAMESPACE} history {cilium.RELEASE}",
         )
-    events.emit(PHASE, "done", text=_title(inventory))
+    events.emit(PHASE, "done", text=title(inventory))
     return True
 
 
@@ -73,6 +73,7 @@ def _install(inventory: Inventory, kubeconfig: Secret, release: helm.Release | N
     helm.upgrade(kubeconfig, cilium.NAMESPACE, cilium.RELEASE, source, chart.version, cilium.values(inventory))
 
 
-def _title(inventory: Inventory) -> str:
+def title(inventory: Inventory) -> str:
+    """Chart and version, as people call the release."""
     chart = cilium.chart(inventory)
     return f"{chart.name} {chart.version}"

@@ -62,15 +62,25 @@ def require(inventory: Inventory, pool: Pool, events: Events, chosen: Collection
             events.emit(PHASE, "skipped", text=f"not compared with the living cluster: {sight.why_not}")
         return sight
     found = differences(inventory, sight.cluster)
-    refused = [each for each in found if each.refused and each.node in (None, *chosen)]
+    refused = _refused(found, chosen)
     for each in found:
         if each not in refused:
             events.emit(PHASE, "failed", each.node, text=f"{each}; {each.way}")
+    refuse(found, chosen)
+    events.emit(PHASE, "done", text=f"the living cluster, {len(sight.cluster.nodes)} nodes, can become this")
+    return sight
+
+
+def refuse(found: Collection[Difference], chosen: Collection[str]) -> None:
+    """Raise Immovable for those of these differences that keep a deploy of the chosen hosts from beginning."""
+    refused = _refused(found, chosen)
     if refused:
         ways = dict.fromkeys(each.way for each in refused)
         raise Immovable("\n".join(str(each) for each in refused), hint="; ".join(ways))
-    events.emit(PHASE, "done", text=f"the living cluster, {len(sight.cluster.nodes)} nodes, can become this")
-    return sight
+
+
+def _refused(found: Collection[Difference], chosen: Collection[str]) -> list[Difference]:
+    return [each for each in found if each.refused and each.node in (None, *chosen)]
 
 
 def differences(inventory: Inventory, cluster: Living) -> tuple[Difference, ...]:

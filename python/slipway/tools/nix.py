@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import DeployFailed, InvalidInput
@@ -48,6 +49,35 @@ def build(
         raise _failure(result, flake)
     built = [str(entry["outputs"]["out"]) for entry in json.loads(result.stdout)]
     return _by_host(built, hosts)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Store paths of the local store: what each refers to, and its size in bytes as a Nix archive."""
+
+    references: Mapping[str, Sequence[str]]
+    sizes: Mapping[str, int]
+
+    def closure(self, path: str) -> frozenset[str]:
+        """The path and all that it needs."""
+        found, left = {path}, [path]
+        while left:
+            more = set(self.references[left.pop()]) - found
+            found |= more
+            left += more
+        return frozenset(found)
+
+
+def graph(paths: Iterable[str], *, timeout: float) -> Graph:
+    """The closures of these paths, which are valid in the local store."""
+    said = json.loads(run(["nix", *FEATURES, "path-info", "--json", "--recursive", *paths], timeout=timeout).stdout)
+    # A list of objects until Nix 2.18, then an object by path.
+    infos = said.items() if isinstance(said, dict) else ((info["path"], info) for info in said)
+    by_path = {str(path): info for path, info in infos}
+    return Graph(
+        {path: tuple(info["references"]) for path, info in by_path.items()},
+        {path: int(info["narSize"]) for path, info in by_path.items()},
+    )
 
 
 def keep(systems: Mapping[str, str], folder: Path, *, options: Mapping[str, str]) -> None:

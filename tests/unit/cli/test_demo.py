@@ -34,3 +34,16 @@ def test_without_options_it_types_what_it_always_did(typed):
     assert typed[:2] == ["lab up", "lab init demo"]
     assert typed[-1] == "status"
     assert demo.steps(Path("demo"), ())[0].words == ("lab", "up")
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [(4, True), (0, True), (5, False)])
+def test_changes_that_a_plan_finds_do_not_end_the_demo(monkeypatch, code, goes_on):
+    lines: list[str] = []
+
+    def call(argv, **_):
+        lines.append(argv[3])
+        return code if argv[3] == "plan" else 0
+
+    monkeypatch.setattr(demo, "call", call)
+    CliRunner().invoke(app, ["demo", "here"])
+    assert (lines[-1] == "status") is goes_on

@@ -10,12 +10,14 @@ from typer.testing import CliRunner
 
 from slipway.cli import deploy as module
 from slipway.cli.main import build
-from slipway.errors import DeployFailed, LockedByAnother, SlipwayError
+from slipway.cluster.comparison import Difference, Immovable
+from slipway.errors import ChangesPending, DeployFailed, LockedByAnother, SlipwayError
 from slipway.outcome import NodeResult, Outcome
 from slipway.rollout import lease
 from slipway.rollout.engine import Deployment
-from slipway.rollout.plan import NodePlan
+from slipway.rollout.plan import NodePlan, Plan
 from slipway.rollout.run import Run
+from slipway.rollout.waves import Wave
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh import pool
@@ -139,22 +141,35 @@ def test_an_error_before_any_node_is_in_the_run_as_well(slipway, repository):
     assert json.loads(written.read_text())["error"]["hint"] == "slipway generate"
 
 
-def test_plan_shows_what_each_node_would_do(slipway, monkeypatch):
-    plans = (
-        NodePlan("cp1", "controller cp1", "/nix/store/abcdefghijk-old", "/nix/store/lmnopqrstuv-new", True,
-                 ("k0s: 1.35 → 1.36",), ("would restart k0s.service",)),
-        NodePlan("w1", "workers", "/nix/store/x-same", "/nix/store/x-same", False),
+def test_plan_tells_what_is_pending_and_ends_with_exit_code_4(slipway, monkeypatch):
+    found = Plan(
+        (NodePlan("cp1", "controller", "controller cp1", "/nix/store/a-old", "/nix/store/b-new", True, ("k0s 1 -> 2",)),
+         NodePlan("w1", "worker", "", "/nix/store/x-same", "/nix/store/x-same", False)),
+        (Wave("controller cp1", ("cp1",)),),
     )  # fmt: skip
-    monkeypatch.setattr(module, "make_plan", lambda _preparation: plans)
-    result = slipway("plan")
-    assert result.stdout.splitlines() == [
-        "cp1  abcdefgh old -> lmnopqrs new",
-        "    k0s: 1.35 → 1.36",
-        "    would restart k0s.service",
-        "w1  unchanged",
-    ]
-    assert "1 of 2 nodes would change: slipway deploy" in result.stderr
-    assert json.loads(slipway("plan", "--json").stdout)[0]["packages"] == ["k0s: 1.35 → 1.36"]
+    asked: list[bool] = []
+
+    def make_plan(_preparation, *, copy):
+        asked.append(copy)
+        return found
+
+    monkeypatch.setattr(module, "make_plan", make_plan)
+    with pytest.raises(ChangesPending, match="pending on 1 of 2 nodes") as caught:
+        slipway("plan", "--no-copy")
+    assert (caught.value.exit_code, caught.value.hint) == (4, "slipway deploy")
+    assert asked == [False]
+    found = replace(found, nodes=found.nodes[1:], waves=())
+    result = slipway("plan", "--json")
+    assert json.loads(result.stdout)["pending"] is False
+    assert asked == [False, True]
+    assert "nothing to do on 1 nodes" in slipway("plan").stderr
+
+
+def test_a_plan_that_the_cluster_cannot_become_ends_as_the_deploy_would(slipway, monkeypatch):
+    differs = Difference("cluster.domain", None, "a", "b", "write it back")
+    monkeypatch.setattr(module, "make_plan", lambda *_, **__: Plan((), differences=(differs,)))
+    with pytest.raises(Immovable, match=r"cluster\.domain: the cluster has a, the inventory b"):
+        slipway("plan")
 
 
 THEIRS = """4711 {}

@@ -245,4 +245,6 @@ class FakePool:
         return self.machines[name]
 
     def map(self, function, names=None, *, limit=50):
-        return for_each(lambda name: function(self.machines[name]), names or self.machines, limit=limit)
+        return for_each(
+            lambda name: function(self.machines[name]), self.machines if names is None else names, limit=limit
+        )

@@ -94,33 +94,3 @@ def test_anchors_survive(tmp_path: Path):
 def test_what_is_wrong_as_yaml_is_refused(text: str):
     with pytest.raises((InvalidInventory, InvalidInput)):
         format_text(text, "inventory.yaml")
-
-
-@pytest.mark.parametrize(
-    ("text", "lost"),
-    [
-        ("tags: [\n  a, # Anna\n  b, # Bob\n]\n", "inventory.yaml:2: formatting would lose the comment '# Anna'"),
-        ("a:\n  tags: [a, # same\n    b] # same\n", "inventory.yaml:3: formatting would lose the comment '# same'"),
-        ("a: {\n  x: 1, # one\n  y: 2 # two\n}\nb: c\n", "inventory.yaml:2: formatting would lose the comment '# one'"),
-    ],
-)
-def test_a_comment_without_a_place_is_refused(text: str, lost: str):
-    with pytest.raises(InvalidInput) as refused:
-        format_text(text, "inventory.yaml")
-    assert str(refused.value).startswith(lost)
-    assert "one entry a line" in str(refused.value.hint)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "tags: [a,\n  b]  # end\n",
-        "a: 'x # y'\nb: |\n  # no comment\n  text # neither\nc: d#e  # f\n",
-        "a: |  # of the sign\n  text\n# after\nb: >-\n  folded # no\n\n# end\n",
-        'a: "x\n  # within\n  y"  # end\n',
-    ],
-)
-def test_a_hash_within_a_value_is_no_comment_and_those_around_it_stay(text: str):
-    made = format_text(text, "inventory.yaml")
-    wanted = [word for word in ("# end", "# f", "# of the sign", "# after") if word in text]
-    assert [word for word in wanted if word not in made] == []

@@ -140,3 +140,16 @@ def test_options_reach_nix_as_pairs(monkeypatch):
     assert nix._options({"substituters": "", "sandbox": "false"}) == [
         "--option", "substituters", "", "--option", "sandbox", "false",
     ]  # fmt: skip
+
+
+LIST = '[{"path": "/a", "references": ["/a", "/b"], "narSize": 3}, {"path": "/b", "references": [], "narSize": 4}]'
+OBJECT = '{"/a": {"references": ["/a", "/b"], "narSize": 3}, "/b": {"references": [], "narSize": 4}}'
+
+
+@pytest.mark.parametrize("said", [LIST, OBJECT], ids=["2.8", "2.19"])
+def test_closures_come_from_one_question_for_all_systems(monkeypatch, said):
+    monkeypatch.setattr(nix, "run", lambda argv, **_: CommandResult(tuple(argv), "localhost", 0, said, "", 0.0))
+    graph = nix.graph(["/a", "/b"], timeout=1)
+    assert sorted(graph.closure("/a")) == ["/a", "/b"]
+    assert sorted(graph.closure("/b")) == ["/b"]
+    assert sum(graph.sizes.values()) == 7
