@@ -46,6 +46,7 @@ COMMANDS: dict[str, Entry] = {
     "gate": Entry("slipway.cli.gate", "gate", _DEPLOY),
     "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),
     "app": Entry("slipway.cli.apps", "app", _DEPLOY),
+    "runs": Entry("slipway.cli.runs", "app", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
     "doctor": Entry("slipway.cli.doctor", "doctor", _HELP),
     "lab": Entry("slipway.cli.lab", "app", _HELP),

@@ -1,0 +1,56 @@
+"""What `slipway runs` prints."""
+
+import json
+
+import pytest
+from tests.unit.rollout.conftest import INVENTORY
+from typer.testing import CliRunner
+
+from slipway.cli.main import build
+from slipway.errors import DeployFailed, SlipwayError
+from slipway.outcome import NodeResult, Outcome
+from slipway.rollout.run import Run
+
+
+@pytest.fixture
+def slipway(tmp_path):
+    (tmp_path / "inventory.yaml").write_text(INVENTORY)
+
+    def slipway(*words: str):
+        result = CliRunner().invoke(build(["runs"]), ["runs", *words, "-i", str(tmp_path / "inventory.yaml")])
+        if isinstance(result.exception, SlipwayError):
+            raise result.exception
+        return result
+
+    return slipway
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run.begin(tmp_path, "deploy")
+    run.finish((NodeResult("w1", Outcome.ROLLED_BACK),), DeployFailed("rolled-back: w1"))
+    return run
+
+
+def test_the_list_has_a_line_a_run(slipway, run, tmp_path):
+    Run.begin(tmp_path, "verify")
+    lines = slipway("list").stdout.splitlines()
+    assert len(lines) == 3
+    assert any(run.id in line and "failed" in line and "1 rolled-back" in line for line in lines)
+    assert any("verify" in line and "running" in line for line in lines)
+    printed = json.loads(slipway("list", "--json", "--limit", "1").stdout)
+    assert len(printed) == 1
+    assert "and 1 older ones" in slipway("list", "--limit", "1").stderr
+
+
+def test_one_run_is_shown_with_its_nodes_and_its_error(slipway, run):
+    text = slipway("show", run.id).stdout
+    assert f"{run.id}: deploy, failed" in text
+    assert "error: rolled-back: w1" in text and "w1    rolled-back" in text
+    assert json.loads(slipway("show", run.id, "--json").stdout)["nodes"] == {"w1": "rolled-back"}
+
+
+def test_a_run_that_is_not_there_is_a_mistake_of_the_caller(slipway):
+    with pytest.raises(SlipwayError, match="there is none") as caught:
+        slipway("show", "x")
+    assert (caught.value.exit_code, caught.value.hint) == (2, "slipway runs list")
