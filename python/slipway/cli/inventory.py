@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,9 @@ from slipway.cli.console import print_json, print_table, say, tell, write
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
+from slipway.inventory.load import read
 from slipway.inventory.mounts import without_root
+from slipway.inventory.source import Keys, in_file_order
 from slipway.paths import ENCRYPTION_KEY
 from slipway.secrets.plain import require_none
 
@@ -34,6 +36,7 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
     """
     try:
         found = load(inventory)
+        _accepted_later(found)
     except InvalidInventory as error:
         if not as_json:
             raise
@@ -47,6 +50,36 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
     for warning in warnings:
         say(f"warning: {warning}")
     tell(f"{found.path}: {_summary(found, len(warnings))}")
+
+
+def _accepted_later(inventory: Inventory) -> None:
+    """What other commands would refuse is refused here already. Raises InvalidInventory."""
+    found = [*_unknown_packs(inventory), *_no_git_host(inventory)]
+    if found:
+        source, _ = read(inventory.path)
+        problems = [source.place(path, key=path == ("hosts",)).problem(path, message) for path, message in found]
+        raise InvalidInventory(in_file_order(problems, str(inventory.path)))
+
+
+def _unknown_packs(inventory: Inventory) -> Iterator[tuple[Keys, str]]:
+    from slipway.verify.catalog import advice, available
+
+    known = available(inventory)
+    named: list[tuple[Keys, tuple[str, ...]]] = [(("verify", "packs"), inventory.verify.packs)]
+    named.append((("deploy", "waves", "verify"), inventory.deploy.waves.verify))
+    for path, packs in named:
+        for index, name in enumerate(packs):
+            if name not in known:
+                yield (*path, index), f"no pack is called {name!r}; {advice(name, known)}"
+
+
+def _no_git_host(inventory: Inventory) -> Iterator[tuple[Keys, str]]:
+    if inventory.stages.source.kind == "git-server" and inventory.git_node is None:
+        message = (
+            "no host without taints runs pods, and the first Git server needs one; make one a worker or a "
+            "controller+worker without taints, or let stages.source name a repository elsewhere"
+        )
+        yield ("hosts",), message
 
 
 def _missing_key(inventory: Inventory) -> tuple[Problem, ...]:

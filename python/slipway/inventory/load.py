@@ -74,6 +74,12 @@ class Inventory:
             return network.node_local_load_balancing
         return len(self.controllers) > 1 and network.external_address is None
 
+    @property
+    def git_node(self) -> str | None:
+        """Host whose disk holds the first Git server: as said, else the first that takes any pod, None without one."""
+        named = self.stages.git_server.node
+        return named or next((host.name for host in self.hosts if host.runs_workloads and not host.taints), None)
+
     @cached_property
     def _by_name(self) -> dict[str, Host]:
         return {host.name: host for host in self.hosts}

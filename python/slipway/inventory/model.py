@@ -123,7 +123,8 @@ class Vip(Section):
     address: v.InterfaceAddress
     """The address with its prefix length, such as 10.0.0.10/24."""
     interface: v.LinkName | None = None
-    """Link that carries it; default: the link of the host's own address."""
+    """Link that carries it, with an address in its network on every controller; default: the link of the host's own
+    address."""
     virtual_router_id: Annotated[int, Field(ge=1, le=255), v.DIGITS] = 51
     """VRRP router number, unique in the layer-2 network."""
     auth_pass: v.AuthPass | None = None
@@ -410,6 +411,7 @@ class NixGc(Section):
 
     dates: v.Calendar = "weekly"
     older_than: v.Seconds = 30 * 86400.0
+    """Whole days, as Nix counts them."""
 
 
 class Nix(Section):

@@ -35,11 +35,12 @@ def chosen(inventory: Inventory, names: Iterable[str] = ()) -> dict[str, Path]:
     wanted = list(names) or [*inventory.verify.packs, *(name for name in (USER,) if name in known)]
     for name in wanted:
         if name not in known:
-            raise UsageError(f"no pack is called {name!r}; {_advice(name, known)}", hint=_hint(name))
+            raise UsageError(f"no pack is called {name!r}; {advice(name, known)}", hint=_hint(name))
     return {name: known[name] for name in dict.fromkeys(wanted)}
 
 
-def _advice(name: str, known: Iterable[str]) -> str:
+def advice(name: str, known: Iterable[str]) -> str:
+    """What may be meant by a name that no pack has."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
 

@@ -55,6 +55,40 @@ def test_check_tells_mistakes_with_exit_code_3():
     assert "Traceback" not in done.stderr
 
 
+TAINTED = """\
+apiVersion: slipway/v1
+cluster: {name: lab, k0s: {version: 1.36.3+k0s.2, encryptSecrets: false}}
+hosts:
+  cp1: {address: 10.0.0.11, role: controller, network: {interface: eno1, dhcp: true}}
+  w1: {address: 10.0.0.21, role: worker, taints: ["a=b:NoSchedule"], network: {interface: eno1, dhcp: true}}
+"""
+
+
+def test_check_refuses_what_generate_refuses(tmp_path: Path):
+    (tmp_path / "inventory.yaml").write_text(TAINTED)
+    (tmp_path / "generated").mkdir()
+    done, later = slipway("check", cwd=tmp_path), slipway("generate", cwd=tmp_path)
+    assert (done.returncode, later.returncode) == (3, 3)
+    assert "inventory.yaml:3:1: hosts: no host without taints runs pods" in done.stderr
+    assert "no host without taints runs pods" in later.stderr
+    elsewhere = TAINTED + "stages: {source: {kind: git, url: 'https://git.example.org/ops.git'}}\n"
+    (tmp_path / "inventory.yaml").write_text(elsewhere)
+    assert slipway("check", cwd=tmp_path).returncode == 0
+
+
+def test_check_names_every_pack_that_is_none(tmp_path: Path):
+    text = (ROOT / "examples" / "single" / "inventory.yaml").read_text()
+    (tmp_path / "inventory.yaml").write_text(
+        text + "verify: {packs: [os, netwrk]}\ndeploy: {waves: {verify: [kubernets]}}\n"
+    )
+    done = slipway("check", "--json", cwd=tmp_path)
+    assert done.returncode == 3
+    assert [(one["path"], one["message"]) for one in json.loads(done.stdout)["problems"]] == [
+        ("verify.packs[1]", "no pack is called 'netwrk'; did you mean network?"),
+        ("deploy.waves.verify[0]", "no pack is called 'kubernets'; did you mean kubernetes?"),
+    ]
+
+
 def test_check_as_json():
     done = slipway("check", "--json", "-i", UNKNOWN_KEY.name, cwd=UNKNOWN_KEY.parent)
     assert done.returncode == 3

@@ -112,12 +112,8 @@ def git_node(inventory: Inventory) -> str:
 
     Raises InvalidInput where every machine that runs pods is tainted.
     """
-    named = inventory.stages.git_server.node
-    if named:
-        return str(named)
-    for host in inventory.hosts:
-        if host.role.runs_workloads and not host.taints:
-            return str(host.name)
+    if inventory.git_node is not None:
+        return inventory.git_node
     raise InvalidInput(
         f"{inventory.path}: hosts: no host without taints runs pods, and the first Git server needs one",
         hint="give one host the role worker or controller+worker and no taints",

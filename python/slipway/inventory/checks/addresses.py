@@ -96,12 +96,8 @@ def usable_addresses(document: Document) -> Iterator[Finding]:
                 if network.contains(address):
                     yield Finding(path, f"{text_of(address)} is {what}, no host can have it")
         around = network_of_host(host)
-        if around is not None and around.family == 4 and around.prefix_length < 31:
-            number = address_of(host.address).number
-            if number in (around.first, around.last):
-                what = "network" if number == around.first else "broadcast"
-                shown = f"{text_of(Address(4, around.first))}/{around.prefix_length}"
-                yield Finding(("hosts", name, "address"), f"{host.address} is the {what} address of {shown}")
+        if around is not None and (what := _end_of(around, address_of(host.address))):
+            yield Finding(("hosts", name, "address"), f"{host.address} is the {what}")
 
 
 def prefix_lengths(document: Document) -> Iterator[Finding]:
@@ -137,6 +133,16 @@ def _gateway(path: Keys, gateway: str, other: Keys, address: str, around: Networ
     elif not around.contains(number) and not _is_link_local(number):
         shown = f"{text_of(Address(around.family, around.first))}/{around.prefix_length}"
         yield Finding(path, f"{gateway} is outside {shown}, the network of {{}}", other=other)
+    elif what := _end_of(around, number):
+        yield Finding(path, f"{gateway} is the {what}, the network of {{}}; no router can have it", other=other)
+
+
+def _end_of(network: Network, address: Address) -> str:
+    """What the address is in its network, where that makes it nobody's; "" for one that a machine can have."""
+    if network.family != 4 or network.prefix_length >= 31 or address.number not in (network.first, network.last):
+        return ""
+    shown = f"{text_of(Address(4, network.first))}/{network.prefix_length}"
+    return f"{'network' if address.number == network.first else 'broadcast'} address of {shown}"
 
 
 def _is_link_local(address: Address) -> bool:
@@ -158,7 +164,9 @@ def routes(document: Document) -> Iterator[Finding]:
             nets = [interface_of(text)[1] for text in settings.addresses]
             for index, route in enumerate(settings.routes):
                 path = ("hosts", name, "network", "links", link, "routes", index, "via")
-                if not settings.dhcp and not any(net.contains(address_of(route.via)) for net in nets):
+                if network_of(route.to).family != address_of(route.via).family:
+                    yield Finding(path, f"{route.via} is not of the family of {{}}", other=(*path[:-1], "to"))
+                elif not settings.dhcp and not any(net.contains(address_of(route.via)) for net in nets):
                     yield Finding(path, f"{route.via} is in none of the networks of {link}")
 
 
@@ -203,6 +211,18 @@ def ranges_and_hosts(document: Document) -> Iterator[Finding]:
                 shown = f"{text_of(Address(around.family, around.first))}/{around.prefix_length}"
                 message = f"the host's network {shown} overlaps {text}, {{}}"
                 yield Finding(("hosts", name, "network", "prefixLength"), message, other=other)
+        yield from _ranges_and_links(host, ranges)
+
+
+def _ranges_and_links(host: Host, ranges: list[tuple[Keys, str, Network]]) -> Iterator[Finding]:
+    for link, settings in host.network.links.items():
+        for index, given in enumerate(settings.addresses):
+            address, around = interface_of(given)
+            shown = f"{text_of(Address(around.family, around.first))}/{around.prefix_length}"
+            for other, text, network in ranges:
+                if network.overlaps(around) and not network.contains(address):
+                    path = ("hosts", host.name, "network", "links", link, "addresses", index)
+                    yield Finding(path, f"the network {shown} of {link} overlaps {text}, {{}}", other=other)
 
 
 def range_sizes(document: Document) -> Iterator[Finding]:
@@ -248,7 +268,9 @@ def vip(document: Document) -> Iterator[Finding]:
     if settings is None:
         return
     path: Keys = ("cluster", "network", "vip", "address")
-    address, _ = interface_of(settings.address)
+    address, own = interface_of(settings.address)
+    if what := _end_of(own, address):
+        yield Finding(path, f"{text_of(address)} is the {what}, no host can have it")
     for other, text, network in _ranges(document):
         if network.contains(address):
             yield Finding(path, f"{text_of(address)} lies in {text}, {{}}", other=other)
@@ -256,10 +278,27 @@ def vip(document: Document) -> Iterator[Finding]:
         gateway = host.network.gateway
         if gateway is not None and address_of(gateway) == address:
             yield Finding(path, f"{gateway} is the gateway, {{}}", other=("hosts", name, "network", "gateway"))
-        around = network_of_host(host)
-        if host.is_controller and around is not None and not around.contains(address):
+        if host.is_controller:
+            yield from _vip_on(name, host, settings.interface, address)
+
+
+def _vip_on(name: str, host: Host, link: str | None, address: Address) -> Iterator[Finding]:
+    """Whether the controller has the link that shall carry the VIP, and an address in its network there."""
+    path: Keys = ("cluster", "network", "vip")
+    network = host.network
+    own, around = link in (None, network.interface) or network.interface is None, network_of_host(host)
+    if own and link not in network.links:
+        if around is not None and not around.contains(address):
             message = f"{text_of(address)} is outside the network of {{}}; a VIP moves within one network"
-            yield Finding(path, message, other=("hosts", name, "address"))
+            yield Finding((*path, "address"), message, other=("hosts", name, "address"))
+    elif link in network.links:
+        nets = [interface_of(text)[1] for text in network.links[link].addresses]
+        if not network.links[link].dhcp and not any(net.contains(address) for net in nets):
+            message = f"{text_of(address)} is in none of the networks of {{}}; a VIP moves within one network"
+            yield Finding((*path, "address"), message, other=("hosts", name, "network", "links", link))
+    else:
+        message = f"{link} is no link of {{}}; name it there in network.links, with its address in the VIP's network"
+        yield Finding((*path, "interface"), message, other=("hosts", name))
 
 
 def external_address(document: Document) -> Iterator[Finding]:

@@ -120,6 +120,30 @@ def caches(document: Document) -> Iterator[Finding]:
             yield Finding(("hosts", name, "nix", "substituters"), message)
 
 
+_DAY = 86400
+
+
+def garbage(document: Document) -> Iterator[Finding]:
+    """nix-collect-garbage counts whole days."""
+    for name, host in document.hosts.items():
+        days, rest = divmod(int(host.nix.gc.older_than), _DAY)
+        if rest:
+            path = ("hosts", name, "nix", "gc", "olderThan")
+            yield Finding(path, f"Nix counts whole days; did you mean {days + 1}d?")
+
+
+def taints(document: Document) -> Iterator[Finding]:
+    """Kubernetes takes one taint a key and effect."""
+    for name, host in document.hosts.items():
+        seen: dict[tuple[str, str], str] = {}
+        for index, text in enumerate(host.taints):
+            key, _, effect = text.rpartition(":")
+            first = seen.setdefault((key.partition("=")[0], effect), text)
+            if first is not text:
+                message = f"{text} has the key and the effect of {first}; a node has one of them"
+                yield Finding(("hosts", name, "taints", index), message)
+
+
 def pull(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         if (
@@ -139,5 +163,6 @@ def health_checks(document: Document) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, caches, pull,
+    health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, caches, garbage,
+    taints, pull,
 )  # fmt: skip

@@ -157,6 +157,17 @@ def ports(document: Document) -> Iterator[Finding]:
             yield Finding(path, f"{port} is already used by {{}}", other=first)
 
 
+def ssh_ports(document: Document) -> Iterator[Finding]:
+    """sshd and k0s on one port: one of them would not start."""
+    given = document.cluster.k0s.ports.model_dump(by_alias=True)
+    ours = {port: f"cluster.k0s.ports.{key}" for key, port in given.items()}
+    for name, host in document.hosts.items():
+        taken = {**(ours if host.is_controller else {}), **_TAKEN_PORTS}
+        if host.ssh.port in taken:
+            message = f"{host.ssh.port} is taken by {taken[host.ssh.port]}; did you mean 22?"
+            yield Finding(("hosts", name, "ssh", "port"), message)
+
+
 def provider(document: Document) -> Iterator[Finding]:
     network = document.cluster.network
     if network.provider is not Provider.CILIUM and "cilium" in network.model_fields_set:
@@ -201,6 +212,9 @@ def kubelet_arguments(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         for flag in host.k0s.kubelet_extra_args:
             path = ("hosts", name, "k0s", "kubeletExtraArgs", flag)
+            if flag == "hostname-override":
+                message = f"the node's name is the host's, {name}: slipway would wait for it and find another"
+                yield Finding(path, message, about_key=True)
             if re.fullmatch(r"(node-ip|node-labels|register-with-taints|config|kubeconfig|bootstrap-kubeconfig)", flag):
                 yield Finding(path, f"slipway or k0s sets --{flag} itself", about_key=True)
 
@@ -213,6 +227,7 @@ CHECKS: tuple[Check, ...] = (
     profiles,
     profile_values,
     ports,
+    ssh_ports,
     provider,
     components,
     kubelet_arguments,
