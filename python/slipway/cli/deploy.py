@@ -1,12 +1,14 @@
-"""`slipway plan` and `slipway deploy`."""
+"""`slipway plan`, `slipway deploy` and `slipway rollback`."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 from textwrap import indent
 from typing import Annotated
 
@@ -24,10 +26,11 @@ from slipway.node.reboot import When
 from slipway.outcome import NodeResult
 from slipway.report import plan as report
 from slipway.rollout import lease, lock
+from slipway.rollout import runs as history
 from slipway.rollout.engine import Deployment, Options
 from slipway.rollout.engine import deploy as roll_out
 from slipway.rollout.interruption import Interruption
-from slipway.rollout.phases import Preparation
+from slipway.rollout.phases import Preparation, Return
 from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
@@ -66,6 +69,13 @@ MOST_ROWS = 40
 MOST_LOGS = 5
 """Nodes whose last words are shown."""
 
+RunOption = Annotated[
+    str,
+    typer.Option(
+        "--run", help="The run to take back; default: the newest that changed any node.", metavar="RUN",
+        show_default=False,
+    ),
+]  # fmt: skip
 NoCopyOption = Annotated[
     bool, typer.Option("--no-copy", help="Copy nothing: of units only nodes tell that have their new system already.")
 ]
@@ -125,13 +135,55 @@ def deploy(
     inventory = load(inventory_file)
     hosts = select(inventory, selection or (), exclude or ())
     options = Options(boot, keep_going, _size(batch), not no_drain, reboot)
+    _carry_out("deploy", Preparation, inventory, hosts, options, break_lock, json_output)
+
+
+def rollback(
+    selection: Selection = None,
+    run: RunOption = "",
+    no_drain: NoDrainOption = False,
+    break_lock: BreakLockOption = False,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Bring nodes back to the system that each ran before a run, in waves and with confirmation as a deploy does.
+
+    The files of the repository stay as they are: the next deploy takes the nodes forward again.
+
+    Example: slipway rollback w1 --run 20261126T0012
+    """
+    inventory = load(inventory_file)
+    before = _before(inventory.root, run)
+    hosts = [host for host in select(inventory, selection or ()) if host.name in before]
+    if not hosts:
+        raise UsageError("that run gave none of these nodes another system", hint="slipway runs list")
+    way_back = partial(Return, systems=before)
+    _carry_out("rollback", way_back, inventory, hosts, Options(drain=not no_drain), break_lock, json_output)
+
+
+def _before(root: Path, run: str) -> dict[str, str]:
+    """What nodes ran before this run, or before the newest that gave any node another system."""
+    known = [history.find(root, run)] if run else history.every(root)
+    return next((before for each in known if (before := history.systems_before(each))), {})
+
+
+def _carry_out(
+    command: str,
+    preparing: Callable[..., Preparation],
+    inventory: Inventory,
+    hosts: Sequence[Host],
+    options: Options,
+    break_lock: bool,
+    json_output: bool,
+) -> None:
+    """One run from its locks to what is shown of it; raises what it ends with."""
     key = _encryption_key(inventory, hosts)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        run = Run.begin(inventory.root, "deploy")
+        run = Run.begin(inventory.root, command)
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            preparation = Preparation(inventory, hosts, pool, events, key)
+            preparation = preparing(inventory, hosts, pool, events, key)
             result = _recorded(run, preparation, interruption, options, break_lock)
     _show(run, result, json_output)
     failure = result.failure()

@@ -122,6 +122,7 @@ class _Rollout:
         self._compare()
         systems = self.preparation.build()
         changed = {name: system for name, system in systems.items() if not facts[name].runs(system)}
+        self._remember({name: facts[name].current for name in changed}, changed)
         for name, system in systems.items():
             if name not in changed:
                 self._unchanged(name, system, facts[name])
@@ -156,6 +157,11 @@ class _Rollout:
         cluster = comparison.require(inventory, pool, self.preparation.events, names).cluster
         if cluster is not None:
             skew.require(inventory, skew.running(inventory, pool, cluster), names)
+
+    def _remember(self, old: Mapping[str, str | None], new: Mapping[str, str]) -> None:
+        """Before anything changes: the way back, also of a run that is killed (rollout/runs.py reads it)."""
+        text = f"{len(new)} of {len(self.preparation.names)} nodes get another system"
+        self.preparation.events.emit("systems", "done", text=text, old=dict(old), new=dict(new))
 
     def _may_go_without(self, refused: Mapping[str, SlipwayError]) -> bool:
         """Whoever cannot be reached is left out if that was asked for, as long as somebody is left."""

@@ -6,7 +6,7 @@ Each goes over all nodes before the next begins, so that what can fail early fai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slipway import inside
 from slipway.errors import DeployFailed, InvalidInput, SlipwayError, Unreachable
@@ -90,6 +90,20 @@ class Preparation:
         work = _Copy(self, systems)
         done = self.pool.map(work.one, systems, limit=self.inventory.deploy.parallel)
         return {name: error for name, error in done.items() if isinstance(error, SlipwayError)}
+
+
+@dataclass(frozen=True)
+class Return(Preparation):
+    """The way back: systems that the nodes ran before, instead of what the files of the repository say now."""
+
+    systems: Mapping[str, str] = field(default_factory=dict)
+    """Host to store path."""
+
+    def require_generated(self) -> None:
+        """Nothing is made of the files."""
+
+    def build(self) -> dict[str, str]:
+        return {name: self.systems[name] for name in self.names}
 
 
 @dataclass(frozen=True)

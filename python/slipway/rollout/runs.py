@@ -73,6 +73,16 @@ def find(root: Path, name: str) -> Known:
     return _known(folders[0])
 
 
+def systems_before(run: Known) -> dict[str, str]:
+    """Host to the system that it ran before this run gave it another one, store paths; empty if it gave nobody one."""
+    found: dict[str, str] = {}
+    for event in _events(run.folder / EVENTS):
+        data = event.get("data")
+        if event.get("phase") == "systems" and isinstance(data, dict) and isinstance(data.get("old"), dict):
+            found = {str(name): str(system) for name, system in data["old"].items() if system}
+    return found
+
+
 def _known(folder: Path) -> Known:
     begun, result = _read(folder / BEGUN), _read(folder / RESULT)
     error = result.get("error")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from slipway.cli import deploy as module
 from slipway.cli.main import build
 from slipway.cluster.comparison import Difference, Immovable
-from slipway.errors import ChangesPending, DeployFailed, LockedByAnother, SlipwayError
+from slipway.errors import ChangesPending, DeployFailed, LockedByAnother, SlipwayError, UsageError
 from slipway.outcome import NodeResult, Outcome
 from slipway.rollout import lease
 from slipway.rollout.engine import Deployment
@@ -190,3 +190,49 @@ def test_the_second_deployer_from_another_clone_is_refused_and_may_break_the_loc
     assert file.read_text() == THEIRS.format(uptime)
     assert "taken from eva@there (run theirs" in slipway("deploy", "--break-lock").stderr
     assert not file.exists()
+
+
+def changed_by(repository: Path, name: str, **before: str) -> None:
+    """A run that gave nodes another system, as it stands in its events; it was killed."""
+    folder = repository / ".slipway" / "runs" / name
+    folder.mkdir(parents=True)
+    data = {"old": before, "new": dict.fromkeys(before, "/nix/store/new")}
+    (folder / "events.jsonl").write_text(json.dumps({"phase": "systems", "node": None, "data": data}) + "\n")
+
+
+@pytest.fixture
+def went_back(monkeypatch):
+    """What each rollback would have the nodes run."""
+    asked: list[dict[str, str]] = []
+
+    def roll_out(preparation, *_, **__):
+        preparation.require_generated()
+        asked.append(preparation.build())
+        return Deployment(RESULT.nodes[:1])
+
+    monkeypatch.setattr(module, "roll_out", roll_out)
+    return asked
+
+
+def test_a_rollback_takes_back_the_newest_run_that_changed_anything(slipway, repository, went_back):
+    changed_by(repository, "20260101T000000Z-a", cp1="/nix/store/cp1-oldest")
+    changed_by(repository, "20260202T000000Z-b", cp1="/nix/store/cp1-old", w1="/nix/store/w1-old")
+    changed_by(repository, "20260303T000000Z-c")
+    slipway("rollback")
+    assert went_back == [{"cp1": "/nix/store/cp1-old", "w1": "/nix/store/w1-old"}]
+    assert len(list(repository.glob(".slipway/runs/*/result.json"))) == 1
+
+
+def test_a_rollback_of_a_run_and_a_node_that_are_named(slipway, repository, went_back):
+    changed_by(repository, "20260101T000000Z-a", cp1="/nix/store/cp1-oldest", w1="/nix/store/w1-oldest")
+    changed_by(repository, "20260202T000000Z-b", w1="/nix/store/w1-old")
+    slipway("rollback", "w1", "--run", "20260101")
+    assert went_back == [{"w1": "/nix/store/w1-oldest"}]
+
+
+def test_there_may_be_nothing_to_take_back(slipway, repository, went_back):
+    changed_by(repository, "20260202T000000Z-b", w1="/nix/store/w1-old")
+    for words in (("cp1",), ("--run", "2027")):
+        with pytest.raises(UsageError, match=r"none of these nodes|there is none"):
+            slipway("rollback", *words)
+    assert went_back == []

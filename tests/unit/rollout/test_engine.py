@@ -12,7 +12,7 @@ from slipway.cluster import bringup, cilium, comparison, drain, encryption, kube
 from slipway.cluster.live import Living, Sight
 from slipway.cluster.members import Membership
 from slipway.errors import Degraded, SlipwayError, Unreachable, UsageError
-from slipway.events import Events
+from slipway.events import Event, Events
 from slipway.inventory import Inventory, load
 from slipway.node import health, reboot
 from slipway.node.facts import Facts
@@ -79,6 +79,7 @@ class World:
         self.together: list[set[str]] = []
         self.cluster: list[str] = []
         self.immovable = ""
+        self.told: list[Event] = []
         self.hit_during: str | None = None
         self.for_next_boot = False
         self.begins_with: set[str] = set()
@@ -163,7 +164,7 @@ class World:
             self.inventory,
             [self.inventory.host(name) for name in chosen],
             FakePool(),  # type: ignore[arg-type]
-            Events(),
+            Events(self.told.append),
             to_build=dict.fromkeys(changed, "/new"),
             **more,
         )
@@ -204,6 +205,14 @@ def test_phases_come_one_after_the_other_for_all_nodes(world):
     world.deploy(changed=("w1", "cp1"))
     assert world.preparation.done == ["generated", "preflight", "build", ("copy", ["cp1", "w1"])]
     assert world.cluster == ["bring up", "network", "labels", "ready w1 cp3 w2"]
+
+
+def test_the_way_back_is_written_down_before_anything_changes(world):
+    world.deploy(changed=("w1", "cp1"))
+    (place,) = [at for at, event in enumerate(world.told) if event.phase == "systems"]
+    assert world.told[place].data["old"] == {"w1": "/old", "cp1": "/old"}
+    assert world.told[place].data["new"] == {"w1": "/new", "cp1": "/new"}
+    assert not [event for event in world.told[:place] if event.phase in ("drain", "activate", "wave", "join")]
 
 
 def test_what_a_living_cluster_cannot_become_is_refused_before_anything_is_built(world):
