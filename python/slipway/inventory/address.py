@@ -61,7 +61,7 @@ def _not_an_address(text: str) -> str:
 @lru_cache(maxsize=65536)
 def network_of(text: str) -> Network:
     """The numbers of a CIDR with no host bits set. Raises ValueError with the likely fix."""
-    address, length = _split_cidr(text)
+    address, length = _split_cidr(text, alone=True)
     bits = IP_BITS[address.family] - length
     first = address.number >> bits << bits
     if first != address.number:
@@ -83,10 +83,14 @@ def network_around(address: Address, prefix_length: int) -> Network:
     return Network(address.family, first, first + (1 << bits) - 1, prefix_length)
 
 
-def _split_cidr(text: str) -> tuple[Address, int]:
+def _split_cidr(text: str, *, alone: bool = False) -> tuple[Address, int]:
+    """`alone`: an address without a prefix length means itself, where it is not the beginning of a network."""
     start, slash, length = text.partition("/")
     if not slash:
-        example = f"; did you mean {start}/{_usual_length(start)}?" if _is_address(start) else ""
+        usual = _usual_length(start)
+        if alone and not re.search(r"(\.0|::)$", start):
+            usual = 128 if ":" in start else 32
+        example = f"; did you mean {start}/{usual}?" if _is_address(start) else ""
         raise ValueError(f"{text!r} has no prefix length{example}")
     address = address_of(start)
     if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > IP_BITS[address.family]:

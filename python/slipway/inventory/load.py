@@ -226,7 +226,10 @@ def _told(source: Source, data: dict[str, Data], findings: Iterable[Finding]) ->
             other = origin_of(source, data, finding.other)
             written = source.find(other) is not None
             where = f"at {source.place(other)}" if written else "(by default)"
-            message = message.replace("{}", f"{dotted(other)} {where}")
+            named = f"{dotted(other)} {where}"
+            if other == origin and finding.other[:2] != finding.path[:2]:
+                named = f"{dotted(finding.other[:2])}; {dotted(finding.path[:2])} inherits the same"
+            message = message.replace("{}", named)
         place = source.place(origin, key=finding.about_key)
         problems[origin, finding.message] = place.problem(origin, message)
     return list(problems.values())

@@ -29,9 +29,15 @@ _OTHER_WORDS = {
 """Words of other tools for what slipway calls otherwise."""
 
 
+_NO_SLIPS = ("zfs", "ntfs")
+"""Words that are near to others and mean something else."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` is most likely a slip of, or that says the same."""
     choices = list(known)
+    if word.lower() in _NO_SLIPS:
+        return None
     if _OTHER_WORDS.get(word.lower()) in choices:
         return _OTHER_WORDS[word.lower()]
     folded = {choice.lower(): choice for choice in choices}

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import difflib
 import re
+import zoneinfo
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +40,10 @@ def _canonical_interface_address(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _address_or_name(text: str) -> str:
+    if url := re.fullmatch(r"[a-z]+://(\[[0-9a-fA-F:]+\]|[^/:]+)(:[0-9]+)?(/.*)?", text):
+        raise ValueError(f"{text!r} is a URL; write it without scheme and port: {url[1].strip('[]')}")
+    if port := re.fullmatch(r"([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*):[0-9]{1,5}", text):
+        raise ValueError(f"{text!r} has a port; write it without: {port[1]}")
     if ":" in text or re.fullmatch(r"[0-9.]+", text):
         return _canonical_address(text)
     return dns_name(text)
@@ -284,14 +290,43 @@ def _auth_pass(text: str) -> str:
 def _time_zone(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", text):
         raise ValueError(f"{text!r} is not a time zone like Europe/Berlin or Etc/UTC")
+    if text not in known_zones():
+        near = difflib.get_close_matches(text, known_zones(), n=1, cutoff=0.6)
+        raise ValueError(f"{text!r} is no time zone" + (f"; did you mean {near[0]!r}?" if near else " of tzdata"))
     return text
+
+
+@lru_cache(maxsize=1)
+def known_zones() -> frozenset[str]:
+    """Names of tzdata: those of the list beside this module, and newer ones that this machine has."""
+    ours = (Path(__file__).parent / "zones.txt").read_text(encoding="utf-8").split()
+    return frozenset(ours) | zoneinfo.available_timezones()
+
+
+CALENDAR_WORDS = (
+    "minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "yearly", "annually",
+)  # fmt: skip
+_DAY = r"(?i:mon(day)?|tue(sday)?|wed(nesday)?|thu(rsday)?|fri(day)?|sat(urday)?|sun(day)?)"
+_DAYS = rf"{_DAY}((\.\.|-|,){_DAY})*,?"
+_PART = r"(\*|[0-9]+(\.\.[0-9]+)?)(/[0-9]+)?"
+_LIST = rf"{_PART}(,{_PART})*"
+_DATE = rf"({_LIST}-)?{_LIST}[-~]{_LIST}"
+_SECOND = r"(\*|[0-9]+(\.[0-9]+)?(\.\.[0-9]+(\.[0-9]+)?)?)(/[0-9]+(\.[0-9]+)?)?"
+_TIME = rf"{_LIST}:{_LIST}(:{_SECOND}(,{_SECOND})*)?"
+_CALENDAR = re.compile(rf"(?=.)({_DAYS}(?= |$) ?)?({_DATE}(?= |$) ?)?({_TIME})?")
+"""Weekdays, date and time, each of which may be missing (systemd.time(7), Calendar Events)."""
 
 
 @lru_cache(maxsize=256)
 def _calendar(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9*:,./~ +-]{1,80}", text):
-        raise ValueError(f"{text!r} is not a systemd calendar expression like weekly or 04:40")
-    return text
+    words = text.split(" ")
+    if len(words) > 1 and re.fullmatch(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*", words[-1]) and words[-1] in known_zones():
+        words.pop()
+    if len(text) <= 80 and (" ".join(words) in CALENDAR_WORDS or _CALENDAR.fullmatch(" ".join(words))):
+        return text
+    near = difflib.get_close_matches(text, CALENDAR_WORDS, n=1, cutoff=0.6)
+    fix = f"; did you mean {near[0]}?" if near else ""
+    raise ValueError(f"{text!r} is not a systemd calendar expression like weekly or 04:40{fix}")
 
 
 @lru_cache(maxsize=256)

@@ -76,6 +76,18 @@ def test_check_refuses_what_generate_refuses(tmp_path: Path):
     assert slipway("check", cwd=tmp_path).returncode == 0
 
 
+def test_nodes_of_a_family_that_services_lack_are_refused_by_check_and_generate(tmp_path: Path):
+    text = TAINTED.replace("10.0.0.21", '"fd00::21"').replace('["a=b:NoSchedule"]', "[]")
+    (tmp_path / "inventory.yaml").write_text(text)
+    done, later = slipway("check", cwd=tmp_path), slipway("generate", cwd=tmp_path)
+    assert (done.returncode, later.returncode) == (3, 3)
+    message = "hosts.w1.address: fd00::21 is IPv6, but services are IPv4 (10.96.0.0/12)"
+    assert f"inventory.yaml:5:17: {message}" in done.stderr
+    assert message in later.stderr
+    (tmp_path / "inventory.yaml").write_text(text.replace('"fd00::21"', "10.0.0.21"))
+    assert slipway("check", cwd=tmp_path).returncode == 0
+
+
 def test_check_names_every_pack_that_is_none(tmp_path: Path):
     text = (ROOT / "examples" / "single" / "inventory.yaml").read_text()
     (tmp_path / "inventory.yaml").write_text(

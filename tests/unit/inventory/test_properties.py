@@ -9,12 +9,14 @@ import json
 import random
 import re
 import string
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from tests.unit.inventory.test_load import HEAD, INVALID, INVENTORIES, VALID, load_text
 
@@ -26,7 +28,7 @@ from slipway.inventory.importers.ansible import import_ansible
 from slipway.inventory.importers.k0sctl import import_k0sctl
 from slipway.inventory.merge import overlay
 from slipway.inventory.select import select
-from slipway.inventory.values import SIZE_UNITS, TIME_UNITS, with_unit
+from slipway.inventory.values import SIZE_UNITS, TIME_UNITS, Calendar, known_zones, with_unit
 
 IN_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 ADDRESS_LIKE = st.one_of(
@@ -34,6 +36,29 @@ ADDRESS_LIKE = st.one_of(
     st.text(alphabet="0123456789abcdefx.:/% -", max_size=24),
     st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,4}){2,4}", fullmatch=True),
 )
+
+
+CALENDARS = (
+    "weekly", "04:40", "Mon..Fri 04:40", "Sat *-*-1..7 18:00", "Mon,Tue *-*-* 00:00:00 Europe/Berlin", "*:0/15", "Sun",
+    "2026-01-01", "*-02~03 00:00", "03:15:30.5", "daily UTC",
+)  # fmt: skip
+"""Of systemd.time(7) and of systemd-analyze's own examples."""
+
+
+@pytest.mark.parametrize("text", CALENDARS)
+def test_calendars_of_systemd_are_accepted(text: str):
+    assert TypeAdapter(Calendar).validate_python(text) == text
+
+
+@pytest.mark.parametrize("text", ["wekly", "25", "Mon 04", "tomorrow", "04:40 Europe/Berln", "x:y", " 04:40"])
+def test_what_is_no_calendar_is_refused(text: str):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Calendar).validate_python(text)
+
+
+def test_zones_of_this_machine_and_of_older_names_are_known():
+    assert {"Etc/UTC", "Europe/Berlin", "US/Pacific", "Asia/Kolkata"} | zoneinfo.available_timezones() <= known_zones()
+    assert len(known_zones()) > 500
 
 
 # --- values ----------------------------------------------------------------------------------------------------------

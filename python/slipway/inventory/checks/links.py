@@ -126,14 +126,21 @@ def mtus(document: Document) -> Iterator[Finding]:
     """A VLAN carries no more than the link below it."""
     for host in document.hosts.values():
         network = host.network
-        mtu_of = {link: settings.mtu for link, settings in network.links.items()}
-        if network.interface is not None:
-            mtu_of[network.interface] = network.mtu
+        mtu_of = _mtus(network)
         for name, vlan in network.vlans.items():
             above, below = mtu_of.get(name), mtu_of.get(vlan.interface)
             if above is not None and below is not None and above > below:
                 message = f"{name} has MTU {above}, more than the {below} of {vlan.interface}"
                 yield Finding(_path(host, "vlans", name), message, about_key=True)
+
+
+def _mtus(network: HostNetwork) -> dict[str, int | None]:
+    """The MTU of each link, as the NixOS module sets it: its own, else the main one's for it and all below it."""
+    main = network.interface
+    below = {name: parts for _, name, parts in _virtual(network)}
+    carriers = set() if main is None else {main, *_all_below(below.get(main, ()), below)}
+    own = {link: settings.mtu for link, settings in network.links.items() if settings.mtu is not None}
+    return {**dict.fromkeys(carriers, network.mtu), **own}
 
 
 def idle(document: Document) -> Iterator[Finding]:
