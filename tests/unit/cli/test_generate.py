@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,8 +72,9 @@ def test_check_is_content_when_nothing_drifted(repository, slipway):
 def test_a_host_that_left_takes_its_files_with_it(repository, slipway):
     slipway("generate")
     inventory = repository / "inventory.yaml"
-    lines = [line for line in inventory.read_text().splitlines() if not line.startswith("  w3:")]
-    inventory.write_text("\n".join(lines) + "\n")
+    text, count = re.subn(r"^  w3:\n(    .*\n)+", "", inventory.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    inventory.write_text(text)
     code, _out, err = slipway("generate")
     assert code == 0
     assert "removed  generated/hosts/w3/default.nix" in err

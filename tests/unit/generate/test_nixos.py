@@ -54,7 +54,8 @@ def test_what_has_its_default_is_left_out(make, read):
     assert set(read(make(), "w1")["slipway"]) == {"address", "k0s", "network", "role", "ssh"}
 
 
-FREE_TEXT = ["''", '${builtins.abort "no"}', 'say "hi"', "back\\slash", "it's"]
+FREE_TEXT = ["''", '${builtins.abort"no"}', 'say"hi"', "back\\slash", "it's"]
+"""A blank would be another flag for k0s, and is refused at load."""
 
 
 @pytest.mark.parametrize("text", FREE_TEXT)

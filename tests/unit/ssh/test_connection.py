@@ -257,6 +257,7 @@ def test_a_default_key_is_told_to_openssh_as_a_file(sshd, tmp_path, monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id_ed25519").write_bytes((sshd.folder / "client").read_bytes())
+    (tmp_path / ".ssh" / "id_ed25519").chmod(0o600)
     with Pool([replace(sshd.endpoint, identity=None)], sshd.known_hosts) as pool:
         pool.host("node").run(["true"])
         with pool.openssh("node") as words:
@@ -317,6 +318,7 @@ def test_the_default_keys_are_offered(sshd, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id_ed25519").write_bytes((sshd.folder / "client").read_bytes())
+    (tmp_path / ".ssh" / "id_ed25519").chmod(0o600)
     host = sshd.remote(identity=None)
     assert host.run(["echo", "in"]).stdout == "in\n"
     host.close()
