@@ -106,6 +106,9 @@ def schema(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="The reference page in place of the JSON Schema.")
     ] = False,
+    included: Annotated[
+        bool, typer.Option("--included", help="The schema of files that inventory.yaml includes.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of inventory.yaml, for editors.
 
@@ -117,7 +120,7 @@ def schema(
     if markdown:
         write(reference())
     else:
-        print_json(made())
+        print_json(made(included=included))
 
 
 # --- slipway inventory -----------------------------------------------------------------------------------------------

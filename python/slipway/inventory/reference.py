@@ -78,7 +78,7 @@ def _section(title: str, definition: dict[str, Any]) -> Iterator[str]:
     yield "| key | value | default | |"
     yield "|---|---|---|---|"
     for key, value in definition["properties"].items():
-        required = key in definition.get("required", [])
+        required = key in [*definition.get("required", []), *definition.get("anyOf", [{}])[0].get("required", [])]
         default = "**required**" if required else _default(value)
         yield f"| `{key}` | {_type(value)} | {default} | {_cell(value.get('description', ''))} |"
     yield ""

@@ -18,22 +18,35 @@ IDENTIFIER: Final = "urn:slipway:inventory:v1"
 Schema = dict[str, Any]
 
 
-def schema() -> Schema:
-    """The schema (draft 2020-12) of one whole file."""
+def schema(*, included: bool = False) -> Schema:
+    """The schema (draft 2020-12) of inventory.yaml, or of a file that it includes, where any section may be missing."""
     made = File.model_json_schema(by_alias=True, mode="validation")
     definitions: dict[str, Schema] = made.get("$defs", {})
-    merged = _merged_anywhere()
+    merged, listed = _merged_anywhere(), _in_lists()
     for name, definition in [("File", made), *definitions.items()]:
         shape = getattr(model, name, None)
         if isinstance(shape, type) and issubclass(shape, BaseModel):
             _describe(definition, shape)
             if shape in merged:
                 definition.pop("required", None)
-            _allow_empty(definition)
+            if shape not in listed:
+                _allow_empty(definition)
+                _allow_empty_entries(definition)
     definitions["K0s"]["properties"]["version"]["examples"] = list(reversed(known_releases()))
-    made["title"] = "slipway inventory"
+    made["title"] = "slipway inventory, included file" if included else "slipway inventory"
+    # What is in no file of an inventory is missing; one that includes others may have it from them.
+    rest = made.pop("required")
+    made["required"] = [] if included else ["apiVersion"]
+    if included:
+        made["properties"]["hosts"].pop("minProperties")
+    else:
+        made["anyOf"] = [{"required": rest}, {"required": ["include"]}]
     made["patternProperties"] = {"^x-": {"description": "Place for YAML anchors; read by nothing else."}}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": IDENTIFIER, **made}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"{IDENTIFIER}:included" if included else IDENTIFIER,
+        **made,
+    }
 
 
 def _describe(definition: Schema, shape: type[BaseModel]) -> None:
@@ -66,6 +79,14 @@ def _merged_sections(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
                 yield part
 
 
+def _in_lists() -> set[type[BaseModel]]:
+    """The sections that are items of lists: nothing is merged there, so that no empty value takes back."""
+    shapes = [shape for shape in vars(model).values() if isinstance(shape, type) and issubclass(shape, BaseModel)]
+    fields = [field.annotation for shape in shapes for field in shape.model_fields.values()]
+    items = [item for annotation in fields if get_origin(annotation) is tuple for item in get_args(annotation)]
+    return {item for item in items if isinstance(item, type) and issubclass(item, BaseModel)}
+
+
 def _parts(annotation: Any) -> list[Any]:  # noqa: ANN401 (annotations have no type of their own)
     inner = () if get_origin(annotation) is tuple else get_args(annotation)
     return [annotation, *(part for argument in inner for part in _parts(argument))]
@@ -78,6 +99,15 @@ def _allow_empty(definition: Schema) -> None:
             continue
         kept = {word: value.pop(word) for word in ("description", "default") if word in value}
         definition["properties"][key] = {"anyOf": [value, {"type": "null"}], **kept}
+
+
+def _allow_empty_entries(definition: Schema) -> None:
+    """A named entry may be empty as well, which takes back an inherited one; a host inherits none of its name."""
+    for key, value in definition["properties"].items():
+        for shape in value.get("anyOf", [value]):
+            inner = shape.get("additionalProperties")
+            if isinstance(inner, dict) and key != "hosts":
+                shape["additionalProperties"] = {"anyOf": [inner, {"type": "null"}]}
 
 
 # --- documentation of the model --------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from slipway.inventory import InvalidInventory, load
 from slipway.inventory.reference import reference
 from slipway.inventory.schema import schema
 
@@ -90,3 +91,54 @@ def test_keys_are_camel_case_with_the_acronyms_of_kubernetes():
     keys = {key for definition in schema()["$defs"].values() for key in definition.get("properties", {})}
     assert {"podCIDR", "serviceCIDR", "virtualRouterID", "allowedTCPPorts", "prefixLength", "k0sApi"} <= keys
     assert not any("_" in key for key in keys)
+
+
+RACKS = sorted((ROOT / "examples/large/racks").glob("*.yaml"))
+HEAD = "apiVersion: slipway/v1\ncluster: {name: x, k0s: {version: 1.36.3+k0s.2}}\n"
+HOSTS = "hosts: {a: {address: 10.0.0.11, role: single, network: {interface: eno1, dhcp: true%s}}}\n"
+DISKS = "defaults: {disks: {data: {device: /dev/disk/by-id/y, mountPoint: /data}}}\n"
+AGREED = {
+    "an empty entry takes back": HEAD + DISKS + "hosts: {a: {address: 10.0.0.1, role: single, disks: {data: }, "
+    "network: {interface: eno1, dhcp: true}}}\n",
+    "an empty label": HEAD + "defaults: {labels: {a: }}\n" + HOSTS % "",
+    "an empty host": HEAD + "hosts: {a: }\n",
+    "empty in an item of a list": HEAD + HOSTS % ", links: {e: {dhcp: true, routes: [{to: 10.0.0.0/8, via: }]}}",
+    "an empty option in an item of a list": HEAD
+    + "defaults: {nix: {buildMachines: [{hostName: b, systems: [x86_64-linux], sshUser: }]}}\n"
+    + HOSTS % "",
+    "an option in an item of a list": HEAD
+    + "defaults: {nix: {buildMachines: [{hostName: b, systems: [x86_64-linux], sshUser: u}]}}\n"
+    + HOSTS % "",
+    "no hosts": HEAD,
+    "no cluster": "apiVersion: slipway/v1\n" + HOSTS % "",
+    "an empty section": HEAD + "defaults:\n" + HOSTS % "",
+}
+
+
+@pytest.mark.parametrize("text", AGREED.values(), ids=AGREED.keys())
+def test_schema_and_loader_agree(text: str, tmp_path: Path, validator: jsonschema.Draft202012Validator):
+    file = tmp_path / "inventory.yaml"
+    file.write_text(text)
+    try:
+        load(file)
+        accepted = True
+    except InvalidInventory:
+        accepted = False
+    assert validator.is_valid(as_editors_read(file)) == accepted
+
+
+@pytest.mark.parametrize("path", RACKS, ids=lambda path: path.stem)
+def test_included_files_have_a_schema(path: Path, validator: jsonschema.Draft202012Validator):
+    included = jsonschema.Draft202012Validator(schema(included=True))
+    assert [error.message for error in included.iter_errors(as_editors_read(path))] == []
+    assert not validator.is_valid(as_editors_read(path))
+    assert not included.is_valid({"hots": {}})
+
+
+def test_a_file_that_includes_others_may_have_its_hosts_from_them(
+    tmp_path: Path, validator: jsonschema.Draft202012Validator
+):
+    (tmp_path / "inventory.yaml").write_text(HEAD + "include: [rack.yaml]\n")
+    (tmp_path / "rack.yaml").write_text(HOSTS % "")
+    assert [host.name for host in load(tmp_path).hosts] == ["a"]
+    assert validator.is_valid(as_editors_read(tmp_path / "inventory.yaml"))
