@@ -1,4 +1,4 @@
-"""`slipway plan`, `slipway deploy` and `slipway rollback`."""
+"""`slipway plan`, `slipway deploy`, `slipway rollback` and `slipway resume`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -17,7 +18,7 @@ import typer
 from slipway.cli.console import print_json, print_table, progress, say, stdout, tell
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cluster import comparison
-from slipway.errors import ChangesPending, SlipwayError, UsageError
+from slipway.errors import ChangesPending, InvalidInput, SlipwayError, UsageError
 from slipway.events import Events
 from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
@@ -25,6 +26,7 @@ from slipway.inventory.values import share
 from slipway.node.reboot import When
 from slipway.outcome import NodeResult
 from slipway.report import plan as report
+from slipway.result import NO_SENSE
 from slipway.rollout import lease, lock
 from slipway.rollout import runs as history
 from slipway.rollout.engine import Deployment, Options
@@ -34,6 +36,7 @@ from slipway.rollout.phases import Preparation, Return
 from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
+from slipway.rollout.runs import Known
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.pool import Pool
@@ -76,6 +79,9 @@ RunOption = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
+ResumeArgument = Annotated[
+    str, typer.Argument(help="The run; default: the newest deploy or rollback.", metavar="RUN", show_default=False)
+]
 NoCopyOption = Annotated[
     bool, typer.Option("--no-copy", help="Copy nothing: of units only nodes tell that have their new system already.")
 ]
@@ -161,6 +167,42 @@ def rollback(
     _carry_out("rollback", way_back, inventory, hosts, Options(drain=not no_drain), break_lock, json_output)
 
 
+def resume(
+    name: ResumeArgument = "",
+    break_lock: BreakLockOption = False,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Go on with a deploy or rollback that was interrupted or killed: the same nodes, with the same options.
+
+    What it finished is not done again. A deploy goes on with what the files of the repository say now.
+
+    Example: slipway resume
+    """
+    inventory = load(inventory_file)
+    run = history.to_go_on_with(inventory.root, name)
+    names, options = _asked(run)
+    hosts = [host for host in inventory.hosts if host.name in names]
+    preparing: Callable[..., Preparation] = Preparation
+    if run.command == "rollback":
+        wanted = history.systems_wanted(run)
+        hosts = [host for host in hosts if host.name in wanted]
+        preparing = partial(Return, systems=wanted)
+    if not hosts:
+        raise UsageError(f"run {run.id} was interrupted before it had anything to do", hint=f"slipway {run.command}")
+    say(f"going on with run {run.id}, {run.command}")
+    _carry_out(run.command, preparing, inventory, hosts, options, break_lock, json_output)
+
+
+def _asked(run: Known) -> tuple[Sequence[str], Options]:
+    """Nodes and options of a run, as _carry_out wrote them down. Raises InvalidInput."""
+    try:
+        said = run.asked["options"]
+        return list(run.asked["nodes"]), Options(**{**said, "reboot": When(said["reboot"])})
+    except NO_SENSE as error:
+        raise InvalidInput(f"{run.folder}/run.json: {error}", hint=f"slipway {run.command}") from None
+
+
 def _before(root: Path, run: str) -> dict[str, str]:
     """What nodes ran before this run, or before the newest that gave any node another system."""
     known = [history.find(root, run)] if run else history.every(root)
@@ -179,7 +221,7 @@ def _carry_out(
     """One run from its locks to what is shown of it; raises what it ends with."""
     key = _encryption_key(inventory, hosts)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        run = Run.begin(inventory.root, command)
+        run = Run.begin(inventory.root, command, {"nodes": [host.name for host in hosts], "options": asdict(options)})
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():

@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "generate": Entry("slipway.cli.generate", "generate", _DEPLOY),
     "plan": Entry("slipway.cli.deploy", "plan", _DEPLOY),
     "deploy": Entry("slipway.cli.deploy", "deploy", _DEPLOY),
+    "resume": Entry("slipway.cli.deploy", "resume", _DEPLOY),
     "rollback": Entry("slipway.cli.deploy", "rollback", _DEPLOY),
     "verify": Entry("slipway.cli.verify", "verify", _DEPLOY),
     "stages": Entry("slipway.cli.stages", "app", _DEPLOY),

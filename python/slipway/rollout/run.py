@@ -65,12 +65,14 @@ class Run:
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def begin(cls, root: Path, command: str) -> Run:
+    def begin(cls, root: Path, command: str, asked: Mapping[str, Any] | None = None) -> Run:
+        """`asked`, plain data: what somebody needs to know who goes on with it."""
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         folder = inside.state(root, "runs") / name
         folder.mkdir()
         begun = {"run": name, "command": command, "time": now.isoformat(timespec="seconds"), **_process()}
+        begun |= {"asked": asked} if asked else {}
         (folder / BEGUN).write_text(to_json(begun, indent=2) + "\n", encoding="utf-8")
         return cls(name, folder, command, now)
 

@@ -18,6 +18,8 @@ from slipway.result import NO_SENSE
 from slipway.rollout.run import BEGUN, EVENTS, RESULT, lives
 
 DONE, FAILED, INTERRUPTED, RUNNING = "done", "failed", "interrupted", "running"
+DEPLOYS = ("deploy", "rollback")
+"""Commands that give nodes another system."""
 BEGINNING = ("started", "progress")
 """States of an event after which it is not known what became of the node."""
 
@@ -37,6 +39,8 @@ class Known:
     error: str = ""
     exit_code: int | None = None
     nodes: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What its caller wanted, where its command writes that down."""
 
     @property
     def summary(self) -> str:
@@ -73,13 +77,33 @@ def find(root: Path, name: str) -> Known:
     return _known(folders[0])
 
 
+def to_go_on_with(root: Path, name: str = "") -> Known:
+    """The run of this name, or the newest that deploys, if it was interrupted. Raises UsageError."""
+    deploys = [known for known in every(root) if known.command in DEPLOYS]
+    if not name and not deploys:
+        raise UsageError("no run has deployed anything yet", hint="slipway deploy")
+    run = find(root, name) if name else deploys[0]
+    if run.state != INTERRUPTED or run.command not in DEPLOYS or not run.asked:
+        raise UsageError(f"run {run.id} ({run.command}) is {run.state}: nothing to go on with", hint="slipway deploy")
+    return run
+
+
 def systems_before(run: Known) -> dict[str, str]:
     """Host to the system that it ran before this run gave it another one, store paths; empty if it gave nobody one."""
+    return _systems(run, "old")
+
+
+def systems_wanted(run: Known) -> dict[str, str]:
+    """The same for the systems that the run gave."""
+    return _systems(run, "new")
+
+
+def _systems(run: Known, which: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for event in _events(run.folder / EVENTS):
         data = event.get("data")
-        if event.get("phase") == "systems" and isinstance(data, dict) and isinstance(data.get("old"), dict):
-            found = {str(name): str(system) for name, system in data["old"].items() if system}
+        if event.get("phase") == "systems" and isinstance(data, dict) and isinstance(data.get(which), dict):
+            found = {str(name): str(system) for name, system in data[which].items() if system}
     return found
 
 
@@ -87,7 +111,7 @@ def _known(folder: Path) -> Known:
     begun, result = _read(folder / BEGUN), _read(folder / RESULT)
     error = result.get("error")
     error = error if isinstance(error, dict) else {}
-    duration = result.get("duration")
+    duration, asked = result.get("duration"), begun.get("asked")
     return Known(
         id=folder.name,
         folder=folder,
@@ -99,6 +123,7 @@ def _known(folder: Path) -> Known:
         error=str(error.get("message") or ""),
         exit_code=int(error["exitCode"]) if isinstance(error.get("exitCode"), int) else None,
         nodes=_nodes(result) or _last_seen(folder / EVENTS),
+        asked=asked if isinstance(asked, dict) else {},
     )
 
 

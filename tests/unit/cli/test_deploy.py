@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 from slipway.cli import deploy as module
 from slipway.cli.main import build
 from slipway.cluster.comparison import Difference, Immovable
-from slipway.errors import ChangesPending, DeployFailed, LockedByAnother, SlipwayError, UsageError
+from slipway.errors import ChangesPending, DeployFailed, InvalidInput, LockedByAnother, SlipwayError, UsageError
+from slipway.node.reboot import When
 from slipway.outcome import NodeResult, Outcome
 from slipway.rollout import lease
-from slipway.rollout.engine import Deployment
+from slipway.rollout.engine import Deployment, Options
+from slipway.rollout.phases import Preparation
 from slipway.rollout.plan import NodePlan, Plan
 from slipway.rollout.run import Run
 from slipway.rollout.waves import Wave
@@ -236,3 +238,69 @@ def test_there_may_be_nothing_to_take_back(slipway, repository, went_back):
         with pytest.raises(UsageError, match=r"none of these nodes|there is none"):
             slipway("rollback", *words)
     assert went_back == []
+
+
+def interrupted(repository: Path, command: str, **asked: object) -> Path:
+    """A run of this command whose process is gone."""
+    folder = repository / ".slipway" / "runs" / "20260202T000000Z-b"
+    folder.mkdir(parents=True)
+    options = {"boot": False, "keep_going": True, "batch": "2", "drain": False, "reboot": "auto"}
+    said = {"command": command, "asked": {"nodes": ["w1"], "options": options}, **asked}
+    (folder / "run.json").write_text(json.dumps(said))
+    return folder
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """Nodes, options and way of each deploy that begins."""
+    begun: list[tuple[tuple[str, ...], object, object]] = []
+
+    def roll_out(preparation, _interruption, options):
+        begun.append((preparation.names, options, type(preparation)))
+        return Deployment(RESULT.nodes[:1])
+
+    monkeypatch.setattr(module, "roll_out", roll_out)
+    return begun
+
+
+def test_a_killed_deploy_goes_on_with_its_nodes_and_options(slipway, repository, done):
+    interrupted(repository, "deploy")
+    assert "going on with run 20260202T000000Z-b, deploy" in slipway("resume").stderr
+    wanted = Options(keep_going=True, batch="2", drain=False, reboot=When.AUTO)
+    assert done == [(("w1",), wanted, Preparation)]
+
+
+def test_what_a_deploy_writes_down_is_what_a_resume_needs(slipway, repository, done):
+    slipway("deploy", "w1", "--batch", "25%", "--reboot", "always")
+    for left in repository.glob(".slipway/runs/*"):
+        (left / "result.json").unlink()
+        said = json.loads((left / "run.json").read_text())
+        (left / "run.json").write_text(json.dumps({**said, "since": "1"}))
+    slipway("resume")
+    assert done[0] == done[1] == (("w1",), Options(batch="25%", reboot=When.ALWAYS), Preparation)
+
+
+def test_a_killed_rollback_goes_on_to_where_it_went(slipway, repository, went_back):
+    folder = interrupted(repository, "rollback")
+    data = {"old": {"w1": "/nix/store/new"}, "new": {"w1": "/nix/store/older"}}
+    (folder / "events.jsonl").write_text(json.dumps({"phase": "systems", "node": None, "data": data}) + "\n")
+    slipway("resume")
+    assert went_back == [{"w1": "/nix/store/older"}]
+
+
+def test_a_run_that_ended_is_not_gone_on_with(slipway, repository, done):
+    with pytest.raises(UsageError, match="no run has deployed"):
+        slipway("resume")
+    slipway("deploy", "w1")
+    with pytest.raises(UsageError, match="is done: nothing to go on with"):
+        slipway("resume")
+    assert len(done) == 1
+
+
+@pytest.mark.parametrize("asked", [{"nodes": ["w1"]}, {"options": {}}, {"nodes": 3, "options": {"reboot": "auto"}},
+                                   {"nodes": ["w1"], "options": {"reboot": "at noon"}}])  # fmt: skip
+def test_a_run_that_somebody_wrote_by_hand_is_refused(slipway, repository, done, asked):
+    interrupted(repository, "deploy", asked=asked)
+    with pytest.raises(InvalidInput, match=r"run\.json"):
+        slipway("resume")
+    assert done == []
