@@ -86,11 +86,15 @@ let
 
   # --- one link ------------------------------------------------------------------------------------------------------
 
+  onLink = cfg.gateway != null && cfg.prefixLength == 32;
+
   mainNetwork = {
     address =
       optional (!cfg.dhcp) "${address}/${toString cfg.prefixLength}"
       ++ optional (cfg.ipv6.address != null) "${cfg.ipv6.address}/${toString cfg.ipv6.prefixLength}";
-    gateway = builtins.filter (g: g != null) [ cfg.gateway cfg.ipv6.gateway ];
+    gateway = builtins.filter (g: g != null) [ (if onLink then null else cfg.gateway) cfg.ipv6.gateway ];
+    # A /32 has no network that the router could be in; networkd takes the route when it is told that it is on the link.
+    routes = optional onLink { Gateway = cfg.gateway; GatewayOnLink = true; };
     dns = cfg.nameservers;
     domains = mkIf (cfg.searchDomains != [ ]) cfg.searchDomains;
     networkConfig = {

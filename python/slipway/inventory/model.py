@@ -270,6 +270,7 @@ class HostNetwork(Section):
     prefix_length: Annotated[int, Field(ge=1, le=128), v.DIGITS] | None = None
     """Prefix length of `address`; needed unless `dhcp`."""
     gateway: v.IpAddress | None = None
+    """Default route; with a prefixLength of 32 the router is on the link, whatever its address."""
     nameservers: tuple[v.IpAddress, ...] = ()
     search_domains: tuple[v.DnsName, ...] = ()
     mtu: v.Mtu | None = None

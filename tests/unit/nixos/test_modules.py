@@ -320,6 +320,15 @@ def test_dual_stack_addresses(evaluate):
     assert link["networkConfig"] == {"DHCP": "no", "IPv6AcceptRA": False}
 
 
+def test_the_router_of_a_single_address_is_on_the_link(evaluate):
+    more = 'slipway.network.gateway = "198.51.100.1"; slipway.network.prefixLength = lib.mkForce 32;'
+    eno1 = 'config.systemd.network.networks."10-eno1"'
+    assert evaluate(f"{eno1}.gateway", more=more) == []
+    assert evaluate(f"{eno1}.routes", more=more) == [{"Gateway": "198.51.100.1", "GatewayOnLink": True}]
+    usual = 'slipway.network.gateway = "10.0.0.1";'
+    assert (evaluate(f"{eno1}.gateway", more=usual), evaluate(f"{eno1}.routes", more=usual)) == (["10.0.0.1"], [])
+
+
 def test_only_a_static_ipv6_address_without_a_gateway_waits_for_routers(evaluate):
     accept = 'config.systemd.network.networks."10-eno1".networkConfig.IPv6AcceptRA'
     assert evaluate(accept) is False

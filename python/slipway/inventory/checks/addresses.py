@@ -130,6 +130,8 @@ def _gateway(path: Keys, gateway: str, other: Keys, address: str, around: Networ
         yield Finding(path, f"{gateway} is the host's own address, {{}}", other=other)
     elif number.family != around.family:
         yield Finding(path, f"{gateway} is not of the family of {{}}", other=other)
+    elif around.family == 4 and around.prefix_length == 32:
+        return  # a single address has its router on the link, as hosters give them; the NixOS module says so
     elif not around.contains(number) and not _is_link_local(number):
         shown = f"{text_of(Address(around.family, around.first))}/{around.prefix_length}"
         yield Finding(path, f"{gateway} is outside {shown}, the network of {{}}", other=other)
