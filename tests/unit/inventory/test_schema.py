@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from slipway.inventory import InvalidInventory, load
@@ -142,3 +146,49 @@ def test_a_file_that_includes_others_may_have_its_hosts_from_them(
     (tmp_path / "rack.yaml").write_text(HOSTS % "")
     assert [host.name for host in load(tmp_path).hosts] == ["a"]
     assert validator.is_valid(as_editors_read(tmp_path / "inventory.yaml"))
+
+
+EVERYTHING = as_editors_read(ROOT / "tests/inventories/valid/everything.yaml")
+SHAPES = ("is not a mapping", "is not a list", "is not a text", "is not a whole number", "unknown key", "true or false")
+"""What the loader says of a wrong shape, which never hangs on other values or on what is inherited."""
+
+
+def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """All that an inventory can have, with another value at one place."""
+    made: dict[str, Any] = copy.deepcopy(EVERYTHING)
+    node: Any = made
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    return made
+
+
+PLACES = [path for path in places(EVERYTHING) if path[0] != "include"]
+VALUES: st.SearchStrategy[Any] = st.sampled_from([None, [], {}, {"noSuchKey": "x"}, [[]], ["x"], "x"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(path=st.sampled_from(PLACES), value=VALUES)
+def test_schema_and_loader_agree_about_any_shape(
+    tmp_path: Path, validator: jsonschema.Draft202012Validator, path: tuple[str | int, ...], value: Any
+):
+    document = changed(path, value)
+    (tmp_path / "inventory.yaml").write_text(json.dumps(document))
+    try:
+        load(tmp_path)
+    except InvalidInventory as refused:
+        if validator.is_valid(document):
+            assert not any(shape in str(refused) for shape in SHAPES)
+    else:
+        assert [error.message for error in validator.iter_errors(document)] == []
+
+
+def test_control_what_is_changed_is_valid_before(validator: jsonschema.Draft202012Validator):
+    assert validator.is_valid(EVERYTHING)
+    assert len(PLACES) > 200
