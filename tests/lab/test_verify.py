@@ -6,12 +6,14 @@ made them.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from tests.lab.harness import Cluster, fault
 
+from slipway.ssh.pool import Pool
 from slipway.verify import gate, record
 from slipway.verify.result import Verification
 from slipway.verify.runner import verify
@@ -49,6 +51,8 @@ class Fault:
     mend: str
     red: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
+    reconnect: bool = False
+    """Whether the checks are asked over connections of their own, as `slipway verify` does."""
 
     @property
     def expected(self) -> set[str]:
@@ -118,13 +122,9 @@ FAULTS = (
         " systemctl daemon-reload; systemctl restart sshd.service",
         "rm -r /run/systemd/system/sshd.service.d; systemctl daemon-reload; systemctl restart sshd.service",
     ),
-    # The connection over which the checks are asked keeps its segments, and loses the long questions.
+    # A connection from before keeps its segments, and loses the long questions.
     Fault(
-        "network.address.has_its_mtu",
-        "w2",
-        "ip link set host0 mtu 1200",
-        "ip link set host0 mtu 1500",
-        companions=("k0s.kubelet.node_is_ready", "k0s.kubelet.node_has_its_address", "k0s.kubelet.node_is_schedulable"),
+        "network.address.has_its_mtu", "w2", "ip link set host0 mtu 1200", "ip link set host0 mtu 1500", reconnect=True
     ),
     Fault(
         "network.names.localhost_is_here",
@@ -198,8 +198,9 @@ FAULTS = (
 
 @pytest.mark.parametrize("broken", FAULTS, ids=str)
 def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, broken: Fault):
-    with fault(cluster, broken.on, broken.make, broken.mend):
-        assert red(cluster) == broken.expected
+    with fault(cluster, broken.on, broken.make, broken.mend), ExitStack() as stack:
+        pool = stack.enter_context(Pool.of(cluster.inventory)) if broken.reconnect else cluster.pool
+        assert red(replace(cluster, pool=pool)) == broken.expected
     assert red(cluster, broken.on) == set()
 
 
