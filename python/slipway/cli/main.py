@@ -49,6 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),
     "app": Entry("slipway.cli.apps", "app", _DEPLOY),
     "runs": Entry("slipway.cli.runs", "app", _DEPLOY),
+    "kubeconfig": Entry("slipway.cli.kubeconfig", "kubeconfig", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
     "doctor": Entry("slipway.cli.doctor", "doctor", _HELP),
     "lab": Entry("slipway.cli.lab", "app", _HELP),

@@ -81,6 +81,37 @@ def of(inventory: Inventory, pool: Pool) -> Secret:
     raise DeployFailed("no controller gives a kubeconfig:\n" + "\n".join(refused), hint="slipway deploy")
 
 
+def for_people(inventory: Inventory, secret: Secret) -> dict[str, Any]:
+    """The same for kubectl: named as the cluster, and at the address that outlives a controller where there is one.
+
+    That is the external address, else the virtual one; both are among the names of the API server's certificate.
+    """
+    whole: dict[str, Any] = json.loads(secret.reveal())
+    name, network = str(inventory.cluster.name), inventory.cluster.network
+    lasting = network.external_address or (network.vip.address.partition("/")[0] if network.vip else None)
+    if lasting:
+        whole["clusters"][0]["cluster"]["server"] = _address(_same(lasting), inventory.cluster.k0s.ports.api)
+    for entries in ("clusters", "contexts", "users"):
+        whole[entries][0]["name"] = name
+    whole["contexts"][0]["context"] = {"cluster": name, "user": name}
+    return {**whole, "current-context": name}
+
+
+def merged(known: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """`known` with the entries of `ours` in the place of those of the same name, and its context as the current one.
+
+    Raises ValueError where `known` is no kubeconfig.
+    """
+    whole = {"apiVersion": "v1", "kind": "Config", **known}
+    for entries in ("clusters", "contexts", "users"):
+        there = known.get(entries) or []
+        if not isinstance(there, list) or not all(isinstance(each, dict) for each in there):
+            raise ValueError(f"{entries} is no list of entries")
+        names = {each["name"] for each in ours[entries]}
+        whole[entries] = [*(each for each in there if each.get("name") not in names), *ours[entries]]
+    return {**whole, "current-context": ours["current-context"]}
+
+
 def servers(inventory: Inventory) -> frozenset[str]:
     """Every address by which the API may be reached: of each controller, the virtual one, the external one."""
     network = inventory.cluster.network
@@ -154,6 +185,10 @@ def _server(text: str, allowed: frozenset[str], port: int) -> str:
         raise _Odd(f"server {text[:100]!r} is no address") from None
     if not _plain(parts) or host not in allowed or said != port:
         raise _Odd(f"server {text[:100]!r}; the inventory has {', '.join(sorted(allowed))}, port {port}")
+    return _address(host, port)
+
+
+def _address(host: str, port: int) -> str:
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 

@@ -37,6 +37,7 @@ def next_steps(inventory: Inventory) -> tuple[str, ...]:
     return (
         f"Flux and {settings.kind.capitalize()} run. Next: this repository goes into {where} there, and Flux takes "
         "over from there, stage by stage.",
+        "kubectl for this machine: slipway kubeconfig --merge",
         f"Sign in as {store.GITEA_USER}: kubectl --namespace {server.namespace} port-forward "
         f"service/{server.name}-http 3000, then http://127.0.0.1:3000; the password: sops decrypt {store.GITEA_ADMIN}",
     )
