@@ -28,13 +28,14 @@ _KNOWN_TAGS = _CORE_TAGS | {PLAIN, QUOTED}
 class Builder:
     """Makes plain data of nodes; collects duplicate keys, tags and other things that have no meaning here."""
 
-    def __init__(self, *, typed: bool = False) -> None:
+    def __init__(self, *, typed: bool = False, most: int = MOST_VALUES) -> None:
         self.problems: list[Problem] = []
         self.has_empty = False
         """Whether some key has no value."""
         self._count = 0
         self._depth = 0
         self._typed = typed
+        self._most = most
 
     def build(self, source: Source) -> dict[str, Data]:
         """The plain data of the whole inventory; what cannot be built is left out and told in `problems`."""
@@ -113,8 +114,8 @@ class Builder:
     def _enter(self, node: yaml.Node) -> None:
         self._count += len(node.value) + 1
         self._depth += 1
-        if self._count > MOST_VALUES:
-            raise _TooMuch(place_of(node).problem("yaml", f"aliases make more than {MOST_VALUES} values of this file"))
+        if self._count > self._most:
+            raise _TooMuch(place_of(node).problem("yaml", f"aliases make more than {self._most} values of this file"))
         if self._depth > DEEPEST:
             raise _TooMuch(place_of(node).problem("yaml", TOO_DEEP))
 

@@ -15,7 +15,7 @@ import yaml
 from slipway.errors import InvalidInput
 from slipway.inventory.importers import names
 from slipway.inventory.importers.ansible import import_ansible
-from slipway.inventory.importers.draft import STDIN, Draft, Imported
+from slipway.inventory.importers.draft import MOST_VALUES, STDIN, Draft, Imported
 from slipway.inventory.importers.k0sctl import import_k0sctl
 from slipway.inventory.importers.section import Section
 
@@ -232,6 +232,17 @@ def test_what_many_hosts_have_in_common_is_told_once(tmp_path: Path):
     (about,) = [note for note in notes if "NixOS brings k0s" in note]
     assert about.startswith("spec.hosts[0], spec.hosts[1], spec.hosts[2] and 185 more: ")
     assert len(notes) < 40
+
+
+def test_aliases_that_multiply_are_refused_early(tmp_path: Path):
+    """Nine levels of nine: 387 million values of a few lines."""
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 9)]
+    text = "\n".join(["l0: &l0 [a, a, a, a, a, a, a, a, a]", *levels]) + "\n" + yaml.safe_dump(RICH_K0SCTL)
+    with pytest.raises(InvalidInput, match=f"aliases make more than {MOST_VALUES} values"):
+        from_k0sctl(tmp_path, text)
+    tree(tmp_path, {"h.yml": text.partition("apiVersion")[0]})
+    with pytest.raises(InvalidInput, match=f"aliases make more than {MOST_VALUES} values"):
+        import_ansible(tmp_path / "h.yml")
 
 
 # --- Ansible ---------------------------------------------------------------------------------------------------------

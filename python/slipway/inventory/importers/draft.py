@@ -24,6 +24,8 @@ from slipway.inventory.reader import compose
 from slipway.inventory.releases import known_releases, newest_release
 from slipway.inventory.values import RESERVED_NAMES
 
+MOST_VALUES = 200_000
+"""Values of one file of another tool, aliases put in: thousands of hosts, and a fraction of a second."""
 STDIN = Path("-")
 """Stands for standard input, as a name of a file."""
 SHOWN = 3
@@ -195,8 +197,10 @@ def parse_yaml(raw: bytes, name: str, draft: Draft) -> Any:  # noqa: ANN401 (pla
         raise InvalidInput(str(node))
     if node is None:
         return None
-    builder = Builder(typed=True)
+    builder = Builder(typed=True, most=MOST_VALUES)
     data = builder.plain(node)
+    if data is None and builder.problems:
+        raise InvalidInput(str(builder.problems[-1]))
     for problem in builder.problems:
         if "!vault" not in problem.message:  # told with the key that it hides
             draft.note(f"{problem.file}:{problem.line}: {problem.message.removesuffix('; remove it')}")
