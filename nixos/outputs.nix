@@ -16,7 +16,8 @@ in
 {
   inherit lib;
 
-  nixosModules.default = ./modules;
+  # Nix before 2.9 takes no path here when it checks a flake.
+  nixosModules.default = { imports = [ ./modules ]; };
 
   packages = forAll (
     _: pkgs: rec {

@@ -103,3 +103,8 @@ def test_the_package_of_slipway_runs_its_tests_and_finds_its_tools(flake):
     assert {"hook", "hypothesis", "jsonschema"} <= set(flake(f"{package}.nativeCheckInputs"))
     path = flake(f"{package}.makeWrapperArgs")[-1]
     assert path == "/age/bin:/git/bin:/kubectl/bin:/helm/bin:/openssh/bin:/sops/bin"
+
+
+def test_the_module_is_what_an_old_nix_takes_when_it_checks_a_flake(flake):
+    """`nix flake check` of 2.8 refuses a path: "must be a function or an attribute set"."""
+    assert flake("builtins.typeOf self.nixosModules.default") == "set"
