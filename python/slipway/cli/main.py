@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import NoReturn
 import typer
 
 from slipway import __version__
-from slipway.errors import Interrupted, SlipwayError, exit_codes
+from slipway.errors import Interrupted, InvalidInput, SlipwayError, exit_codes
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,12 @@ def _options(
 
 
 def main() -> NoReturn:
-    words = sys.argv[1:]
+    debug = "--debug" in sys.argv[1:]
+    # It may stand anywhere: somebody adds it at the end of the line that went wrong.
+    sys.argv[1:] = words = [word for word in sys.argv[1:] if word != "--debug"]
     called = next((word for word in words if not word.startswith("-")), None)
     app = build([called] if called in COMMANDS else list(COMMANDS))
-    sys.exit(guarded(partial(app, prog_name="slipway"), debug="--debug" in words))
+    sys.exit(guarded(partial(app, prog_name="slipway"), debug=debug))
 
 
 def guarded(app: Callable[[], object], *, debug: bool) -> int:
@@ -119,6 +122,11 @@ def guarded(app: Callable[[], object], *, debug: bool) -> int:
         # The reader of click's own output (head, less) had enough: not an error, and nothing more can be told to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        _tell(_of_the_system(error))
+        return InvalidInput.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:
@@ -131,6 +139,24 @@ def guarded(app: Callable[[], object], *, debug: bool) -> int:
         )
         return SlipwayError.exit_code
     return 0
+
+
+_FIXES = {
+    errno.EACCES: "look at its owner and mode: ls -ld",
+    errno.EPERM: "look at its owner and mode: ls -ld",
+    errno.EROFS: "mount it writable, or work in another folder",
+    errno.ENOSPC: "df -h, and free some room",
+    errno.EDQUOT: "df -h, and free some room",
+    errno.EMFILE: "ulimit -n 4096, then again",
+}
+
+
+def _of_the_system(error: OSError) -> InvalidInput:
+    """What the operating system refused, with the file and what usually helps: no fault of slipway's."""
+    what = error.strerror or str(error) or type(error).__name__
+    where = f"{error.filename}: " if error.filename else ""
+    fix = _FIXES.get(error.errno or 0, "is it the right file or folder?")
+    return InvalidInput(f"{where}{what}", hint=f"{fix} {error.filename}" if fix.endswith("ls -ld") else fix)
 
 
 def _tell(error: SlipwayError) -> None:

@@ -1,3 +1,4 @@
+import errno
 import importlib
 import sys
 
@@ -113,3 +114,33 @@ def test_no_line_of_a_node_can_be_taken_for_the_next_command(capfd):
     assert guarded(app, debug=False) == 1
     lines = capfd.readouterr().err.splitlines()
     assert [line for line in lines if line.startswith("next:")] == ["next:  slipway verify w1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "fix"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "a.yaml"), "a.yaml: Permission denied", "ls -ld"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), "runs/x: No space left on device", "df -h"),
+        (OSError(errno.EROFS, "Read-only file system", "generated"), "generated: Read-only file system", "writable"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), "a: Is a directory", "right file"),
+    ],
+)  # fmt: skip
+def test_what_the_system_refuses_is_told_with_file_and_fix(capsys, error, says, fix):
+    """Exit code 3, and never a bug report: it is no fault of slipway's."""
+
+    def failing():
+        raise error
+
+    assert guarded(failing, debug=False) == 3
+    err = capsys.readouterr().err
+    assert says in err
+    assert fix in err.partition("next:")[2]
+    assert "bug report" not in err
+
+
+@pytest.mark.parametrize("words", [("--debug", "inventory", "list"), ("inventory", "list", "--debug")])
+def test_debug_may_stand_anywhere(monkeypatch, capfd, tmp_path, words):
+    monkeypatch.chdir(tmp_path)
+    code, _out, err = run(monkeypatch, capfd, *words)
+    assert code == 3
+    assert "No such option" not in err
