@@ -184,7 +184,7 @@ def differing(
     return wrong, {name for name, *_rest in found}
 
 
-@pytest.mark.parametrize("base", ["dual stack and IPv6"])
+@pytest.mark.parametrize("base", list(BASES))
 def test_a_text_or_key_arrives_as_it_stands(base, nix_value, tmp_path):
     assert loaded(tmp_path, BASES[base]) is not None
     # What stands beside it is tried in the first.
