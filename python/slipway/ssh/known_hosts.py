@@ -7,7 +7,6 @@ looks like one of them in Unicode.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import struct
@@ -109,7 +108,7 @@ def _blob(kind: str, text: str) -> str:
         # A carriage return of a file from elsewhere is no part of the key, for OpenSSH neither.
         raw = base64.b64decode(text.translate(_C_BLANKS), validate=True)
         (length,) = struct.unpack(">I", raw[:4])
-    except (binascii.Error, struct.error):
+    except (ValueError, struct.error):  # also of letters beyond ASCII
         raise Damaged("a key in base64 is expected") from None
     if raw[4 : 4 + length] != kind.encode("latin-1"):
         raise Damaged(f"the key is not of the type {kind}")
@@ -159,7 +158,7 @@ def _salt(hashed: str) -> bytes | None:
         return None
     try:
         salt, digest = (base64.b64decode(part, validate=True) for part in parts[2:])
-    except (ValueError, binascii.Error):
+    except ValueError:
         return None
     return salt if len(salt) == len(digest) == SHA1_BYTES else None
 
