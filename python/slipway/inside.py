@@ -35,13 +35,16 @@ def folder(root: Path, name: PurePath | str) -> Path:
     return path
 
 
-def write(root: Path, name: PurePath | str, content: bytes) -> Path:
-    """Write the file `name` below `root`. It appears whole: nobody knows its temporary name before it is there."""
+def write(root: Path, name: PurePath | str, content: bytes, mode: int = 0o666) -> Path:
+    """Write the file `name` below `root`. It appears whole: nobody knows its temporary name before it is there.
+
+    `mode` less what the umask takes is the file's from the first moment, also where one of that name was there.
+    """
     target = place(root, name)
     folder(root, PurePath(name).parent)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with created(beside) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as stream:
+        with created(beside, mode) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as stream:
             stream.write(content)
         beside.replace(target)
     finally:

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from tests.unit.stages.law.test_generated import INVENTORY
 
 from slipway.generate import gitops
 from slipway.generate.gitops import scaffold
@@ -49,16 +50,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "storage": {"provider": "zfs", "pool": "tank"},
     }),
 }  # fmt: skip
-INVENTORY = """\
-apiVersion: slipway/v1
-cluster: {name: small, k0s: {version: 1.36.3+k0s.2}, network: {provider: PROVIDER}}
-defaults:
-  ssh: {authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJBF5Ci2hsdUcOIYQVjmoPaRKAe5XBmJnYwZk7TeDx3f a@b]}
-  network: {interface: eno1, prefixLength: 24}
-hosts:
-  cp1: {address: 10.0.0.11, role: controller}
-  w1: {address: 10.0.0.21, role: worker}
-"""
 OVERLAY = """\
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component

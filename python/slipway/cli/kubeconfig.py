@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,7 +56,8 @@ def kubeconfig(
 
 def _new(file: Path, made: dict[str, Any]) -> Path:
     try:
-        _create(file, _text(made))
+        with inside.created(file, _OWNERS_ALONE) as descriptor, os.fdopen(descriptor, "w", closefd=False) as stream:
+            stream.write(_text(made))
     except FileExistsError:
         raise UsageError(f"{file} exists; it is not overwritten", hint="-o with another name, or --merge") from None
     return file
@@ -73,18 +73,7 @@ def _merged(made: dict[str, Any]) -> Path:
         # Without the cause, which may quote a key.
         raise InvalidInput(f"{file}: no kubeconfig; nothing was changed", hint="slipway kubeconfig -o FILE") from None
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    try:
-        _create(beside, yaml.safe_dump(whole, sort_keys=False))
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
-    return file
-
-
-def _create(file: Path, text: str) -> None:
-    with inside.created(file, _OWNERS_ALONE) as descriptor, os.fdopen(descriptor, "w", closefd=False) as stream:
-        stream.write(text)
+    return inside.write(file.parent, file.name, yaml.safe_dump(whole, sort_keys=False).encode(), _OWNERS_ALONE)
 
 
 def _kubectls_own() -> Path:

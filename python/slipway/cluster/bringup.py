@@ -431,7 +431,7 @@ def _api_ports(inventory: Inventory) -> list[tuple[str, int]]:
     """Where a cluster of this inventory would answer: its controllers, and what stands before them."""
     network, port = inventory.cluster.network, inventory.cluster.k0s.ports.api
     addresses = [host.address for host in inventory.controllers]
-    addresses += [network.vip.address.partition("/")[0]] if network.vip else []
+    addresses += [network.vip.ip] if network.vip else []
     addresses += [network.external_address] if network.external_address else []
     return [(address, port) for address in addresses]
 

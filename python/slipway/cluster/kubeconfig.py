@@ -87,8 +87,7 @@ def for_people(inventory: Inventory, secret: Secret) -> dict[str, Any]:
     That is the external address, else the virtual one; both are among the names of the API server's certificate.
     """
     whole: dict[str, Any] = json.loads(secret.reveal())
-    name, network = str(inventory.cluster.name), inventory.cluster.network
-    lasting = network.external_address or (network.vip.address.partition("/")[0] if network.vip else None)
+    name, lasting = str(inventory.cluster.name), inventory.cluster.network.lasting_address
     if lasting:
         whole["clusters"][0]["cluster"]["server"] = _address(_same(lasting), inventory.cluster.k0s.ports.api)
     for entries in ("clusters", "contexts", "users"):
@@ -117,7 +116,7 @@ def servers(inventory: Inventory) -> frozenset[str]:
     network = inventory.cluster.network
     found = {host.address for host in inventory.controllers}
     found |= {host.network.ipv6.address for host in inventory.controllers if host.network.ipv6}
-    found |= {network.vip.address.partition("/")[0]} if network.vip else set()
+    found |= {network.vip.ip} if network.vip else set()
     found |= {network.external_address} if network.external_address else set()
     return frozenset(_same(address) for address in found)
 

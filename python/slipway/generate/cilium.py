@@ -59,11 +59,7 @@ def api_endpoint(inventory: Inventory) -> tuple[str, int]:
     network, port = inventory.cluster.network, inventory.cluster.k0s.ports.api
     if inventory.node_local_load_balancing:
         return LOCAL_API_HOST, LOCAL_API_PORT
-    if network.external_address:
-        return network.external_address, port
-    if network.vip:
-        return network.vip.address.split("/")[0], port
-    return inventory.controllers[0].address, port
+    return network.lasting_address or inventory.controllers[0].address, port
 
 
 def _hubble(inventory: Inventory) -> dict[str, Any]:

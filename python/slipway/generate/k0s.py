@@ -72,7 +72,7 @@ def _sans(inventory: Inventory) -> list[str]:
     names = [host.address for host in inventory.controllers]
     names += [host.network.ipv6.address for host in inventory.controllers if host.network.ipv6]
     names += [host.name for host in inventory.controllers]
-    names += [network.vip.address.split("/")[0]] if network.vip else []
+    names += [network.vip.ip] if network.vip else []
     names += [network.external_address] if network.external_address else []
     return list(dict.fromkeys([*names, *inventory.cluster.k0s.sans]))
 

@@ -219,7 +219,7 @@ def _cluster_settings(inventory: Inventory) -> Settings:
         nodeNetworks=node_networks(inventory),
         podNetworks=[network.pod_cidr, *([dual.pod_cidr] if dual else [])],
         dualStack=True if dual else None,
-        vip=network.vip.address.split("/")[0] if network.vip else None,
+        vip=network.vip.ip if network.vip else None,
         provider=network.provider.value,
         cilium=_cilium(inventory),
         ports={"api": ports.api, "k0sApi": ports.k0s_api, "konnectivityAgent": ports.konnectivity_agent},

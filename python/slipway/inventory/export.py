@@ -83,5 +83,5 @@ def hosts_file(inventory: Inventory) -> str:
             lines.append(f"{host.network.ipv6.address}\t{host.name}")
     vip = inventory.cluster.network.vip
     if vip is not None:
-        lines.append(f"{vip.address.split('/')[0]}\t{inventory.cluster.name}")
+        lines.append(f"{vip.ip}\t{inventory.cluster.name}")
     return "\n".join(lines) + "\n"

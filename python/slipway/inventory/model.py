@@ -130,6 +130,11 @@ class Vip(Section):
     auth_pass: v.AuthPass | None = None
     """VRRP password, at most 8 characters; it travels in clear text and keeps nobody out."""
 
+    @property
+    def ip(self) -> str:
+        """The address without its prefix length."""
+        return self.address.partition("/")[0]
+
 
 class Cilium(Section):
     """How Cilium carries traffic; read by its Helm values and by the firewall."""
@@ -158,6 +163,11 @@ class ClusterNetwork(Section):
     node_local_load_balancing: v.Truth | None = None
     """A proxy on every worker that reaches all controllers (k0s's NLLB). Default: true with several controllers."""
     cilium: Cilium = Cilium()
+
+    @property
+    def lasting_address(self) -> str | None:
+        """Where the API is reached whichever controllers are up: the external address, else the virtual one."""
+        return self.external_address or (self.vip.ip if self.vip else None)
 
 
 class Nixos(Section):

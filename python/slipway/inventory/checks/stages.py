@@ -102,7 +102,7 @@ def pools_and_hosts(document: Document) -> Iterator[Finding]:
             if network_of(pool).contains(address_of(host.address)):
                 yield Finding(path, f"{pool} has the address of a host, {{}}", other=("hosts", name, "address"))
         vip = document.cluster.network.vip
-        if vip and network_of(pool).contains(address_of(vip.address.split("/")[0])):
+        if vip and network_of(pool).contains(address_of(vip.ip)):
             message = f"{pool} has the virtual address of the control plane, {{}}"
             yield Finding(path, message, other=("cluster", "network", "vip", "address"))
 

@@ -135,8 +135,6 @@ def _made_by(member: Member) -> Iterator[tuple[str, str, str]]:
         yield from (("Service", namespace, f"{member.name}-{end}") for end in ("rw", "ro", "r"))
     elif member.kind in _POOLS:
         yield "pool", "", LOAD_BALANCER
-    elif member.kind == "ProviderConfig":
-        yield "Provider", namespace, member.name
 
 
 def _of_chart(member: Member, chart: Chart) -> Iterator[tuple[str, str, str]]:

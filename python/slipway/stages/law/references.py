@@ -158,7 +158,7 @@ def _by_object(member: Member, key: str, value: dict[Text, Value]) -> Iterator[R
         yield Reference(Rule.DEPENDS_ON, member.kind, namespace, name, name, "depends on")
         return
     known = None if key in _LOOSE else _NAMED_BY_OBJECT.get(key)
-    if known is None and not (key not in _LOOSE and word(value, "kind") and keys_only(value)):
+    if known is None and not (key not in _LOOSE and word(value, "kind") and _only_points(value)):
         yield from _service(member, key, value)
         return
     rule, default = known or (Rule.REFERENCE, "")
@@ -168,7 +168,7 @@ def _by_object(member: Member, key: str, value: dict[Text, Value]) -> Iterator[R
         yield Reference(rule, kind, namespace, name, name, "waits for" if rule is Rule.READINESS else "names")
 
 
-def keys_only(value: dict[Text, Value]) -> bool:
+def _only_points(value: dict[Text, Value]) -> bool:
     """Whether a mapping with kind and name only points at something, and is no object itself."""
     return "metadata" not in value and "spec" not in value and "apiGroups" not in value
 

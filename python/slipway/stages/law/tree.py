@@ -86,11 +86,8 @@ class Tree:
         sources = [source for spec in specs for source in items(spec, "postBuild", "substituteFrom")]
         return frozenset((word(source, "kind"), word(source, "name")) for source in sources)
 
-    def stage_of(self, unit: Unit) -> int | None:
-        return stage_of(self.layout, unit)
 
-
-def stage_of(layout: Layout, unit: Unit) -> int | None:
+def _stage_of(layout: Layout, unit: Unit) -> int | None:
     """A Kustomization belongs to the stage that it applies; where that is not in any, to that of its own file."""
     found = [stage for path in unit.paths if (stage := layout.stage_of(path)) is not None]
     return found[0] if found else layout.stage_of(unit.file)
@@ -101,7 +98,8 @@ def read(layout: Layout) -> Tree:
     folders = [folder for stage in layout.stages for folder in stage.folders]
     paths = list(files.with_flux(folders))
     units = _units(files, paths)
-    members = dict.fromkeys((*_applied(files, layout, units), *_not_applied(files, layout, units)))
+    built = [_Built(unit, folder, tuple(_parts(files, unit, folder))) for unit in units for folder in unit.paths]
+    members = dict.fromkeys((*_applied(layout, built), *_not_applied(files, layout, units, built)))
     return Tree(layout, tuple(members), tuple(units), files.unread)
 
 
@@ -153,27 +151,39 @@ def _maps(files: Files, paths: list[PurePosixPath]) -> Iterator[tuple[tuple[str,
 # --- members ---
 
 
-def _applied(files: Files, layout: Layout, units: list[Unit]) -> Iterator[Member]:
+@dataclass(frozen=True)
+class _Built:
+    """One of the folders that a Kustomization may apply, and all that this brings in."""
+
+    unit: Unit
+    folder: PurePosixPath
+    parts: tuple[Part, ...]
+
+
+def _parts(files: Files, unit: Unit, folder: PurePosixPath) -> Iterator[Part]:
+    return kustomize.parts(files, folder, word(unit.body, "spec", "targetNamespace"))
+
+
+def _applied(layout: Layout, built: list[_Built]) -> Iterator[Member]:
     """What the Kustomizations apply, each object with the variables of its own."""
-    for unit in units:
-        for folder in unit.paths:
-            of_folder = layout.stage_of(folder)
-            for part in kustomize.parts(files, folder, word(unit.body, "spec", "targetNamespace")):
-                # One that applies several stages, or lies beside all of them, has what each file has.
-                stage = layout.stage_of(part.file) if of_folder is None else of_folder
-                if stage is not None:
-                    yield _member(layout, stage, unit, folder, part)
+    for each in built:
+        of_folder = layout.stage_of(each.folder)
+        for part in each.parts:
+            # One that applies several stages, or lies beside all of them, has what each file has.
+            stage = layout.stage_of(part.file) if of_folder is None else of_folder
+            if stage is not None:
+                yield _member(layout, stage, each.unit, each.folder, part)
 
 
-def _not_applied(files: Files, layout: Layout, units: list[Unit]) -> Iterator[Member]:
+def _not_applied(files: Files, layout: Layout, units: list[Unit], built: list[_Built]) -> Iterator[Member]:
     """What lies in a stage's folder and no Kustomization reaches: overlays that are not chosen now, or plain trees."""
-    reached = {part.file for unit in units for folder in unit.paths for part in kustomize.parts(files, folder)}
+    reached = {part.file for each in built for part in each.parts}
     for number, stage in enumerate(layout.stages):
         for folder in stage.folders:
-            built = [(root, part) for root in _roots(files, folder) for part in kustomize.parts(files, root)]
+            rooted = [(root, part) for root in _roots(files, folder) for part in kustomize.parts(files, root)]
             alone = [(path.parent, part) for path in files.below(folder) for part in _alone(files, path)]
-            names = {part.file for _, part in built}
-            for root, part in (*built, *((root, part) for root, part in alone if part.file not in names)):
+            names = {part.file for _, part in rooted}
+            for root, part in (*rooted, *((root, part) for root, part in alone if part.file not in names)):
                 if part.file not in reached:
                     yield _member(layout, number, None, root, part)
     yield from _beside(layout, units, reached)
@@ -187,7 +197,7 @@ def _alone(files: Files, path: PurePosixPath) -> Iterator[Part]:
 def _beside(layout: Layout, units: list[Unit], reached: set[PurePosixPath]) -> Iterator[Member]:
     """Kustomizations whose own files lie in no stage's folder: they belong to the stage that they apply."""
     for unit in units:
-        own = stage_of(layout, unit)
+        own = _stage_of(layout, unit)
         if own is not None and layout.stage_of(unit.file) is None and unit.file not in reached:
             yield _member(layout, own, None, unit.file.parent, Part(unit.file, dict(unit.body)))
 
