@@ -62,9 +62,9 @@ class Ha:
         return self.machines[found]
 
     def heard(self, node: str) -> datetime:
-        """When the API server last heard of w1's kubelet."""
-        lease = json.loads(self.kubectl(node, "get lease w1 --namespace=kube-node-lease --output=json"))
-        return datetime.fromisoformat(lease["spec"]["renewTime"])
+        """When the API server last heard of w1's kubelet, whose first lease comes some seconds after it is Ready."""
+        lease = self.kubectl(node, "get lease w1 --namespace=kube-node-lease --output=json --ignore-not-found")
+        return datetime.fromisoformat(json.loads(lease)["spec"]["renewTime"] if lease else "1970-01-01T00:00:00Z")
 
     def set_release(self, release: str) -> None:
         inventory = self.repository.root / "inventory.yaml"
