@@ -2,15 +2,20 @@
 # slipway's modules use. All programs share one output, so that a system needs few builds.
 { lib, system }:
 let
-  # Runs a shell script with the builder's own userland; `$out` is the result.
+  # `slipway lab init` puts a static busybox beside this file. Builds of a repository then need no file of the machine that
+  # builds, and Nix's sandbox stays on. Without it (tests that evaluate, the machines' first system) they take the machine's.
+  own = builtins.pathExists ./programs;
+  busybox = "${./programs}/busybox"; # which goes by its own name
+  userlandOfBuilds = if own then "${busybox} mkdir bin; ${busybox} --install -s bin; PATH=$PWD/bin" else "PATH=/usr/bin:/bin";
+
+  # Runs a shell script; `$out` is the result.
   build =
     name: script:
     derivation {
       inherit name system script;
-      builder = "/bin/sh";
-      args = [ "-ec" ". \"$scriptPath\"" ];
+      builder = if own then busybox else "/bin/sh";
+      args = (if own then [ "sh" ] else [ ]) ++ [ "-ec" "${userlandOfBuilds}; . \"$scriptPath\"" ];
       passAsFile = [ "script" ];
-      PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
       preferLocalBuild = true;
       allowSubstitutes = false;
     };

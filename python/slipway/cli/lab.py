@@ -206,7 +206,7 @@ def init(
     from slipway.lab import repository
 
     written = repository.write(Lab(number), directory)
-    flake = skeleton.Flake(f"path:{skeleton.stage_flake()}", lab=True)
+    flake = skeleton.Flake(f"path:{skeleton.stage_flake(repository.programs())}", lab=True)
     for path in (*written, *set_up(directory, repository.CLUSTER, flake)):
         say(f"wrote    {path}")
 

@@ -91,12 +91,14 @@ def _read(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def stage_flake() -> Path:
+def stage_flake(programs: Mapping[Path, bytes] | None = None) -> Path:
     """A copy of slipway's own flake in the cache, named after its contents: a source that needs no network.
 
-    A new version of slipway makes a new folder, so that a lock file never disagrees with what it locked.
+    A new version of slipway makes a new folder, so that a lock file never disagrees with what it locked. `programs` are
+    put into it as well, by their path in the flake.
     """
     content = {path: (resource(path.parts[0]).parent / path).read_bytes() for path in _flake_paths()}
+    content |= programs or {}
     digest = hashlib.sha256(b"\0".join(str(path).encode() + b"\0" + data for path, data in content.items()))
     target = cache_dir() / "flake" / digest.hexdigest()[:16]
     if not target.exists():
@@ -105,6 +107,8 @@ def stage_flake() -> Path:
         for path, data in content.items():
             (making / path).parent.mkdir(parents=True, exist_ok=True)
             (making / path).write_bytes(data)
+            if path in (programs or {}):
+                (making / path).chmod(0o755)
         making.rename(target)
     return target
 

@@ -394,13 +394,13 @@ def _flag_value(text: str) -> str:
 
 
 NIX_OPTIONS = frozenset((
-    "build-users-group", "connect-timeout", "cores", "download-attempts", "fallback", "http-connections", "keep-going",
-    "log-lines", "max-jobs", "max-silent-time", "sandbox", "show-trace", "stalled-download-timeout", "substitute",
-    "substituters", "timeout", "warn-dirty",
+    "connect-timeout", "cores", "download-attempts", "fallback", "http-connections", "keep-going", "log-lines",
+    "max-jobs", "max-silent-time", "show-trace", "stalled-download-timeout", "substitute", "substituters", "timeout",
+    "warn-dirty",
 ))  # fmt: skip
 """What a repository may ask of the Nix of whoever deploys: how much, how long, from where. None names a program to run
-(post-build-hook, plugin-files, builders), a file to read (netrc-file, access-tokens) or a key to trust. sandbox and
-build-users-group are for machines where Nix cannot isolate builds, such as the lab's (docs/trust.md)."""
+(post-build-hook, plugin-files, builders), a file to read (netrc-file, access-tokens), a key to trust, or lets a build
+out of Nix's sandbox (docs/trust.md)."""
 
 
 def _nix_option(text: str) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from slipway.errors import UsageError
+from slipway.errors import PrerequisiteMissing, UsageError
 from slipway.lab import keys
 from slipway.lab.charts import charts_dir, repositories
 from slipway.lab.images import references
 from slipway.lab.settings import Lab, LabRole, Machine
 from slipway.lab.state import recorded
 from slipway.paths import resource
+from slipway.tools.run import find_program
 
 CLUSTER = "lab"
+SHELL = Path("nixos/lab/programs/busybox")
+"""Where nixos/lab/pkgs.nix looks for it."""
 _LINE_WIDTH = 120
 
 
@@ -35,6 +38,17 @@ def write(lab: Lab, directory: Path) -> tuple[Path, ...]:
         _write_inventory(lab, machines, inventory)
         changed.insert(0, inventory)
     return tuple(changed)
+
+
+def programs() -> Mapping[Path, bytes]:
+    """What builds of the lab's flake run, by their path in it: a build of a repository has no file of this machine
+    (Nix's sandbox), and needs no setting that takes it one. Raises PrerequisiteMissing."""
+    busybox = find_program("busybox")
+    if busybox is None:
+        raise PrerequisiteMissing(
+            "busybox: the lab's builds run it, and it is not on PATH", hint="slipway lab packages"
+        )
+    return {SHELL: busybox.read_bytes()}
 
 
 def _pin(machines: Sequence[Machine], known_hosts: Path) -> bool:

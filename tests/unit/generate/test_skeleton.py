@@ -76,6 +76,15 @@ def test_a_staged_flake_is_whole_and_named_after_its_contents(tmp_path, monkeypa
         assert (staged / name).is_file(), name
 
 
+def test_programs_are_staged_as_such_and_change_the_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    program = Path("nixos/lab/programs/busybox")
+    staged = [skeleton.stage_flake({program: content}) for content in (b"one", b"other")]
+    assert [(each / program).read_bytes() for each in staged] == [b"one", b"other"]
+    assert all((each / program).stat().st_mode & 0o111 for each in staged)
+    assert not (skeleton.stage_flake() / program).exists()
+
+
 def test_the_versions_of_a_new_repository_are_those_of_slipway(tmp_path):
     """And Renovate finds every one of them."""
     begin(tmp_path)

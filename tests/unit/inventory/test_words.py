@@ -190,7 +190,8 @@ def test_controls_are_refused_with_their_place(tmp_path: Path, text: str):
 @pytest.mark.parametrize(
     "options",
     [{"post-build-hook": "/tmp/x"}, {"plugin-files": "/x.so"}, {"require-sigs": "false"}, {"builders": "ssh://x"},
-     {"substituters": "https://x.example?trusted=1"}, {"substituters": "ssh://x"}, {"trusted-public-keys": "x:y"}],
+     {"substituters": "https://x.example?trusted=1"}, {"substituters": "ssh://x"}, {"trusted-public-keys": "x:y"},
+     {"sandbox": "false"}, {"sandbox-paths": "/root"}, {"build-users-group": ""}],
 )  # fmt: skip
 def test_a_repository_cannot_take_hold_of_the_deployers_nix(tmp_path: Path, options: dict[str, str]):
     assert loaded(tmp_path, {**EVERYTHING, "deploy": {"nixOptions": {"cores": "2"}}}) is not None

@@ -9,6 +9,7 @@ import pytest
 
 from slipway.generate import skeleton, tree
 from slipway.inventory import load
+from slipway.lab.repository import programs
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "homelab" / "inventory.yaml"
 
@@ -18,7 +19,7 @@ def repository(tmp_path_factory):
     """A repository for the homelab example whose machines have the lab's evaluator."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        flake = skeleton.Flake(f"path:{skeleton.stage_flake()}", lab=True)
+        flake = skeleton.Flake(f"path:{skeleton.stage_flake(programs())}", lab=True)
     root = tmp_path_factory.mktemp("repository")
     (root / "inventory.yaml").write_bytes(EXAMPLE.read_bytes())
     skeleton.write(root, skeleton.files("homelab", flake), flake)
@@ -43,9 +44,17 @@ NAMES = ("cp1", "cp2", "cp3", "w1", "w2", "w3")
 
 @pytest.fixture(scope="module")
 def systems(nix, repository):
-    """Toplevels by host, built in one call."""
-    built = json.loads(nix("nix", "build", "--json", "--no-link", *toplevels(*NAMES), cwd=repository))
+    """Toplevels by host, built in one call, in Nix's sandbox, which no repository may turn off."""
+    sandboxed = ("--option", "sandbox", "true")
+    built = json.loads(nix("nix", "build", "--json", "--no-link", *sandboxed, *toplevels(*NAMES), cwd=repository))
     return {name: Path(entry["outputs"]["out"]) for name, entry in zip(NAMES, built, strict=True)}
+
+
+def test_builds_of_the_lab_start_with_a_shell_of_its_flake(nix, repository):
+    """Where the kernel has no sandbox, Nix builds without one: this holds there too."""
+    (built,) = json.loads(nix("nix", "show-derivation", *toplevels("w1"), cwd=repository)).values()
+    assert built["builder"].endswith("-programs/busybox")
+    assert "PATH" not in built["env"]
 
 
 def test_every_host_is_built(systems, repository):

@@ -137,8 +137,8 @@ def test_progress_leaves_the_noise_out():
 
 def test_options_reach_nix_as_pairs(monkeypatch):
     monkeypatch.setattr(nix, "_for_root_alone", dict)
-    assert nix._options({"substituters": "", "sandbox": "false"}) == [
-        "--option", "substituters", "", "--option", "sandbox", "false",
+    assert nix._options({"substituters": "", "cores": "2"}) == [
+        "--option", "substituters", "", "--option", "cores", "2",
     ]  # fmt: skip
 
 
