@@ -9,18 +9,19 @@ from __future__ import annotations
 import getpass
 import json
 import math
-import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from slipway.errors import LockedByAnother, SlipwayError
 from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.node.places import NIXOS
+from slipway.rollout import process
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool, for_each
 
@@ -33,7 +34,8 @@ SIGNS = 3
 LONGEST = 2000
 """Bytes of what a holder says of itself."""
 
-# `$2` is our id, `$3` the age in seconds from which on a lock counts for nothing; standard input is what we say of us.
+# `$2` is our id, `$3` the age in seconds from which on a lock counts for nothing, `$4` the id of a run that it is taken
+# from at any age; standard input is what we say of us.
 TAKE = """umask 077
 { mkdir -p "$1" && exec 9>"$1/deploy.guard" && flock -w 10 9; } || exit 3
 lock=$1/deploy.lock id='' at=0 before=''
@@ -42,7 +44,10 @@ now=${now%.*}
 if [ -s "$lock" ]; then read -r id at <"$lock"; before=$(tail -n +2 "$lock" | head -c 2000); fi
 age=$((now - at))
 if [ -n "$id" ] && [ "$id" != "$2" ]; then
-  if [ "$age" -lt "$3" ] && [ "$4" != break ]; then printf 'held %s\\n%s\\n' "$age" "$before"; exit 0; fi
+  if [ "$age" -lt "$3" ] && [ "$4" != break ] && [ "$4" != "$id" ]; then
+    printf 'held %s\\n%s\\n' "$age" "$before"
+    exit 0
+  fi
   state=replaced
 else
   state=taken
@@ -58,7 +63,8 @@ exit 0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who deploys: run, user, computer, process, the folder of the clone, and since when (ISO 8601)."""
+    """Who deploys: run, user, computer, process, the folder of the clone, and since when (ISO 8601). `process` tells
+    that process from all others (rollout/process.py)."""
 
     run: str
     user: str
@@ -66,6 +72,12 @@ class Holder:
     pid: int
     folder: str
     since: str
+    process: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_gone(self, user: str) -> bool:
+        """Whether it was a process of this user's on this computer that has provably ended. Those of others may be
+        hidden from us."""
+        return self.user == user and process.is_gone(self.process)
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host} (run {self.run}, process {self.pid}, in {self.folder}, since {self.since})"
@@ -93,9 +105,11 @@ def held(
 ) -> Iterator[None]:
     """Hold the lock on every controller that answers, over connections of its own, and give signs of life.
 
+    What a process of this user's on this computer has left behind, which has provably ended, is taken over at once.
     Raises LockedByAnother, naming who has it. `on_loss` is called, from a thread, with who has taken it away.
     """
-    us = Holder(run, getpass.getuser(), socket.gethostname(), os.getpid(), str(inventory.root.resolve()), _now())
+    me, folder = process.own(), str(inventory.root.resolve())
+    us = Holder(run, getpass.getuser(), socket.gethostname(), me["pid"], folder, _now(), me)
     with ExitStack() as stack:
         names = [host.name for host in inventory.controllers]
         machines = {name: stack.enter_context(pool.host(name).fresh()) for name in names}
@@ -132,11 +146,19 @@ class Lease:
 
     def _take(self, names: Sequence[str], break_it: bool) -> list[str]:
         """The names of those that did not answer. Raises LockedByAnother."""
-        answers = self._all(names, break_it)
+        answers = self._all(names, "break" if break_it else "")
+        for name, answer in answers.items():
+            if isinstance(answer, Answer):
+                answers[name] = self._inherited(name, answer)
         for name, answer in answers.items():
             if isinstance(answer, Answer):
                 self._require(name, answer)
         return [name for name, answer in answers.items() if not isinstance(answer, Answer)]
+
+    def _inherited(self, name: str, answer: Answer) -> Answer | SlipwayError:
+        """What the controller says once more where its lock is of a process that has ended; else the same answer."""
+        left = answer.holder if answer.state == "held" else None
+        return self._all([name], left.run)[name] if left and left.is_gone(self.us.user) else answer
 
     def _require(self, name: str, answer: Answer) -> None:
         if answer.state == "held":
@@ -146,12 +168,14 @@ class Lease:
                 hint=f"wait for it; one that died holds it for {self.stale:g} s, or until slipway deploy --break-lock",
             )
         if answer.state == "replaced":
-            text = f"taken from {answer.holder}, whose last sign of life is {answer.age} s old"
+            gone = answer.holder is not None and answer.holder.is_gone(self.us.user)
+            why = "whose process has ended" if gone else f"whose last sign of life is {answer.age} s old"
+            text = f"taken from {answer.holder}, {why}"
             self.events.emit(PHASE, "done", name, text=text)
 
-    def _all(self, names: Sequence[str], break_it: bool = False) -> dict[str, Answer | SlipwayError]:
+    def _all(self, names: Sequence[str], from_whom: str = "") -> dict[str, Answer | SlipwayError]:
         return for_each(
-            lambda name: take(self.machines[name], self.us, self.stale, break_it=break_it), names, limit=len(names) or 1
+            lambda name: take(self.machines[name], self.us, self.stale, from_whom), names, limit=len(names) or 1
         )
 
     @contextmanager
@@ -181,9 +205,10 @@ class Lease:
         for_each(lambda name: self.machines[name].run(words, timeout=COMMAND), self.machines, limit=len(self.machines))
 
 
-def take(machine: Host, us: Holder, stale: float, *, break_it: bool = False) -> Answer:
-    """Take the lock on one controller, or give a sign of life where it is ours. Raises OddAnswer, or why it cannot."""
-    words = [FOLDER, us.run, str(math.ceil(stale)), "break" if break_it else ""]
+def take(machine: Host, us: Holder, stale: float, from_whom: str = "") -> Answer:
+    """Take the lock on one controller, or give a sign of life where it is ours. `from_whom`: a run that it is taken
+    from at any age, or `break` for whoever has it. Raises OddAnswer, or why it cannot."""
+    words = [FOLDER, us.run, str(math.ceil(stale)), from_whom]
     said = json.dumps(asdict(us)).encode()
     result = machine.run(["sh", "-c", TAKE, "take the lock", *words], input=said, timeout=COMMAND)
     with result.read() as text:
@@ -197,4 +222,5 @@ def take(machine: Host, us: Holder, stale: float, *, break_it: bool = False) -> 
 def _holder(text: str) -> Holder:
     found = json.loads(text[:LONGEST])
     words = {key: str(found[key])[:200] for key in ("run", "user", "host", "folder", "since")}
-    return Holder(pid=int(found["pid"]), **words)
+    which = found.get("process")
+    return Holder(pid=int(found["pid"]), process=which if isinstance(which, dict) else {}, **words)

@@ -7,7 +7,6 @@ result.json comes last; a folder without one belongs to a run that did not end.
 from __future__ import annotations
 
 import getpass
-import os
 import secrets
 import socket
 import time
@@ -21,37 +20,10 @@ from slipway import inside
 from slipway.errors import SlipwayError
 from slipway.events import Event, Listener, to_file
 from slipway.outcome import NodeResult
+from slipway.rollout import process
 from slipway.words import to_json
 
 BEGUN, EVENTS, RESULT = "run.json", "events.jsonl", "result.json"
-
-
-def _process() -> dict[str, Any]:
-    """Who works on a run: enough to tell whether that process lives, also after another one got its number."""
-    own = {"pid": os.getpid(), "since": _since(os.getpid()), "boot": _boot()}
-    return {**own, "user": getpass.getuser(), "host": socket.gethostname()}
-
-
-def lives(begun: Mapping[str, Any]) -> bool:
-    """Whether the process that began a run, by its run.json, still lives on this computer."""
-    pid, since = begun.get("pid"), begun.get("since")
-    return isinstance(pid, int) and bool(since) and begun.get("boot") == _boot() and _since(pid) == since
-
-
-def _since(pid: int) -> str:
-    """When a process was started, in the kernel's ticks (proc(5), field 22); empty if there is none, or a dead one."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return "" if fields[0] == "Z" else fields[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +43,8 @@ class Run:
         name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         folder = inside.state(root, "runs") / name
         folder.mkdir()
-        begun = {"run": name, "command": command, "time": now.isoformat(timespec="seconds"), **_process()}
+        begun: dict[str, Any] = {"run": name, "command": command, "time": now.isoformat(timespec="seconds")}
+        begun |= {**process.own(), "user": getpass.getuser(), "host": socket.gethostname()}
         begun |= {"asked": asked} if asked else {}
         (folder / BEGUN).write_text(to_json(begun, indent=2) + "\n", encoding="utf-8")
         return cls(name, folder, command, now)

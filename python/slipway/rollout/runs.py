@@ -15,7 +15,8 @@ from typing import Any
 from slipway.errors import Interrupted, UsageError
 from slipway.paths import state_dir
 from slipway.result import NO_SENSE
-from slipway.rollout.run import BEGUN, EVENTS, RESULT, lives
+from slipway.rollout.process import lives
+from slipway.rollout.run import BEGUN, EVENTS, RESULT
 
 DONE, FAILED, INTERRUPTED, RUNNING = "done", "failed", "interrupted", "running"
 DEPLOYS = ("deploy", "rollback")

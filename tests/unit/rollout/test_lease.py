@@ -1,5 +1,7 @@
 """The cluster's lock over a real sshd; the controllers are this machine under several names, each with its folder."""
 
+import getpass
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import pytest
 from slipway.errors import LockedByAnother, SlipwayError, Unreachable
 from slipway.events import Event, Events
 from slipway.result import CommandResult, OddAnswer
-from slipway.rollout import lease
+from slipway.rollout import lease, process
 from slipway.rollout.lease import Holder, held
 from slipway.ssh.host import Remote
 
@@ -138,6 +140,46 @@ def test_the_lock_can_be_broken_and_it_is_told_whose_it_was(world):
     assert all(text.startswith("taken from eva@there (run theirs") for text in world.words)
 
 
+def ended() -> dict[str, Any]:
+    """What a process said of itself that was killed since."""
+    began = subprocess.Popen(["sleep", "60"])
+    about = process.own() | {"pid": began.pid, "since": process._since(began.pid)}
+    began.kill()
+    began.wait(10)
+    return about
+
+
+def test_what_our_own_killed_process_left_is_taken_over_at_once(world):
+    left = replace(OTHER, user=getpass.getuser(), process=ended())
+    for each in world.controllers.values():
+        lease.take(each, left, 120)
+    with world.held():
+        assert world.holders() == ["ours", "ours", "ours"]
+    assert all(text.endswith("whose process has ended") for text in world.words) and len(world.words) == 3
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"process": process.own()},
+        {"user": "eva"},
+        {"process": {}},
+        {"process": {"boot": "another"}},
+        {"process": {"space": "pid:[1]"}},
+        {"process": {"since": ""}},
+    ],
+    ids=["it lives", "another user's", "it does not say", "another computer or boot", "a container's", "no start"],
+)
+def test_control_where_it_is_not_proved_that_the_process_ended_nothing_is_taken(world, about):
+    gone = ended()
+    said = {**gone, **about["process"]} if about.get("process") else about.get("process", gone)
+    left = replace(OTHER, user=about.get("user", getpass.getuser()), process=said)
+    lease.take(world.controllers["cp1"], left, 120)
+    with pytest.raises(LockedByAnother), world.held():
+        pytest.fail("two at a time")
+    assert world.holders() == ["theirs", "", ""]
+
+
 def test_a_lock_without_a_sign_of_life_counts_for_nothing(world):
     world.theirs("cp1", "cp2", "cp3")
     quick(world, 0.5)
@@ -159,7 +201,7 @@ def test_signs_of_life_keep_it(world, monkeypatch):
 def test_who_lost_the_lock_hears_of_it_and_takes_nothing_from_the_new_holder(world, monkeypatch):
     monkeypatch.setattr(lease, "SIGNS", 1200)
     with world.held():
-        lease.take(world.controllers["cp2"], OTHER, 120, break_it=True)
+        lease.take(world.controllers["cp2"], OTHER, 120, "break")
         time.sleep(0.5)
         assert len(world.lost) == 1 and "eva@there" in world.lost[0]
     assert world.holders() == ["", "theirs", ""]
