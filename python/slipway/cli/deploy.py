@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +12,9 @@ from typing import Annotated
 
 import typer
 
+from slipway.cli import locked
 from slipway.cli.console import print_json, print_table, progress, say, stdout, tell
+from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cluster import comparison
 from slipway.errors import ChangesPending, InvalidInput, SlipwayError, UsageError
@@ -27,7 +26,7 @@ from slipway.node.reboot import When
 from slipway.outcome import NodeResult
 from slipway.report import plan as report
 from slipway.result import NO_SENSE
-from slipway.rollout import lease, lock
+from slipway.rollout import lock
 from slipway.rollout import runs as history
 from slipway.rollout.engine import Deployment, Options
 from slipway.rollout.engine import deploy as roll_out
@@ -64,9 +63,6 @@ RebootOption = Annotated[
     typer.Option("--reboot", help="Reboot what changed: where kernel, initrd or modules differ (auto), or always."),
 ]
 
-BreakLockOption = Annotated[
-    bool, typer.Option("--break-lock", help="Take the cluster's lock from another deployer, who then stops.")
-]
 MOST_ROWS = 40
 """Nodes that are shown one by one, well or not."""
 MOST_LOGS = 5
@@ -250,22 +246,14 @@ def _recorded(
     run: Run, preparation: Preparation, interruption: Interruption, options: Options, break_lock: bool
 ) -> Deployment:
     try:
-        with _locked(run, preparation, break_lock):
+        pool, events = preparation.pool, preparation.events
+        with locked.held(preparation.inventory, pool, events, run.id, break_lock=break_lock):
             result = roll_out(preparation, interruption, options)
     except SlipwayError as error:
         _write_down(run, (), error)
         raise
     _write_down(run, result.nodes, result.failure())
     return result
-
-
-def _locked(run: Run, preparation: Preparation, break_lock: bool) -> AbstractContextManager[None]:
-    def stop(_who: str) -> None:
-        """As if somebody had pressed Ctrl-C: at the next safe point."""
-        os.kill(os.getpid(), signal.SIGINT)
-
-    inventory, pool, events = preparation.inventory, preparation.pool, preparation.events
-    return lease.held(inventory, pool, events, run.id, break_it=break_lock, on_loss=stop)
 
 
 def _write_down(run: Run, nodes: Sequence[NodeResult], error: SlipwayError | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from slipway.cli import gate
+from slipway.cli import gate, locked
 from slipway.cli.console import print_json, print_table, progress, say
+from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
 from slipway.errors import SlipwayError
@@ -16,21 +17,26 @@ from slipway.stages import handoff as stages
 from slipway.stages.handoff import HandoffResult
 
 
-def handoff(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
+def handoff(
+    break_lock: BreakLockOption = False, inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False
+) -> None:
     """Hand the cluster to its stage bootstrap (Flux, its key, Gitea), if every node is verified as it runs now.
+
+    It has the cluster's lock meanwhile, as a deploy has: what was verified does not change under it.
 
     Example: slipway handoff
     """
     inventory = load(inventory_file)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         run = Run.begin(inventory.root, "handoff")
-        result = _recorded(run, inventory, pool, Events(listener, run.listener, run=run.id))
+        result = _recorded(run, inventory, pool, Events(listener, run.listener, run=run.id), break_lock)
     _show(result, json_output)
 
 
-def _recorded(run: Run, inventory: Inventory, pool: Pool, events: Events) -> HandoffResult:
+def _recorded(run: Run, inventory: Inventory, pool: Pool, events: Events, break_lock: bool) -> HandoffResult:
     try:
-        result = _hand_over(inventory, pool, events)
+        with locked.held(inventory, pool, events, run.id, break_lock=break_lock):
+            result = _hand_over(inventory, pool, events)
     except SlipwayError as error:
         run.finish((), error)
         raise
