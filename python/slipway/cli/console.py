@@ -192,7 +192,8 @@ def progress(*, quiet: bool = False) -> Iterator[Listener]:
 
 
 class _Lines:
-    """Turns events into lines; remembers when each thing started to say how long it took."""
+    """Turns events into lines; remembers when each thing started to say how long it took. What ended quietly gets no
+    line."""
 
     def __init__(self, write: Callable[[Text], Any], status: Status | None = None) -> None:
         self._write = write
@@ -211,7 +212,8 @@ class _Lines:
                 self._put(event, text)
         else:
             self._doing.pop(key, None)
-            self._put(event, text)
+            if not event.data.get("quiet"):
+                self._put(event, text)
             self._started.pop(key, None)
         self._show_doing()
 

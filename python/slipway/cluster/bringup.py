@@ -398,7 +398,9 @@ class BringUp:
 
     def told(self, result: NodeResult) -> NodeResult:
         text = result.reason.splitlines()[0] if result.reason else ""
-        self.events.emit(PHASE, result.outcome, node=result.node, text=text, duration=round(result.duration, 3))
+        # Whoever watches learns what joins; that hundreds are what they were is in the results.
+        about = {"quiet": True} if result.outcome is Outcome.UNCHANGED else {}
+        self.events.emit(PHASE, result.outcome, result.node, text=text, duration=round(result.duration, 3), **about)
         return result
 
 

@@ -17,6 +17,7 @@ def render(plan: Plan, width: int) -> Iterator[str]:
     for group in plan.groups:
         yield from _wrapped(f"{_title(group)}: {'unchanged' if not group[0].pending else _names(group)}", width, "")
         yield from (line for text in _details(group) for line in _wrapped(text, width, "  "))
+    yield from (line for text in _failed(plan.nodes) for line in _wrapped(text, width, ""))
     changes = [f"the cluster: slipway {step}" for step in plan.cluster]
     changes += [f"not as the inventory has it: {each}; {each.way}" for each in plan.differences]
     changes += [f"not compared with the living cluster: {plan.not_compared}"] if plan.not_compared else []
@@ -26,6 +27,16 @@ def render(plan: Plan, width: int) -> Iterator[str]:
         for number, wave in enumerate(plan.waves, 1):
             count = f" ({len(wave.nodes)} nodes)" if len(wave.nodes) > 1 else ""
             yield from _wrapped(f"{number}. {wave.title}{count}", width, "  ")
+
+
+def _failed(nodes: Sequence[NodePlan]) -> Iterator[str]:
+    """Units that have failed already, told once for all nodes with the same ones."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for node in nodes:
+        if node.failed_units:
+            found.setdefault(node.failed_units, []).append(node.node)
+    for units, names in found.items():
+        yield f"{_some(names, ' ')}: failed already: {_some(units)}; degraded (exit 7) until that is mended"
 
 
 def _title(group: Sequence[NodePlan]) -> str:

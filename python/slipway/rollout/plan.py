@@ -41,7 +41,8 @@ ALWAYS_SAID = ("would activate the configuration",)
 class NodePlan:
     """One node. `packages` have other versions, `rebuilt` the same; `k0s` are its settings and arguments that differ;
     `activation` is what switch-to-configuration would do, by the word of the node `asked` (empty: nobody could be);
-    `slipway` is what slipway does by itself, in order; `reboot` are parts that run only after one."""
+    `slipway` is what slipway does by itself, in order; `reboot` are parts that run only after one. `failed_units` have
+    failed before: where nothing changes a deploy calls the node degraded for them."""
 
     node: str
     role: str
@@ -59,6 +60,7 @@ class NodePlan:
     drain: bool = False
     copy_paths: int = 0
     copy_bytes: int = 0
+    failed_units: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:
@@ -89,6 +91,7 @@ class NodePlan:
             "reboot": list(self.reboot),
             "drain": self.drain,
             "copy": {"paths": self.copy_paths, "bytes": self.copy_bytes},
+            "failedUnits": list(self.failed_units),
         }
 
 
@@ -172,7 +175,10 @@ class _Planning:
         found = []
         for host in self.preparation.hosts:
             new = systems[host.name]
-            node = NodePlan(host.name, host.role.value, "", self.facts[host.name].current, new, host.name in changed)
+            facts, failed = self.facts[host.name], self.facts[host.name].failed_units
+            node = NodePlan(
+                host.name, host.role.value, "", facts.current, new, host.name in changed, failed_units=failed
+            )
             if node.changed:
                 node = _compared(node, has[host.name], closures[host.name], graph)
             found.append(self._with_steps(node, host, seen[host.name], has.get(host.name)))

@@ -45,6 +45,13 @@ def test_lines_of_a_node_s_words_cannot_be_taken_for_another_node_s(capfd):
     assert [line.startswith("activate") for line in lines] == [True, False]
 
 
+def test_what_ended_quietly_gets_no_line(capfd):
+    with progress() as listener:
+        Events(listener).emit("join", "unchanged", "w1", quiet=True)
+        Events(listener).emit("join", "ok", "w2")
+    assert [line.split()[:3] for line in capfd.readouterr().err.splitlines()] == [["join", "w2", "ok"]]
+
+
 def test_only_the_console_writes():
     """Else somebody prints what no one made plain."""
     folder = Path(console.__file__).parent

@@ -36,8 +36,10 @@ def test_a_second_time_changes_nothing(world):
     one.bring_up()
     for machine in one.pool.machines.values():
         machine.calls.clear()
+    loud = [event for event in one.told if not event.data.get("quiet") and event.state != "started"]
     assert set(one.outcomes().values()) == {"unchanged"}
     assert changes(one) == []
+    assert [event for event in one.told if not event.data.get("quiet") and event.state != "started"] == loud
 
 
 def test_control_a_change_would_be_seen(world):

@@ -79,3 +79,13 @@ def test_what_nobody_could_be_asked_is_said():
 
 def test_a_node_that_restarts_nothing_says_so():
     assert "  units: none" in list(render(Plan((worker(1, activation=()),)), 100))
+
+
+def test_units_that_have_failed_already_are_told_once_for_all_who_have_them():
+    nodes = [worker(n, changed=False, slipway=(), failed_units=("a.service",)) for n in (1, 2)]
+    nodes.append(worker(3, changed=False, slipway=(), failed_units=("b.service", "c.mount")))
+    assert [line for line in render(Plan(tuple(nodes)), 100) if "failed" in line] == [
+        "w1 w2: failed already: a.service; degraded (exit 7) until that is mended",
+        "w3: failed already: b.service, c.mount; degraded (exit 7) until that is mended",
+    ]
+    assert [line for line in render(FLEET, 100) if "failed" in line] == []

@@ -34,12 +34,15 @@ class FakePreparation(Preparation):
     running: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SlipwayError] = field(default_factory=dict)
     copied: list[str] = field(default_factory=list)
+    failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def require_generated(self):
         pass
 
     def preflight(self):
-        return {name: self.refused.get(name, facts(self.running[name])) for name in self.names}
+        return {
+            name: self.refused.get(name, facts(self.running[name], *self.failed.get(name, ()))) for name in self.names
+        }
 
     def build(self):
         return {name: self.systems[name] for name in self.names}
@@ -49,8 +52,8 @@ class FakePreparation(Preparation):
         return {}
 
 
-def facts(system: str) -> Facts:
-    return Facts("x", "boot", system, system, system, False, True, True, 5000)
+def facts(system: str, *failed: str) -> Facts:
+    return Facts("x", "boot", system, system, system, False, True, True, 5000, failed_units=failed)
 
 
 class World:
@@ -137,6 +140,12 @@ def test_nothing_is_pending_where_all_runs_and_nobody_is_asked_more(world):
     found = world.plan()
     assert not found.pending
     assert (found.waves, found.cluster, world.used.copied, world.asked) == ((), (), [], [])
+
+
+def test_units_that_have_failed_already_are_told_and_leave_nothing_pending(world):
+    found = plan(world.preparation(failed={"w1": ("a.service",)}))
+    assert (of(found, "w1").failed_units, of(found, "w2").failed_units) == (("a.service",), ())
+    assert not found.pending
 
 
 def test_versions_configuration_and_restarts_of_k0s_are_told(world):
