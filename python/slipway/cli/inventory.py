@@ -43,7 +43,7 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
             raise
         print_json({"valid": False, "problems": _plain(error.problems), "warnings": []})
         raise typer.Exit(error.exit_code) from None
-    warnings = (*found.warnings, *without_root(found), *_missing_key(found))
+    warnings = (*found.warnings, *without_root(found), *_missing_key(found), *_unseen(found))
     require_none(found.root)
     if as_json:
         print_json({"valid": True, "problems": [], "warnings": _plain(warnings)})
@@ -90,6 +90,19 @@ def _missing_key(inventory: Inventory) -> tuple[Problem, ...]:
         return ()
     message = f"{ENCRYPTION_KEY}, the key for it, is missing; the next command: slipway init"
     return (Problem(str(inventory.path), 1, 1, "cluster.k0s.encryptSecrets", message),)
+
+
+def _unseen(inventory: Inventory) -> Iterator[Problem]:
+    """Flakes see what Git knows. Where Git itself is missing, `slipway doctor` and every build say so."""
+    root = inventory.root.resolve()
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return  # before anything is imported for it
+    from slipway.rollout.sources import unseen
+    from slipway.tools.run import find_program
+
+    if find_program("git") is not None:
+        for path, advice in unseen(inventory.root).items():
+            yield Problem(str(inventory.root / path), 1, 1, "git", advice)
 
 
 def _summary(inventory: Inventory, warnings: int) -> str:

@@ -18,6 +18,7 @@ from slipway.node import facts
 from slipway.node.facts import Facts
 from slipway.node.places import NIXOS
 from slipway.outcome import Outcome
+from slipway.rollout import sources
 from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
@@ -47,7 +48,8 @@ class Preparation:
         return tuple(host.name for host in self.hosts)
 
     def require_generated(self) -> None:
-        """Raises InvalidInput if `slipway generate` would write anything: we would deploy what nobody wrote down."""
+        """Raises InvalidInput if `slipway generate` would write anything, or Git does not know a file that is meant: we
+        would deploy what nobody wrote down."""
         root = self.inventory.root
         stale = writer.changes(root, tree.render(self.inventory))
         if stale:
@@ -56,6 +58,7 @@ class Preparation:
                 f"{len(stale)} generated files in {root} do not follow from the inventory any more: {shown}",
                 hint="slipway generate",
             )
+        sources.require_seen(root)
 
     def preflight(self) -> dict[str, Facts | SlipwayError]:
         """Ask every node what it is; an error stands for one where nothing can be activated."""

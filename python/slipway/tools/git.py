@@ -7,6 +7,9 @@ from pathlib import Path
 
 from slipway.tools.run import run
 
+FLAKE_PATHS = ("flake.nix", "flake.lock", "generated", "hosts", "modules")
+"""What `mkCluster` reads of a repository (nixos/lib/configurations.nix), and the flake itself."""
+
 
 def init(root: Path) -> None:
     """Make `root` a repository whose first branch is main."""
@@ -24,6 +27,34 @@ def untracked(root: Path) -> tuple[Path, ...]:
     """Files below `root` that Git neither tracks nor ignores, relative to it. Flakes do not see them."""
     listed = run(["git", "-C", str(root), "ls-files", "-z", "--others", "--exclude-standard"])
     return tuple(Path(name) for name in listed.stdout.split("\0") if name)
+
+
+def unseen(root: Path) -> tuple[Path, ...]:
+    """Files that a flake at `root` would be built from and that Git does not know, relative to `root`; none outside of
+    a repository, where flakes see everything.
+
+    Of what Git is told to ignore only Nix files count: nobody ignores those and still means them.
+    """
+    if not run(["git", "-C", str(root), "rev-parse", "--git-dir"], check=False).ok:
+        return ()
+    listed = run(["git", "-C", str(root), "ls-files", "-z", "--others", "--", *FLAKE_PATHS])
+    found = [Path(name) for name in listed.stdout.split("\0") if name]
+    ignored = ignores(root, found)
+    return tuple(path for path in found if not _is_scratch(path) and (path not in ignored or path.suffix == ".nix"))
+
+
+def ignores(root: Path, paths: Sequence[Path]) -> frozenset[Path]:
+    """Those of `paths` that Git is told to ignore."""
+    listed = "".join(f"{path}\0" for path in paths).encode()
+    said = (
+        run(["git", "-C", str(root), "check-ignore", "-z", "--stdin"], input=listed, expect=(0, 1)) if paths else None
+    )
+    return frozenset(Path(name) for name in said.stdout.split("\0") if name) if said else frozenset()
+
+
+def _is_scratch(path: Path) -> bool:
+    """What editors leave beside a file."""
+    return path.name.startswith((".", "#")) or path.name.endswith(("~", ".swp", ".orig", ".rej"))
 
 
 def intend_to_add(root: Path, paths: Sequence[Path]) -> None:

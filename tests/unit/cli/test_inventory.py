@@ -48,6 +48,19 @@ def test_check_does_not_miss_a_key_that_is_there_or_not_wanted(tmp_path: Path):
     assert "encryptSecrets" not in slipway("check", cwd=tmp_path).stderr
 
 
+def test_check_names_what_a_build_would_not_see(tmp_path: Path):
+    shutil.copy(HOMELAB / "inventory.yaml", tmp_path)
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts" / "w1.nix").write_text("{ }")
+    assert "Git" not in slipway("check", cwd=tmp_path).stderr
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    done = slipway("check", cwd=tmp_path)
+    assert "hosts/w1.nix:1:1: git: unknown to Git, so no build sees it: git add hosts/w1.nix\n" in done.stderr
+    assert done.returncode == 0
+    warnings = json.loads(slipway("check", "--json", cwd=tmp_path).stdout)["warnings"]
+    assert [each["file"] for each in warnings if each["path"] == "git"] == ["hosts/w1.nix"]
+
+
 def test_check_tells_mistakes_with_exit_code_3():
     done = slipway("check", "-i", UNKNOWN_KEY.name, cwd=UNKNOWN_KEY.parent)
     assert done.returncode == 3

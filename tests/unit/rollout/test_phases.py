@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from slipway.events import Events
 from slipway.generate import tree, writer
 from slipway.rollout.phases import Obstructed, Preparation
 from slipway.ssh.pool import Pool
+from slipway.tools import git
 
 
 @pytest.fixture
@@ -35,6 +37,18 @@ def test_files_that_do_not_follow_from_the_inventory_stop_a_deploy(preparation, 
     (inventory.root / "generated" / "hosts.nix").write_text("{ }")
     with pytest.raises(InvalidInput):
         preparation.require_generated()
+
+
+def test_a_file_that_git_does_not_know_stops_a_deploy(preparation, inventory):
+    writer.write(inventory.root, writer.changes(inventory.root, tree.render(inventory)))
+    git.init(inventory.root)
+    git.intend_to_add(inventory.root, [Path("generated")])
+    preparation.require_generated()
+    (inventory.root / "hosts").mkdir()
+    (inventory.root / "hosts" / "w1.nix").write_text("{ }")
+    with pytest.raises(InvalidInput, match=r"hosts/w1\.nix is unknown to Git") as caught:
+        preparation.require_generated()
+    assert str(caught.value.hint).endswith("add hosts/w1.nix")
 
 
 def test_preflight_asks_all_and_tells_who_does_not_answer(preparation, seen):
