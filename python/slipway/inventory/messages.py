@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin
@@ -10,6 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from slipway import slips
 from slipway.inventory.source import Keys
 
 _LONGEST = 60
@@ -40,11 +40,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         return None
     if _OTHER_WORDS.get(word.lower()) in choices:
         return _OTHER_WORDS[word.lower()]
-    folded = {choice.lower(): choice for choice in choices}
-    if word.lower() in folded:
-        return folded[word.lower()]
-    found = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return found[0] if found else None
+    return slips.nearest(word, choices)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

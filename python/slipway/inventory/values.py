@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 import re
 import zoneinfo
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from slipway import slips
 from slipway.inventory.address import address_of, interface_of, network_of, text_of
 from slipway.inventory.kubernetes import dns_label, dns_name, label_key, label_value, taint
 from slipway.inventory.releases import newest_release
@@ -291,8 +291,8 @@ def _time_zone(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", text):
         raise ValueError(f"{text!r} is not a time zone like Europe/Berlin or Etc/UTC")
     if text not in known_zones():
-        near = difflib.get_close_matches(text, known_zones(), n=1, cutoff=0.6)
-        raise ValueError(f"{text!r} is no time zone" + (f"; did you mean {near[0]!r}?" if near else " of tzdata"))
+        near = slips.nearest(text, known_zones())
+        raise ValueError(f"{text!r} is no time zone" + (f"; did you mean {near!r}?" if near else " of tzdata"))
     return text
 
 
@@ -324,8 +324,8 @@ def _calendar(text: str) -> str:
         words.pop()
     if len(text) <= 80 and (" ".join(words) in CALENDAR_WORDS or _CALENDAR.fullmatch(" ".join(words))):
         return text
-    near = difflib.get_close_matches(text, CALENDAR_WORDS, n=1, cutoff=0.6)
-    fix = f"; did you mean {near[0]}?" if near else ""
+    near = slips.nearest(text, CALENDAR_WORDS)
+    fix = f"; did you mean {near}?" if near else ""
     raise ValueError(f"{text!r} is not a systemd calendar expression like weekly or 04:40{fix}")
 
 

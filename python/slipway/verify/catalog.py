@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from slipway import slips
 from slipway.errors import UsageError
 from slipway.inventory import Inventory
 
@@ -41,8 +41,8 @@ def chosen(inventory: Inventory, names: Iterable[str] = ()) -> dict[str, Path]:
 
 def advice(name: str, known: Iterable[str]) -> str:
     """What may be meant by a name that no pack has."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    close = slips.nearest(name, known)
+    return f"did you mean {close}?" if close else f"there are {', '.join(known)}"
 
 
 def _hint(name: str) -> str:

@@ -1,0 +1,27 @@
+"""What somebody meant by a word that is none of those that are known.
+
+A suggestion is followed without a second thought, so it is made only where it can hardly be wrong: `deplyo` is
+`deploy`, `pod_cidr` is `podCIDR`; `destroy` is nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+LIKENESS = 0.7
+"""Of difflib, where 1 is the same word: `deplyo` has 0.83 of `deploy`; `destroy` and `pod_cidr` of `provider` 0.62."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is written like `word` but for case, `_` and `-`, or that `word` is most likely a slip of."""
+    choices = list(known)
+    folded = {_fold(choice): choice for choice in choices}
+    if _fold(word) in folded:
+        return folded[_fold(word)]
+    found = difflib.get_close_matches(word, choices, n=1, cutoff=LIKENESS)
+    return found[0] if found else None
+
+
+def _fold(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
