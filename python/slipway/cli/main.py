@@ -5,16 +5,23 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from slipway import __version__
-from slipway.errors import Interrupted, InvalidInput, SlipwayError, exit_codes
+from slipway.cli import completion
+from slipway.cli.summaries import summary
+from slipway.errors import Interrupted, InvalidInput, SlipwayError, UsageError, exit_codes
+from slipway.slips import nearest
+
+Usage: type[Any] = typer.BadParameter.__mro__[1]
+"""What Typer raises for words that it cannot take; it publishes only this one's children."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ COMMANDS: dict[str, Entry] = {
     "kubeconfig": Entry("slipway.cli.kubeconfig", "kubeconfig", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
     "doctor": Entry("slipway.cli.doctor", "doctor", _HELP),
+    "completion": Entry("slipway.cli.shells", "completion", _HELP),
     "lab": Entry("slipway.cli.lab", "app", _HELP),
 }
 """Each command once. Only the module of the command that is called gets imported: start-up stays short."""
@@ -60,19 +68,24 @@ COMMANDS: dict[str, Entry] = {
 EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in exit_codes().items()) + "."
 
 
-def build(names: Sequence[str]) -> typer.Typer:
-    """The application with these commands on it."""
+def build(names: Sequence[str], *, listed: Sequence[str] = ()) -> typer.Typer:
+    """The application with the commands `names` on it, and those of `listed` that help and completion only name."""
     app = typer.Typer(
         name="slipway",
         help="One host inventory to a running, self-managing Kubernetes cluster on bare-metal NixOS.",
         epilog=EPILOG,
         no_args_is_help=True,
+        add_completion=False,
         pretty_exceptions_enable=False,
+        suggest_commands=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for name in names:
-        _register(app, name, COMMANDS[name])
+    for name, entry in COMMANDS.items():
+        if name in names:
+            _register(app, name, entry)
+        elif name in listed:
+            app.command(name, help=summary(entry.module, entry.attribute), rich_help_panel=entry.panel)(_only_named)
     return app
 
 
@@ -82,6 +95,11 @@ def _register(app: typer.Typer, name: str, entry: Entry) -> None:
         app.add_typer(found, name=name, rich_help_panel=entry.panel)
     else:
         app.command(name, rich_help_panel=entry.panel)(found)
+
+
+def _only_named() -> None:
+    """Stands for a command in lists; who calls a command has it built."""
+    raise NotImplementedError
 
 
 def _print_version(asked: bool) -> None:
@@ -100,22 +118,62 @@ def _options(
 
 
 def main() -> NoReturn:
-    debug = "--debug" in sys.argv[1:]
-    # It may stand anywhere: somebody adds it at the end of the line that went wrong.
-    sys.argv[1:] = words = [word for word in sys.argv[1:] if word != "--debug"]
-    called = next((word for word in words if not word.startswith("-")), None)
-    app = build([called] if called in COMMANDS else list(COMMANDS))
-    sys.exit(guarded(partial(app, prog_name="slipway"), debug=debug))
+    words, debug = _without_debug(sys.argv[1:])
+    if words[:1] == [completion.ASK]:
+        run = partial(_complete, " ".join(words[1:]))
+        sys.exit(guarded(run, debug=debug))
+    called = _called(words)
+    command = typer.main.get_command(build([called]) if called else build([], listed=list(COMMANDS)))
+    _show_no_type_of_flags(command)
+    run = partial(command, args=words, prog_name="slipway", standalone_mode=False)
+    sys.exit(guarded(run, debug=debug))
+
+
+def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:
+    """`--debug` may stand anywhere before a `--`: somebody adds it at the end of the line that went wrong."""
+    end = words.index("--") if "--" in words else len(words)
+    ours = [word for word in words[:end] if word != "--debug"]
+    return [*ours, *words[end:]], len(ours) < end
+
+
+def _complete(line: str) -> None:
+    for each in completion.answer(line, lambda: typer.main.get_command(build(list(COMMANDS)))):
+        typer.echo(each)
+
+
+def _called(words: Sequence[str]) -> str | None:
+    word = next((word for word in words if not word.startswith("-")), None)
+    return word if word in COMMANDS else None
+
+
+def _show_no_type_of_flags(command: Any) -> None:  # noqa: ANN401 (Typer's classes are private to it)
+    """A flag takes no value: help names none."""
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    command.get_help_option = partial(_without_type, command.get_help_option)
+    for each in getattr(command, "commands", {}).values():
+        _show_no_type_of_flags(each)
+
+
+def _without_type(get: Callable[[Any], Any], context: Any) -> Any:  # noqa: ANN401
+    option = get(context)
+    option.metavar = ""
+    return option
 
 
 def guarded(app: Callable[[], object], *, debug: bool) -> int:
     """Run the application; return the exit code after telling a person what went wrong, if anything did."""
     try:
-        app()
+        ended = app()
     except SlipwayError as error:
         _tell(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except Usage as error:
+        if error.format_message():  # nothing is said beside the help that a call without words shows
+            _tell(_wrong_usage(error))
+        return UsageError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
         _tell(Interrupted("interrupted"))
         return Interrupted.exit_code
     except BrokenPipeError:
@@ -132,13 +190,21 @@ def guarded(app: Callable[[], object], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        _tell(
-            SlipwayError(
-                f"{type(error).__name__}: {error}", hint="the same command with --debug before it, for a bug report"
-            )
-        )
+        _tell(SlipwayError(f"{type(error).__name__}: {error}", hint="the same command with --debug, for a bug report"))
         return SlipwayError.exit_code
-    return 0
+    return ended if isinstance(ended, int) else 0
+
+
+def _wrong_usage(error: Any) -> UsageError:  # noqa: ANN401 (private to Typer)
+    """What the parser of options refuses, with the command whose help says how it is used."""
+    context = error.ctx
+    unknown = context is not None and re.fullmatch(r"No such command '(.*)'\.", error.format_message())
+    if unknown:
+        near = nearest(unknown[1], context.command.commands)
+        if near:
+            return UsageError(f"there is no command {unknown[1]!r}", hint=f"{context.command_path} {near}")
+    path = context.command_path if context else "slipway"
+    return UsageError(error.format_message(), hint=f"{path} --help")
 
 
 _FIXES = {

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+INVENTORY = Path("inventory.yaml")
+
+
+def find_inventory() -> Path:
+    """The inventory of this folder, or of the nearest one above that has one; of this folder where none has."""
+    here = Path.cwd()
+    above = (folder / INVENTORY for folder in (here, *here.parents) if (folder / INVENTORY).is_file())
+    found = next(above, here / INVENTORY)
+    return Path(os.path.relpath(found, here))
+
+
+def _chosen(context: typer.Context, file: Path) -> Path:
+    """What was named, as it was named; else what is found."""
+    source = context.get_parameter_source("inventory")
+    return find_inventory() if source is not None and source.name.startswith("DEFAULT") else file
+
+
 InventoryOption = Annotated[
     Path,
-    typer.Option("--inventory", "-i", envvar="SLIPWAY_INVENTORY", help="The inventory to work on.", metavar="FILE"),
+    typer.Option(
+        "--inventory",
+        "-i",
+        envvar="SLIPWAY_INVENTORY",
+        help="The inventory to work on; default: inventory.yaml of this folder, or of the nearest above.",
+        metavar="FILE",
+        callback=_chosen,
+    ),
 ]
-INVENTORY = Path("inventory.yaml")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 

@@ -38,7 +38,12 @@ VerifySelection = Annotated[
 ]
 PackOption = Annotated[
     list[str] | None,
-    typer.Option("--pack", "-p", help="Only this pack; may be given several times. Default: verify.packs and `user`."),
+    typer.Option(
+        "--pack",
+        "-p",
+        help="Only this pack; may be given several times. Default: verify.packs and `user`.",
+        metavar="PACK",
+    ),
 ]
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Write a JUnit XML report, a test suite per node.", metavar="FILE")

@@ -5,7 +5,8 @@ import sys
 import pytest
 import typer
 
-from slipway.cli.main import COMMANDS, build, guarded, main
+from slipway.cli.main import COMMANDS, _without_debug, build, guarded, main
+from slipway.cli.summaries import summary
 from slipway.errors import InvalidInput
 from slipway.result import CommandFailed, CommandResult
 
@@ -26,7 +27,70 @@ def test_version(monkeypatch, capfd):
 def test_an_unknown_command_is_wrong_usage_and_names_the_nearest(monkeypatch, capfd):
     code, _out, err = run(monkeypatch, capfd, "deplyo")
     assert code == 2
-    assert "deploy" in err
+    assert err.splitlines()[-1] == "next:  slipway deploy"
+
+
+@pytest.mark.parametrize("word", ["destroy", "delete", "remove"])
+def test_nothing_is_proposed_that_means_something_else(monkeypatch, capfd, word):
+    code, _out, err = run(monkeypatch, capfd, word)
+    assert code == 2
+    assert err.splitlines()[-1] == "next:  slipway --help"
+
+
+def test_wrong_usage_names_the_help_of_that_command(monkeypatch, capfd):
+    code, _out, err = run(monkeypatch, capfd, "lab", "fault", "w1", "kill", "--nope")
+    assert code == 2
+    assert err.splitlines() == ["error: No such option: --nope", "next:  slipway lab fault --help"]
+
+
+def test_a_call_without_words_shows_the_help_alone(monkeypatch, capfd):
+    code, out, err = run(monkeypatch, capfd)
+    assert code == 2
+    assert "Usage: slipway" in out
+    assert err == ""
+
+
+def test_flags_show_no_type(monkeypatch, capfd):
+    _code, out, _err = run(monkeypatch, capfd, "deploy", "--help")
+    assert "--json" in out
+    assert "bool" not in out
+
+
+def test_what_follows_two_dashes_is_left_alone():
+    assert _without_debug(["lab", "ssh", "w1", "--", "x", "--debug"]) == (
+        ["lab", "ssh", "w1", "--", "x", "--debug"],
+        False,
+    )
+    assert _without_debug(["lab", "--debug", "--", "x"]) == (["lab", "--", "x"], True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says_itself(name, monkeypatch, capfd):
+    """The list is read from the modules' text, the command's help from the command."""
+    _code, out, _err = run(monkeypatch, capfd, name, "--help")
+    entry = COMMANDS[name]
+    said = summary(entry.module, entry.attribute)
+    assert len(said) > 10
+    assert said in " ".join(out.split())
+
+
+def test_the_list_of_commands_imports_no_command(monkeypatch, capfd):
+    monkeypatch.setattr(importlib, "import_module", lambda name: pytest.fail(f"{name} was imported"))
+    code, out, _err = run(monkeypatch, capfd, "--help")
+    assert code == 0
+    assert "deploy" in out
+
+
+def test_the_inventory_is_found_in_a_folder_above(monkeypatch, capfd, tmp_path):
+    (tmp_path / "inventory.yaml").write_text("nonsense: 1\n")
+    (tmp_path / "hosts" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "hosts" / "deep")
+    code, out, err = run(monkeypatch, capfd, "check")
+    assert code == 3
+    assert "../../inventory.yaml:1:1" in out + err
+    code, _out, err = run(monkeypatch, capfd, "check", "-i", "inventory.yaml")
+    assert code == 3
+    assert "../" not in err, "what is named is what is meant"
 
 
 def test_help_lists_every_command_and_the_exit_codes(monkeypatch, capfd):
