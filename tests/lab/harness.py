@@ -26,6 +26,7 @@ from slipway.result import CommandResult
 from slipway.secret import Secret
 from slipway.ssh.pool import Pool
 from slipway.tools import kubectl
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.tools.run import find_program, run
 
 COMMAND_TIMEOUT = 600.0
@@ -171,7 +172,7 @@ class Cluster:
     repository: Repository
     inventory: Inventory
     pool: Pool
-    kubeconfig: Secret
+    kubeconfig: Kubeconfig
 
     @property
     def root(self) -> Path:

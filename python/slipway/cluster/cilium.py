@@ -10,14 +10,14 @@ from slipway.events import Events
 from slipway.generate import cilium
 from slipway.inventory import Inventory
 from slipway.inventory.model import Provider
-from slipway.secret import Secret
 from slipway.tools import helm, kubectl
+from slipway.tools.kubeconfig import Kubeconfig
 
 PHASE = "network"
 HELM_RELEASES = "helmreleases.helm.toolkit.fluxcd.io"
 
 
-def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
+def ensure(inventory: Inventory, kubeconfig: Kubeconfig, events: Events) -> bool:
     """Install or upgrade the release if it differs; True if it did. Other providers are k0s's own business, and a
     release that Flux has taken over is Flux's.
 
@@ -44,7 +44,7 @@ def ensure(inventory: Inventory, kubeconfig: Secret, events: Events) -> bool:
     return True
 
 
-def owned(kubeconfig: Secret, namespace: str = cilium.NAMESPACE, name: str = cilium.RELEASE) -> bool:
+def owned(kubeconfig: Kubeconfig, namespace: str = cilium.NAMESPACE, name: str = cilium.RELEASE) -> bool:
     """Whether Flux's helm-controller has the release: its HelmRelease has been acted upon at least once."""
     found = kubectl.get(kubeconfig, HELM_RELEASES, name, namespace=namespace)
     status = found.get("status") or {}
@@ -65,7 +65,7 @@ def difference(inventory: Inventory, release: helm.Release | None) -> str:
     return f"other values: {', '.join(changed)}" if changed else ""
 
 
-def _install(inventory: Inventory, kubeconfig: Secret, release: helm.Release | None) -> None:
+def _install(inventory: Inventory, kubeconfig: Kubeconfig, release: helm.Release | None) -> None:
     chart = cilium.chart(inventory)
     source = helm.located(inventory.mirrors.charts, chart.repository, chart.name, chart.version)
     if release is not None and release.interrupted:

@@ -17,8 +17,8 @@ from slipway.cluster.members import last_line
 from slipway.errors import DeployFailed
 from slipway.inventory.model import Drain
 from slipway.result import NO_SENSE, CommandFailed, CommandTimedOut, OddAnswer
-from slipway.secret import Secret
 from slipway.tools import kubectl
+from slipway.tools.kubeconfig import Kubeconfig
 
 OURS = "slipway/cordoned"
 """Annotation of a node that slipway has cordoned."""
@@ -40,7 +40,7 @@ class Abandoned(Exception):
     """Whoever asked for it does not want it any more."""
 
 
-def cordon(kubeconfig: Secret, name: str) -> bool:
+def cordon(kubeconfig: Kubeconfig, name: str) -> bool:
     """Keep new pods away; whether slipway is who did, now or in an earlier run. Raises CommandFailed."""
     node = kubectl.get(kubeconfig, "nodes", name)
     with _understood("nodes", node):
@@ -50,12 +50,12 @@ def cordon(kubeconfig: Secret, name: str) -> bool:
     return True
 
 
-def uncordon(kubeconfig: Secret, name: str) -> None:
+def uncordon(kubeconfig: Kubeconfig, name: str) -> None:
     """Undo `cordon`."""
     _patch(kubeconfig, name, unschedulable=None, mark=None)
 
 
-def left_cordoned(kubeconfig: Secret, names: Iterable[str]) -> tuple[str, ...]:
+def left_cordoned(kubeconfig: Kubeconfig, names: Iterable[str]) -> tuple[str, ...]:
     """Which of these nodes slipway has cordoned and not let back yet."""
     items = kubectl.get(kubeconfig, "nodes").get("items", [])
     with _understood("nodes", items):
@@ -63,14 +63,14 @@ def left_cordoned(kubeconfig: Secret, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in ours)
 
 
-def _patch(kubeconfig: Secret, name: str, *, unschedulable: bool | None, mark: str | None) -> None:
+def _patch(kubeconfig: Kubeconfig, name: str, *, unschedulable: bool | None, mark: str | None) -> None:
     """Both at once: there is no cordon of which nobody knows whose it is."""
     change = {"spec": {"unschedulable": unschedulable}, "metadata": {"annotations": {OURS: mark}}}
     kubectl.kubectl(kubeconfig, "patch", "node", name, "--type=merge", f"--patch={json.dumps(change)}")
 
 
 def drain(
-    kubeconfig: Secret, name: str, settings: Drain, say: Callable[[str], None], given_up: Callable[[], bool]
+    kubeconfig: Kubeconfig, name: str, settings: Drain, say: Callable[[str], None], given_up: Callable[[], bool]
 ) -> None:
     """Evict the pods of a node and wait until they are gone, at most `settings.timeout` seconds.
 
@@ -95,7 +95,7 @@ def drain(
     )
 
 
-def _attempt(kubeconfig: Secret, words: list[str]) -> str:
+def _attempt(kubeconfig: Kubeconfig, words: list[str]) -> str:
     """What went wrong, in kubectl's words; empty if nothing did."""
     try:
         kubectl.kubectl(kubeconfig, *words)
@@ -104,7 +104,7 @@ def _attempt(kubeconfig: Secret, words: list[str]) -> str:
     return ""
 
 
-def blockers(kubeconfig: Secret, name: str) -> tuple[str, ...]:
+def blockers(kubeconfig: Kubeconfig, name: str) -> tuple[str, ...]:
     """The pods that keep a node from being drained, `namespace/pod: why`; those that say most come first."""
     try:
         pods = _list(kubeconfig, "pods", f"--field-selector=spec.nodeName={name}")
@@ -117,7 +117,7 @@ def blockers(kubeconfig: Secret, name: str) -> tuple[str, ...]:
     return (*told, f"{len(found) - MOST_NAMED} more") if len(found) > MOST_NAMED else tuple(told)
 
 
-def _list(kubeconfig: Secret, kind: str, *words: str) -> list[Object]:
+def _list(kubeconfig: Kubeconfig, kind: str, *words: str) -> list[Object]:
     said = kubectl.kubectl(kubeconfig, "get", kind, "--all-namespaces", "--output=json", *words)
     with said.read() as text:
         items: list[Object] = json.loads(text)["items"]

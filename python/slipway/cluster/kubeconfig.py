@@ -1,8 +1,7 @@
 """The administrator's kubeconfig: fetched from a controller, kept in memory, and never used as it came.
 
-A kubeconfig can name programs to start, files to send and proxies to go through, all on the machine of its reader. So
-what a controller says is taken apart, and a new one is made of an address of our inventory and of certificates and a
-key that were parsed. Whatever else stands in it is refused.
+What a controller says is taken apart, and a new one is made of an address of our inventory and of certificates and a
+key that were parsed (why: slipway.tools.kubeconfig). Whatever else stands in it is refused.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import (
 from slipway.errors import DeployFailed, SlipwayError
 from slipway.inventory import Inventory
 from slipway.result import NO_SENSE
-from slipway.secret import Secret
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
+from slipway.tools.kubeconfig import Kubeconfig
 
 LONGEST = 64 * 1024
 """Bytes; k0s's own has 6,000."""
@@ -53,7 +52,7 @@ class _Odd(ValueError):
     """What is wrong with it; the message holds nothing secret."""
 
 
-def fetch(controller: Host, inventory: Inventory) -> Secret:
+def fetch(controller: Host, inventory: Inventory) -> Kubeconfig:
     """Ask one controller. Its server is the cluster's external address, else that controller's own.
 
     Raises Refused, with that controller's name, for what is not the plain kubeconfig that k0s makes (`k0s kubeconfig
@@ -70,7 +69,7 @@ def fetch(controller: Host, inventory: Inventory) -> Secret:
         ) from None
 
 
-def of(inventory: Inventory, pool: Pool) -> Secret:
+def of(inventory: Inventory, pool: Pool) -> Kubeconfig:
     """Ask the controllers one after the other until one answers. Raises DeployFailed with what each said."""
     refused: list[str] = []
     for controller in inventory.controllers:
@@ -81,7 +80,7 @@ def of(inventory: Inventory, pool: Pool) -> Secret:
     raise DeployFailed("no controller gives a kubeconfig:\n" + "\n".join(refused), hint="slipway deploy")
 
 
-def for_people(inventory: Inventory, secret: Secret) -> dict[str, Any]:
+def for_people(inventory: Inventory, secret: Kubeconfig) -> dict[str, Any]:
     """The same for kubectl: named as the cluster, and at the address that outlives a controller where there is one.
 
     That is the external address, else the virtual one; both are among the names of the API server's certificate.
@@ -121,7 +120,7 @@ def servers(inventory: Inventory) -> frozenset[str]:
     return frozenset(_same(address) for address in found)
 
 
-def rebuilt(said: str, allowed: frozenset[str], port: int) -> Secret:
+def rebuilt(said: str, allowed: frozenset[str], port: int) -> Kubeconfig:
     """A kubeconfig of our own with the server, CA, certificate and key of this one. Raises ValueError."""
     if len(said) > LONGEST:
         raise _Odd(f"{len(said)} characters; at most {LONGEST} are read")
@@ -137,7 +136,7 @@ def rebuilt(said: str, allowed: frozenset[str], port: int) -> Secret:
     authority = _certificates(cluster, "certificate-authority-data")
     certificate = _certificates(user, "client-certificate-data")
     key = _key(_data(user, "client-key-data"), certificate[0])
-    return _written(server, _pem(authority), _pem(certificate), key)
+    return Kubeconfig(server, authority=_pem(authority), certificate=_pem(certificate), key=key)
 
 
 def _fields(value: object, where: str, known: set[str]) -> Mapping[str, Any]:
@@ -230,22 +229,3 @@ def _key(content: bytes, certificate: x509.Certificate) -> bytes:
 
 def _pem(certificates: list[x509.Certificate]) -> bytes:
     return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
-
-
-def _written(server: str, authority: bytes, certificate: bytes, key: bytes) -> Secret:
-    name = "slipway"
-    cluster = {"server": server, "certificate-authority-data": _base64(authority)}
-    user = {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}
-    whole = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": name,
-        "clusters": [{"name": name, "cluster": cluster}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "users": [{"name": name, "user": user}],
-    }
-    return Secret(json.dumps(whole))
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()

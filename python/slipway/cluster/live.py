@@ -13,9 +13,9 @@ from slipway.errors import Interrupted, SlipwayError
 from slipway.inventory import Inventory
 from slipway.inventory.model import Provider
 from slipway.result import NO_SENSE, OddAnswer
-from slipway.secret import Secret
 from slipway.ssh.pool import Pool
 from slipway.tools import kubectl
+from slipway.tools.kubeconfig import Kubeconfig
 
 KINDS = "nodes,servicecidrs,daemonsets,configmaps"
 NAMESPACE = "kube-system"
@@ -64,7 +64,7 @@ class Sight:
     controller has founded it."""
 
     cluster: Living | None = None
-    kubeconfig: Secret | None = None
+    kubeconfig: Kubeconfig | None = None
     why_not: str = ""
 
 
@@ -86,7 +86,7 @@ def look(inventory: Inventory, pool: Pool) -> Sight:
         return Sight(why_not=members.last_line(error))
 
 
-def read(secret: Secret, etcd: Mapping[str, str] | None = None) -> Living:
+def read(secret: Kubeconfig, etcd: Mapping[str, str] | None = None) -> Living:
     """One request for all. Raises CommandFailed, CommandTimedOut or OddAnswer."""
     items = kubectl.get(secret, KINDS, namespace=NAMESPACE).get("items", [])
     try:

@@ -17,8 +17,8 @@ from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
 from slipway.result import NO_SENSE, CommandFailed
-from slipway.secret import Secret
 from slipway.tools import kubectl
+from slipway.tools.kubeconfig import Kubeconfig
 
 PHASE = "labels"
 SET = "slipway/set"
@@ -66,7 +66,7 @@ def change_of(host: Host, node: LiveNode) -> Change | None:
     return Change(node.name, labels, taints if differs else None, remember, told)
 
 
-def apply(inventory: Inventory, secret: Secret, events: Events, chosen: Collection[str]) -> tuple[Change, ...]:
+def apply(inventory: Inventory, secret: Kubeconfig, events: Events, chosen: Collection[str]) -> tuple[Change, ...]:
     """Bring the labels and taints of the chosen nodes to what the inventory says; return what was changed.
 
     Nobody else's change is lost: each write names the version that it was made from. Raises CommandFailed or
@@ -92,7 +92,7 @@ def apply(inventory: Inventory, secret: Secret, events: Events, chosen: Collecti
     )
 
 
-def _write(secret: Secret, change: Change, node: LiveNode) -> bool:
+def _write(secret: Kubeconfig, change: Change, node: LiveNode) -> bool:
     """Whether it was written; not if the node was changed since it was read."""
     metadata: dict[str, Any] = {"resourceVersion": node.version}
     if change.labels:

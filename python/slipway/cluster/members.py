@@ -16,10 +16,10 @@ from slipway.events import Events
 from slipway.generate.k0s import ENCRYPTION
 from slipway.node.places import NIXOS
 from slipway.result import NO_SENSE, CommandFailed, CommandTimedOut, OddAnswer
-from slipway.secret import Secret
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
 from slipway.tools import kubectl
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.wait import WaitedTooLong, wait_until
 
 KUBELET_CONF = "/var/lib/k0s/kubelet.conf"
@@ -169,7 +169,7 @@ class Nodes:
     MAX_AGE = 0.5
     """Seconds for which an answer is good enough."""
 
-    def __init__(self, kubeconfig: Secret) -> None:
+    def __init__(self, kubeconfig: Kubeconfig) -> None:
         self._kubeconfig = kubeconfig
         self._lock = threading.Lock()
         self._found: Mapping[str, Node] = {}

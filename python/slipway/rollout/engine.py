@@ -25,8 +25,8 @@ from slipway.rollout.interruption import Interruption
 from slipway.rollout.living import Living
 from slipway.rollout.phases import Preparation, outcome_of
 from slipway.rollout.waves import Wave, waves
-from slipway.secret import Secret
 from slipway.ssh.host import Host
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify import catalog
 
 GOES_ON = (Outcome.OK, Outcome.UNCHANGED, Outcome.REBOOT_REQUIRED)
@@ -338,7 +338,7 @@ class _Rollout:
         except SlipwayError as error:
             self.error = error
 
-    def _let_back(self, secret: Secret, names: Iterable[str]) -> None:
+    def _let_back(self, secret: Kubeconfig, names: Iterable[str]) -> None:
         """Nodes that an earlier run had to leave cordoned, and that are well now."""
         for name in drain.left_cordoned(secret, names):
             drain.uncordon(secret, name)

@@ -15,8 +15,8 @@ from slipway.inventory import Inventory
 from slipway.node import diff
 from slipway.outcome import NodeResult
 from slipway.rollout.phases import Preparation
-from slipway.secret import Secret
 from slipway.ssh.host import Host
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify import runner
 from slipway.verify.result import NodeVerification
 from slipway.wait import WaitedTooLong, wait_until
@@ -85,7 +85,7 @@ class Living:
         self.preparation.events.emit(PHASE, "done", name)
         return ours
 
-    def _kubeconfig(self, name: str) -> Secret:
+    def _kubeconfig(self, name: str) -> Kubeconfig:
         try:
             return self.kubeconfig()
         except Interrupted:
@@ -95,13 +95,13 @@ class Living:
                 f"{name}: cannot be drained: {error}", hint=f"slipway deploy --no-drain {name}"
             ) from error
 
-    def _is_node(self, config: Secret, name: str) -> bool:
+    def _is_node(self, config: Kubeconfig, name: str) -> bool:
         return name in members.Nodes(config).all()
 
     def _sayer(self, name: str) -> Callable[[str], None]:
         return lambda text: self.preparation.events.emit(PHASE, "progress", name, text=text)
 
-    def kubeconfig(self) -> Secret:
+    def kubeconfig(self) -> Kubeconfig:
         """Of a controller that answers now."""
         return kubeconfig.of(self.preparation.inventory, self.preparation.pool)
 

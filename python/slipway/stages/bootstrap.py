@@ -35,6 +35,7 @@ from slipway.stages.model import (
     secrets_as_list,
 )
 from slipway.tools import helm, kubectl, sops
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.wait import wait_until
 
 FLUX_NAMESPACE = "flux-system"
@@ -58,7 +59,7 @@ class Site:
     """
 
     root: Path
-    kubeconfig: Secret
+    kubeconfig: Kubeconfig
     host: Callable[[str], Host]
     charts: Mapping[str, str]
     deadline: float

@@ -16,11 +16,11 @@ from slipway.generate.gitops.apps import git_server
 from slipway.inventory import Inventory
 from slipway.outcome import Outcome
 from slipway.result import CommandFailed, CommandTimedOut
-from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.host import Host
 from slipway.stages.bootstrap import Site, Step, steps
 from slipway.stages.model import Stage
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify.gate import GateResult
 from slipway.wait import WaitedTooLong
 
@@ -89,7 +89,7 @@ class HandoffResult:
 
 
 def handoff(
-    inventory: Inventory, gate: GateResult, kubeconfig: Secret, host: Callable[[str], Host], events: Events
+    inventory: Inventory, gate: GateResult, kubeconfig: Kubeconfig, host: Callable[[str], Host], events: Events
 ) -> HandoffResult:
     """Put up the stage bootstrap; a second time finds it there and changes nothing.
 

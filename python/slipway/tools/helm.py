@@ -1,4 +1,4 @@
-"""The program helm. Every call takes the kubeconfig as a Secret; values go in by standard input."""
+"""The program helm. Every call takes a Kubeconfig, which is made of parts; values go in by standard input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from slipway.errors import DeployFailed, PrerequisiteMissing
 from slipway.result import CommandFailed, CommandResult
-from slipway.secret import Secret
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.tools.run import run
 
 TIMEOUT = 120.0
@@ -63,13 +63,13 @@ def located(mirrors: Mapping[str, str], repository: str, name: str, version: str
     return str(archive)
 
 
-def helm(kubeconfig: Secret, *words: str, input: bytes | None = None, timeout: float = TIMEOUT) -> CommandResult:
+def helm(kubeconfig: Kubeconfig, *words: str, input: bytes | None = None, timeout: float = TIMEOUT) -> CommandResult:
     """Run `helm WORDS`; `timeout` in seconds."""
-    with kubeconfig.as_file() as path:
+    with kubeconfig.for_clients() as path:
         return run(["helm", *words], input=input, env={"KUBECONFIG": path}, timeout=timeout)
 
 
-def get(kubeconfig: Secret, namespace: str, name: str) -> Release | None:
+def get(kubeconfig: Kubeconfig, namespace: str, name: str) -> Release | None:
     """The newest revision of a release, or None."""
     try:
         found = json.loads(_get(kubeconfig, "metadata", namespace, name))
@@ -88,12 +88,12 @@ def same_version(one: str, other: str) -> bool:
     return one.partition("+")[0].removeprefix("v") == other.partition("+")[0].removeprefix("v")
 
 
-def _get(kubeconfig: Secret, what: str, namespace: str, name: str) -> str:
+def _get(kubeconfig: Kubeconfig, what: str, namespace: str, name: str) -> str:
     return helm(kubeconfig, "get", what, name, f"--namespace={namespace}", "--output=json").stdout
 
 
 def upgrade(
-    kubeconfig: Secret, namespace: str, name: str, chart: str, version: str, values: Mapping[str, Any]
+    kubeconfig: Kubeconfig, namespace: str, name: str, chart: str, version: str, values: Mapping[str, Any]
 ) -> CommandResult:
     """Install or upgrade a release from a chart (folder, archive or oci:// address); does not wait for its pods.
 
@@ -109,7 +109,7 @@ def upgrade(
         return helm(kubeconfig, *words, "--server-side=true", "--force-conflicts", input=given)
 
 
-def put_right(kubeconfig: Secret, namespace: str, release: Release) -> CommandResult:
+def put_right(kubeconfig: Kubeconfig, namespace: str, release: Release) -> CommandResult:
     """Take back what an interrupted helm left: the first revision altogether, a later one to the one before.
 
     Raises AtWork while that helm may still be running, here or at another deployer's.

@@ -1,4 +1,4 @@
-"""The program kubectl. Every call takes the kubeconfig as a Secret; manifests go in by standard input."""
+"""The program kubectl. Every call takes a Kubeconfig, which is made of parts; manifests go in by standard input."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.tools.run import run
 
 FIELD_MANAGER = "slipway"
@@ -26,19 +27,21 @@ _OBJECTS = (
 
 
 def kubectl(
-    kubeconfig: Secret,
+    kubeconfig: Kubeconfig,
     *words: str,
     input: bytes | Secret | None = None,
     timeout: float = REQUEST_TIMEOUT,
     check: bool = True,
 ) -> CommandResult:
     """Run `kubectl WORDS`; `timeout` in seconds bounds each request, and with some grace the whole call."""
-    with kubeconfig.as_file() as path:
+    with kubeconfig.for_clients() as path:
         argv = ["kubectl", "--kubeconfig", path, f"--request-timeout={timeout:g}s", *words]
         return run(argv, input=input, timeout=timeout + _GRACE, check=check)
 
 
-def get(kubeconfig: Secret, kind: str, name: str = "", *, namespace: str = "", selector: str = "") -> dict[str, Any]:
+def get(
+    kubeconfig: Kubeconfig, kind: str, name: str = "", *, namespace: str = "", selector: str = ""
+) -> dict[str, Any]:
     """The object `name`, or a list of objects; {} where the object, or its kind, does not exist."""
     words = ["get", kind, *([name] if name else []), "--ignore-not-found", "--output=json"]
     words += [f"--namespace={namespace}"] if namespace else []
@@ -53,7 +56,7 @@ def get(kubeconfig: Secret, kind: str, name: str = "", *, namespace: str = "", s
     return found
 
 
-def patch(kubeconfig: Secret, kind: str, name: str, change: dict[str, Any]) -> None:
+def patch(kubeconfig: Kubeconfig, kind: str, name: str, change: dict[str, Any]) -> None:
     """Merge `change` into the object (RFC 7386); with a resourceVersion in it only if the object still has that one.
 
     Raises CommandFailed, with "the object has been modified" in what it said if it has not.
@@ -62,7 +65,7 @@ def patch(kubeconfig: Secret, kind: str, name: str, change: dict[str, Any]) -> N
 
 
 def apply(
-    kubeconfig: Secret,
+    kubeconfig: Kubeconfig,
     manifests: bytes | Secret,
     *,
     timeout: float = REQUEST_TIMEOUT,
@@ -78,7 +81,7 @@ def apply(
     return _objects(kubectl(kubeconfig, *words, f"--output=go-template={_OBJECTS}", input=manifests, timeout=timeout))
 
 
-def versions(kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[str]:
+def versions(kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[str]:
     """The objects of these manifests that exist, as `apply` tells them; [] while a kind of them does not."""
     words = ["get", "--ignore-not-found", "--filename=-", f"--output=go-template={_OBJECTS}"]
     result = kubectl(kubeconfig, *words, input=manifests, check=False)
@@ -89,7 +92,7 @@ def versions(kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[str]:
     raise CommandFailed(result)
 
 
-def existing(kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[dict[str, Any]]:
+def existing(kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[dict[str, Any]]:
     """Kind and metadata of those of the manifests that the cluster has; [] while it does not know a kind of them."""
     words = ["get", "--ignore-not-found", "--filename=-", "--output=json"]
     result = kubectl(kubeconfig, *words, input=manifests, check=False)

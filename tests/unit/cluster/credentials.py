@@ -12,6 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from slipway.tools.kubeconfig import Kubeconfig
+
+KUBECONFIG = Kubeconfig("https://10.0.0.10:6443", authority=b"", certificate=b"", key=b"very secret")
+"""For fakes that ask no cluster."""
+
 
 @functools.cache
 def pair(name: str) -> tuple[str, str]:

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.cluster import cilium as release
 from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.generate import cilium
-from slipway.secret import Secret
 from slipway.tools import helm, kubectl
 
 
@@ -41,7 +41,7 @@ def fake_helm(monkeypatch, world):
             self.calls.append(("put_right", found.status))
 
         def ensure(self):
-            return release.ensure(self.inventory, Secret("k"), Events())
+            return release.ensure(self.inventory, KUBECONFIG, Events())
 
     fake = FakeHelm()
     for name in ("get", "upgrade", "put_right"):

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.cluster import drain
 from slipway.inventory.model import Drain
 from slipway.result import CommandFailed, CommandResult, OddAnswer
-from slipway.secret import Secret
 from slipway.tools import kubectl
-
-CONFIG = Secret("kubeconfig")
 
 
 def pod(name: str, *, owner: str = "ReplicaSet", namespace: str = "default", **more: Any) -> dict[str, Any]:
@@ -81,27 +79,27 @@ def fake(monkeypatch):
 
 
 def go(said: list[str] | None = None, given_up: Callable[[], bool] = lambda: False, **settings: Any) -> None:
-    drain.drain(CONFIG, "w1", Drain(**settings), (said if said is not None else []).append, given_up)
+    drain.drain(KUBECONFIG, "w1", Drain(**settings), (said if said is not None else []).append, given_up)
 
 
 def test_what_slipway_cordons_it_lets_back(fake):
-    assert drain.cordon(CONFIG, "w1")
+    assert drain.cordon(KUBECONFIG, "w1")
     assert fake.nodes["w1"]["spec"] == {"unschedulable": True}
-    assert drain.left_cordoned(CONFIG, ["w1", "w9"]) == ("w1",)
-    drain.uncordon(CONFIG, "w1")
+    assert drain.left_cordoned(KUBECONFIG, ["w1", "w9"]) == ("w1",)
+    drain.uncordon(KUBECONFIG, "w1")
     assert fake.nodes["w1"]["spec"] == {}
-    assert drain.left_cordoned(CONFIG, ["w1"]) == ()
+    assert drain.left_cordoned(KUBECONFIG, ["w1"]) == ()
 
 
 def test_what_an_earlier_run_has_cordoned_is_slipway_s_too(fake):
-    drain.cordon(CONFIG, "w1")
-    assert drain.cordon(CONFIG, "w1")
+    drain.cordon(KUBECONFIG, "w1")
+    assert drain.cordon(KUBECONFIG, "w1")
 
 
 def test_what_somebody_else_has_cordoned_is_not(fake):
     fake.nodes["w1"]["spec"] = {"unschedulable": True}
-    assert not drain.cordon(CONFIG, "w1")
-    assert drain.left_cordoned(CONFIG, ["w1"]) == ()
+    assert not drain.cordon(KUBECONFIG, "w1")
+    assert drain.left_cordoned(KUBECONFIG, ["w1"]) == ()
 
 
 def test_pods_have_the_grace_of_the_inventory_or_their_own(fake):
@@ -167,7 +165,7 @@ def test_whoever_gives_up_is_not_kept_waiting(fake):
 )
 def test_each_pod_that_has_to_go_is_told_with_its_reason(fake, found, told):
     fake.pods, fake.budgets = [found], [budget({})]
-    assert drain.blockers(CONFIG, "w1") == ((told,) if told else ())
+    assert drain.blockers(KUBECONFIG, "w1") == ((told,) if told else ())
 
 
 @pytest.mark.parametrize(
@@ -182,22 +180,22 @@ def test_each_pod_that_has_to_go_is_told_with_its_reason(fake, found, told):
 )
 def test_selectors_are_read_as_kubernetes_reads_them(fake, rule, covers):
     fake.pods, fake.budgets = [pod("a")], [budget({"matchExpressions": [rule]})]
-    (told,) = drain.blockers(CONFIG, "w1")
+    (told,) = drain.blockers(KUBECONFIG, "w1")
     assert ("PodDisruptionBudget" in told) is covers
 
 
 def test_a_budget_with_room_holds_nobody_up(fake):
     fake.pods, fake.budgets = [pod("a")], [budget({}, allowed=1)]
-    assert drain.blockers(CONFIG, "w1") == ("default/a: is still there",)
+    assert drain.blockers(KUBECONFIG, "w1") == ("default/a: is still there",)
 
 
 def test_of_many_pods_the_first_are_named_and_the_rest_counted(fake):
     fake.pods = [pod(f"p{n}") for n in range(8)]
-    told = drain.blockers(CONFIG, "w1")
+    told = drain.blockers(KUBECONFIG, "w1")
     assert len(told) == 6 and told[-1] == "3 more"
 
 
 def test_an_odd_answer_is_the_api_server_s_error(fake):
     fake.nodes["w1"] = {"metadata": {"name": "w1"}, "spec": None}
     with pytest.raises(OddAnswer):
-        drain.cordon(CONFIG, "w1")
+        drain.cordon(KUBECONFIG, "w1")

@@ -4,15 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.cluster import kubeconfig, live
 from slipway.errors import DeployFailed
 from slipway.inventory.model import Provider
 from slipway.result import OddAnswer
-from slipway.secret import Secret
 from slipway.tools import kubectl
 
-SECRET = Secret("k")
 COREFILE = """.:53 {
     errors
     kubernetes example.org in-addr.arpa ip6.arpa {
@@ -61,7 +60,7 @@ def api(monkeypatch):
 
 def test_one_request_tells_everything(api):
     api(*ITEMS)
-    found = live.read(SECRET, {"cp1": "10.0.0.10"})
+    found = live.read(KUBECONFIG, {"cp1": "10.0.0.10"})
     assert found.service_ranges == ("10.96.0.0/12",)
     assert found.domain == "example.org"
     assert found.providers == {Provider.CILIUM}
@@ -75,7 +74,7 @@ def test_one_request_tells_everything(api):
 
 def test_what_the_cluster_does_not_say_is_empty(api):
     api()
-    assert live.read(SECRET) == live.Living()
+    assert live.read(KUBECONFIG) == live.Living()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_what_the_cluster_does_not_say_is_empty(api):
 def test_an_odd_answer_is_the_api_servers(api, odd):
     api(odd)
     with pytest.raises(OddAnswer, match="the API server"):
-        live.read(SECRET)
+        live.read(KUBECONFIG)
 
 
 def test_before_the_first_controller_there_is_nothing_and_no_reason(world):

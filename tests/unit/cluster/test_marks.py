@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.cluster import live, marks
 from slipway.cluster.live import LiveNode, Living
@@ -12,7 +13,6 @@ from slipway.errors import DeployFailed
 from slipway.events import Event, Events
 from slipway.inventory import load
 from slipway.result import CommandFailed, CommandResult
-from slipway.secret import Secret
 from slipway.tools import kubectl
 
 
@@ -71,7 +71,7 @@ def api(monkeypatch):
 def apply(inventory, chosen=("cp1", "w1", "w2")) -> list[str]:
     """What was told."""
     events: list[Event] = []
-    marks.apply(inventory, Secret("k"), Events(events.append), chosen)
+    marks.apply(inventory, KUBECONFIG, Events(events.append), chosen)
     return [f"{event.node}: {event.data['text']}" for event in events]
 
 

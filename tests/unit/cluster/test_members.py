@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.cluster.members import LOOK, Membership, Nodes, NoMembers, etcd_members, look, wait_ready
 from slipway.errors import Degraded
 from slipway.events import Events
 from slipway.result import CommandFailed, CommandResult, OddAnswer
-from slipway.secret import Secret
 from slipway.tools import kubectl
 
 
@@ -111,7 +111,7 @@ def test_many_who_wait_share_one_request(monkeypatch):
         return {"items": []}
 
     monkeypatch.setattr(kubectl, "get", get)
-    nodes = Nodes(Secret("k"))
+    nodes = Nodes(KUBECONFIG)
     threads = [threading.Thread(target=nodes.registered, args=(f"w{n}",)) for n in range(20)]
     for thread in threads:
         thread.start()
@@ -125,7 +125,7 @@ def test_an_api_server_that_is_away_is_waited_for(monkeypatch):
         raise CommandFailed(CommandResult(("kubectl",), "localhost", 1, "", "trying\nconnection refused", 0.0))
 
     monkeypatch.setattr(kubectl, "get", get)
-    assert Nodes(Secret("k")).registered("w1") == (None, "connection refused")
+    assert Nodes(KUBECONFIG).registered("w1") == (None, "connection refused")
 
 
 def test_ready_names_who_is_not_and_why(world):
@@ -133,7 +133,7 @@ def test_ready_names_who_is_not_and_why(world):
     one.bring_up()
     one.cluster.nodes["w1"] = True
     with pytest.raises(Degraded, match=r"w2: cni plugin not initialized; w3: not registered") as caught:
-        wait_ready(Nodes(Secret("k")), ("w1", "w2", "w3"), Events(one.told.append), deadline=0.1)
+        wait_ready(Nodes(KUBECONFIG), ("w1", "w2", "w3"), Events(one.told.append), deadline=0.1)
     assert "w1" not in str(caught.value)
     assert [event.node for event in one.told if (event.phase, event.state) == ("ready", "done")] == ["w1"]
 
@@ -146,20 +146,20 @@ def test_a_ready_from_before_k0s_was_started_does_not_count(world):
     since = {name: one.machine(name).started for name in ("w1", "w2")}
     one.cluster.silent["w2"] = since["w2"] - 5
     with pytest.raises(Degraded, match="w2: its kubelet has not reported since k0s was started"):
-        wait_ready(Nodes(Secret("k")), ("w1", "w2"), Events(), deadline=0.1, since=since)
+        wait_ready(Nodes(KUBECONFIG), ("w1", "w2"), Events(), deadline=0.1, since=since)
     one.cluster.silent["w2"] = since["w2"] + 1
-    wait_ready(Nodes(Secret("k")), ("w1", "w2"), Events(), deadline=0.1, since=since)
+    wait_ready(Nodes(KUBECONFIG), ("w1", "w2"), Events(), deadline=0.1, since=since)
 
 
 def test_times_that_are_none_are_an_odd_answer(monkeypatch):
     broken = {"items": [{"metadata": {"name": "w1"}, "spec": {"renewTime": "soon"}}]}
     monkeypatch.setattr(kubectl, "get", lambda *_, **__: broken)
     with pytest.raises(OddAnswer, match="the API server"):
-        Nodes(Secret("k")).all()
+        Nodes(KUBECONFIG).all()
 
 
 def test_ready_returns_when_all_are(world):
     one = world()
     one.bring_up()
     one.cluster.nodes.update(w1=True, w2=True)
-    wait_ready(Nodes(Secret("k")), ("w1", "w2"), Events(), deadline=0.1)
+    wait_ready(Nodes(KUBECONFIG), ("w1", "w2"), Events(), deadline=0.1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 from tests.unit.cluster.fakes import FakeCluster, FakePool
 
 from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, live, marks, members
@@ -20,7 +21,6 @@ from slipway.rollout import plan as planning
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation
 from slipway.rollout.plan import NodePlan, Plan, plan
-from slipway.secret import Secret
 from slipway.tools import helm, nix
 
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
@@ -71,7 +71,7 @@ class World:
         self.asked: list[str] = []
         self.activated: list[str] = []
         self.release: helm.Release | None = None
-        self.living = Sight(Living(), Secret("k"))
+        self.living = Sight(Living(), KUBECONFIG)
         for machine in self.pool.machines.values():
             machine.state = "active"
             runs = inventory.host(machine.name).runs_workloads
@@ -223,7 +223,10 @@ def test_labels_that_would_be_applied_are_told(world, monkeypatch):
 
 
 def test_what_the_cluster_cannot_become_is_part_of_the_plan(world):
-    world.living = Sight(Living(domain="example.org", nodes={"w1": LiveNode("w1")}), Secret("k"))
+    world.living = Sight(
+        Living(domain="example.org", nodes={"w1": LiveNode("w1")}),
+        KUBECONFIG,
+    )
     assert [each.what for each in world.plan().differences] == ["cluster.domain"]
 
 
@@ -271,8 +274,8 @@ def follow(world, monkeypatch) -> set[str]:
     monkeypatch.setattr(engine, "activate", activate)
     monkeypatch.setattr(encryption, "require_unused", lambda _host: None)
     monkeypatch.setattr(comparison, "require", lambda *_: world.living)
-    monkeypatch.setattr(kubeconfig, "of", lambda *_: Secret("k"))
-    monkeypatch.setattr(kubeconfig, "fetch", lambda *_: Secret("k"))
+    monkeypatch.setattr(kubeconfig, "of", lambda *_: KUBECONFIG)
+    monkeypatch.setattr(kubeconfig, "fetch", lambda *_: KUBECONFIG)
     monkeypatch.setattr(cilium, "ensure", lambda *_: False)
     monkeypatch.setattr(marks, "apply", lambda *_: ())
     monkeypatch.setattr(members, "wait_ready", lambda *_, **__: None)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.generate import gitops
 from slipway.inventory import Inventory, load
@@ -19,6 +20,7 @@ from slipway.secret import Secret
 from slipway.stages.bootstrap import Site
 from slipway.tools import helm, kubectl
 from slipway.tools.helm import Release
+from slipway.tools.kubeconfig import Kubeconfig
 
 INVENTORY = """\
 apiVersion: slipway/v1
@@ -53,12 +55,12 @@ class FakeCluster:
     flux_releases: list[str] = field(default_factory=list)
     ready: bool = True
 
-    def versions(self, _kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[str]:
+    def versions(self, _kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[str]:
         found = [(key, self.objects[key][1]) for key, _ in self._read(manifests) if key in self.objects]
         return [" ".join((*key, str(version))) for key, version in found]
 
     def apply(
-        self, kubeconfig: Secret, manifests: bytes | Secret, *, manager: str = "slipway", force: bool = False
+        self, kubeconfig: Kubeconfig, manifests: bytes | Secret, *, manager: str = "slipway", force: bool = False
     ) -> Sequence[str]:
         for key, manifest in self._read(manifests):
             before, version = self.objects.get(key, (None, 0))
@@ -67,11 +69,11 @@ class FakeCluster:
                 self.objects[key] = manifest, version + 1
         return self.versions(kubeconfig, manifests)
 
-    def existing(self, _kubeconfig: Secret, manifests: bytes | Secret) -> Sequence[dict[str, Any]]:
+    def existing(self, _kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[dict[str, Any]]:
         found = [(key, self.objects[key][0]) for key, _ in self._read(manifests) if key in self.objects]
         return [{"kind": key[0], "metadata": {**about.get("metadata", {}), "name": key[2]}} for key, about in found]
 
-    def get(self, _kubeconfig: Secret, kind: str, name: str = "", **_where: str) -> dict[str, Any]:
+    def get(self, _kubeconfig: Kubeconfig, kind: str, name: str = "", **_where: str) -> dict[str, Any]:
         if kind == "jobs.batch":
             done = {"conditions": [{"type": "Complete", "status": "True"}]} if self.ready else {}
             return {"metadata": {"name": name}, "status": done}
@@ -94,7 +96,7 @@ class FakeCluster:
         item = {"kind": "Deployment", "metadata": {"name": "web", "generation": 1}, "spec": {"replicas": 1}}
         return {"items": [{**item, "status": status}]}
 
-    def release(self, _kubeconfig: Secret, _namespace: str, name: str) -> Release | None:
+    def release(self, _kubeconfig: Kubeconfig, _namespace: str, name: str) -> Release | None:
         return self.releases.get(name)
 
     def upgrade(self, _k: Secret, _ns: str, name: str, chart: str, version: str, values: Mapping[str, Any]) -> None:
@@ -102,7 +104,7 @@ class FakeCluster:
         self.charts.append(chart)
         self.releases[name] = Release(name, name, version, revision, "deployed", values)
 
-    def take_back(self, _kubeconfig: Secret, _namespace: str, release: Release) -> None:
+    def take_back(self, _kubeconfig: Kubeconfig, _namespace: str, release: Release) -> None:
         self.put_right.append(release.name)
         del self.releases[release.name]
 
@@ -178,5 +180,10 @@ def fake_decrypt(_root: Path, name: Path) -> Secret:
 @pytest.fixture
 def site(inventory: Inventory, machine: FakeMachine) -> Site:
     return Site(
-        inventory.root, Secret("kubeconfig"), lambda _name: machine, inventory.mirrors.charts, 0.05, lambda _text: None
+        inventory.root,
+        KUBECONFIG,
+        lambda _name: machine,
+        inventory.mirrors.charts,
+        0.05,
+        lambda _text: None,
     )

@@ -3,13 +3,13 @@
 import shutil
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.errors import GateRefused, InvalidInput
 from slipway.events import Events
 from slipway.generate import gitops
 from slipway.inventory import Inventory, load
 from slipway.outcome import Outcome
-from slipway.secret import Secret
 from slipway.stages import bootstrap
 from slipway.stages import handoff as stages
 from slipway.stages.handoff import HandoffFailed, handoff
@@ -31,7 +31,13 @@ def hand_over(inventory, cluster, machine, monkeypatch):
     monkeypatch.setattr(bootstrap, "INTERVAL", 0.01)
 
     def run(gate=OPEN, events=None):
-        return handoff(inventory, gate, Secret("kubeconfig"), lambda _name: machine, events or Events())
+        return handoff(
+            inventory,
+            gate,
+            KUBECONFIG,
+            lambda _name: machine,
+            events or Events(),
+        )
 
     return run
 
@@ -97,7 +103,7 @@ def test_where_flux_reads_from_elsewhere_there_is_no_git_server(hand_over, inven
     (inventory.root / "inventory.yaml").write_text(text.replace("stages: {readyTimeout: 1s}", elsewhere))
     changed = load(inventory.root)
     write_gitops(changed)
-    result = handoff(changed, OPEN, Secret("k"), lambda _name: pytest.fail("no machine is needed"), Events())
+    result = handoff(changed, OPEN, KUBECONFIG, lambda _name: pytest.fail("no machine is needed"), Events())
     assert [step.name for step in result.steps] == ["namespaces", "credentials", "flux-operator", "flux"]
     assert {name for kind, _, name in cluster.objects if kind == "Secret"} == {"sops-age"}
     assert "registry.example.org" in " ".join(result.next)

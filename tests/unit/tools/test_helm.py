@@ -5,14 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.errors import PrerequisiteMissing
 from slipway.result import CommandFailed
-from slipway.secret import Secret
 from slipway.tools import helm
 from slipway.tools.helm import Release
 
-KUBECONFIG = Secret("kind: Config # very secret")
 UPSTREAM = "oci://charts.example.org/charts"
 
 FAKE_HELM = """\

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.result import CommandFailed
 from slipway.secret import Secret
 from slipway.tools import kubectl
-
-KUBECONFIG = Secret("kind: Config # very secret")
 
 FAKE_KUBECTL = """\
 #!/bin/sh
