@@ -86,7 +86,11 @@ class TooMuchSaid(SlipwayError):
     """A command said more than anybody asked for and was ended; half an answer is none."""
 
     def __init__(self, argv: Sequence[str], host: str, most: int) -> None:
-        super().__init__(f"{host}: {spoken(argv)}: more than {most >> 20} MiB of output; it was ended")
+        super().__init__(f"{host}: {spoken(argv)}: more than {_size(most)} of output; it was ended")
+
+
+def _size(number: int) -> str:
+    return f"{number >> 20} MiB" if number >= 1 << 20 else f"{number >> 10} KiB"
 
 
 class OddAnswer(SlipwayError):

@@ -1,5 +1,5 @@
 """`python -m slipway.cli`, for where the console script is not on PATH."""
 
-from slipway.cli.main import main
+from slipway.cli.start import main
 
 main()

@@ -16,6 +16,7 @@ import typer
 
 from slipway import __version__
 from slipway.cli import completion
+from slipway.cli.dashes import WithCommand
 from slipway.cli.summaries import summary
 from slipway.errors import Interrupted, InvalidInput, SlipwayError, UsageError, exit_codes
 from slipway.slips import nearest
@@ -31,10 +32,13 @@ class Entry:
     module: str
     attribute: str
     panel: str
+    runs: bool = False
+    """Whether a command for nodes follows after `--`."""
 
 
 _DESCRIBE = "Describe your machines"
 _DEPLOY = "Take them to a cluster"
+_FLEET = "Work on the nodes"
 _HELP = "Around it"
 
 COMMANDS: dict[str, Entry] = {
@@ -59,6 +63,9 @@ COMMANDS: dict[str, Entry] = {
     "runs": Entry("slipway.cli.runs", "app", _DEPLOY),
     "kubeconfig": Entry("slipway.cli.kubeconfig", "kubeconfig", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
+    "ssh": Entry("slipway.cli.fleet", "ssh", _FLEET, runs=True),
+    "exec": Entry("slipway.cli.fleet", "exec_", _FLEET, runs=True),
+    "logs": Entry("slipway.cli.fleet", "logs", _FLEET),
     "doctor": Entry("slipway.cli.doctor", "doctor", _HELP),
     "completion": Entry("slipway.cli.shells", "completion", _HELP),
     "lab": Entry("slipway.cli.lab", "app", _HELP),
@@ -94,7 +101,8 @@ def _register(app: typer.Typer, name: str, entry: Entry) -> None:
     if isinstance(found, typer.Typer):
         app.add_typer(found, name=name, rich_help_panel=entry.panel)
     else:
-        app.command(name, rich_help_panel=entry.panel)(found)
+        kind = WithCommand if entry.runs else None
+        app.command(name, cls=kind, rich_help_panel=entry.panel)(found)
 
 
 def _only_named() -> None:
@@ -118,15 +126,23 @@ def _options(
 
 
 def main() -> NoReturn:
-    words, debug = _without_debug(sys.argv[1:])
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """The whole program for these words; returns its exit code."""
+    left, debug = _without_debug(words)
+    return guarded(partial(_carry_out, left), debug=debug)
+
+
+def _carry_out(words: Sequence[str]) -> object:
     if words[:1] == [completion.ASK]:
-        run = partial(_complete, " ".join(words[1:]))
-        sys.exit(guarded(run, debug=debug))
+        _complete(" ".join(words[1:]))
+        return None
     called = _called(words)
     command = typer.main.get_command(build([called]) if called else build([], listed=list(COMMANDS)))
     _show_no_type_of_flags(command)
-    run = partial(command, args=words, prog_name="slipway", standalone_mode=False)
-    sys.exit(guarded(run, debug=debug))
+    return command(args=list(words), prog_name="slipway", standalone_mode=False)
 
 
 def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:

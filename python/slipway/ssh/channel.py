@@ -149,10 +149,10 @@ class Shell:
         self.group = int(out.tail)
         """Process group of the shell and of everything it starts, on the node."""
 
-    def run(self, argv: Sequence[str], input: bytes | None, timeout: float) -> Answer:
-        """Raises OutOfTime, TooMuch or SessionLost, after which this shell is of no more use."""
+    def run(self, argv: Sequence[str], input: bytes | None, timeout: float, most: int | None = None) -> Answer:
+        """Raises OutOfTime, TooMuch (`most` bytes) or SessionLost, after which this shell is of no more use."""
         token = secrets.token_hex(16)
-        out, err = _Collector(token.encode()), _Collector(token.encode())
+        out, err = _Collector(token.encode(), most), _Collector(token.encode(), most)
         self._exchange(request(argv, token, input), out, err, time.monotonic() + timeout)
         if not out.tail.isdigit():
             raise SessionLost(f"its shell said no exit code: {out.tail!r}")
@@ -211,8 +211,9 @@ class Shell:
 class _Collector:
     """Gathers one stream up to the line that starts with the ending word; an empty word: nothing is waited for."""
 
-    def __init__(self, ending: bytes) -> None:
+    def __init__(self, ending: bytes, most: int | None = None) -> None:
         self._ending = ending
+        self._most = most or MOST_OUTPUT
         self.body = bytearray()
         self.tail = b""
         self.ended = not ending
@@ -225,7 +226,7 @@ class _Collector:
         self.body += chunk
         if self._ending:
             self._look_for_end(max(0, known - len(self._ending) - LONGEST_TAIL))
-        if len(self.body) > MOST_OUTPUT:
+        if len(self.body) > self._most:
             raise TooMuch
 
     def _look_for_end(self, start: int) -> None:

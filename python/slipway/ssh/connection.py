@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ from typing import Any
 import paramiko
 from paramiko.packet import Packetizer
 
-from slipway.errors import PrerequisiteMissing, Unreachable, UsageError
+from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable, UsageError
 from slipway.inventory.address import address_of
 from slipway.secret import Secret
 from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for the TCP connection, and again for the SSH handshake and for each key that is offered."""
+LOOK_UP = 0.2
+"""Seconds between two looks at whether somebody still waits for the resolver."""
 AGENT_TIMEOUT = 10.0
 """Seconds for one answer of the agent; a security key that nobody touches gives none."""
 MOST_LOGINS = 4
@@ -113,16 +115,53 @@ class Accepted:
             yield Path(path)
 
 
+class Attempt:
+    """A connection that is being opened. Another thread can end it: a machine that is silent is waited for else."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: socket.socket | paramiko.Transport | None = None
+        self._is_cut = False
+
+    def holds(self, opened: socket.socket | paramiko.Transport) -> None:
+        """What `cut` shall end from now on. Raises Interrupted if it was called already."""
+        with self._lock:
+            self._opened = opened
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Raises Interrupted after `cut`."""
+        if self._is_cut:
+            self._end()
+            raise Interrupted("interrupted while it was connected")
+
+    def cut(self) -> None:
+        self._is_cut = True
+        self._end()
+
+    def _end(self) -> None:
+        with self._lock, suppress(OSError, EOFError, paramiko.SSHException):
+            if isinstance(self._opened, paramiko.Transport):
+                self._opened.close()
+            elif self._opened is not None:
+                # Closing it would not wake who waits for it.
+                self._opened.shutdown(socket.SHUT_RDWR)
+
+
 def connect(
-    endpoint: Endpoint, known_hosts: KnownHosts, timeout: float = CONNECT_TIMEOUT, accepted: Accepted | None = None
+    endpoint: Endpoint,
+    known_hosts: KnownHosts,
+    timeout: float = CONNECT_TIMEOUT,
+    accepted: Accepted | None = None,
+    attempt: Attempt | None = None,
 ) -> paramiko.Transport:
     """A connection of its own, authenticated. Raises Unreachable with what is wrong and what may help.
 
-    `accepted` says which key to offer first, and afterwards which it was.
+    `accepted` says which key to offer first, and afterwards which it was; `attempt` lets another thread end it.
     """
-    login = _Login(endpoint, accepted or Accepted())
+    login, attempt = _Login(endpoint, accepted or Accepted()), attempt or Attempt()
     for _ in range(MOST_LOGINS):
-        transport = _handshake(endpoint, known_hosts, timeout)
+        transport = _handshake(endpoint, known_hosts, timeout, attempt)
         try:
             known_hosts.check(endpoint.name, endpoint.address, endpoint.port, transport.get_remote_server_key())
             if login.succeeds(transport):
@@ -138,15 +177,18 @@ def connect(
 
 def shown_key(endpoint: Endpoint, timeout: float = CONNECT_TIMEOUT) -> paramiko.PKey:
     """The host key that answers at this address, unchecked: for a person to compare."""
-    transport = _handshake(endpoint, None, timeout)
+    transport = _handshake(endpoint, None, timeout, Attempt())
     try:
         return transport.get_remote_server_key()
     finally:
         transport.close()
 
 
-def _handshake(endpoint: Endpoint, known_hosts: KnownHosts | None, timeout: float) -> paramiko.Transport:
-    transport = paramiko.Transport(_socket(endpoint, timeout), packetizer_class=_Packets)
+def _handshake(
+    endpoint: Endpoint, known_hosts: KnownHosts | None, timeout: float, attempt: Attempt
+) -> paramiko.Transport:
+    transport = paramiko.Transport(_socket(endpoint, timeout, attempt), packetizer_class=_Packets)
+    attempt.holds(transport)
     transport.banner_timeout = transport.auth_timeout = timeout
     types = _pinned_types(known_hosts, endpoint) if known_hosts else ()
     transport.get_security_options().key_types = types + tuple(name for name in KEY_TYPES if name not in types)
@@ -188,9 +230,9 @@ def _pinned_types(known_hosts: KnownHosts, endpoint: Endpoint) -> tuple[str, ...
     return tuple(name for name in KEY_TYPES if name in names)
 
 
-def _socket(endpoint: Endpoint, timeout: float) -> socket.socket:
+def _socket(endpoint: Endpoint, timeout: float, attempt: Attempt) -> socket.socket:
     try:
-        opened = _opened(endpoint, time.monotonic() + timeout)
+        opened = _opened(endpoint, time.monotonic() + timeout, attempt)
     except TimeoutError:
         raise Unreachable(
             f"{endpoint.place}: no answer within {timeout:g} s", hint="is the machine on, and its address right?"
@@ -205,26 +247,30 @@ def _socket(endpoint: Endpoint, timeout: float) -> socket.socket:
     return opened
 
 
-def _opened(endpoint: Endpoint, deadline: float) -> socket.socket:
+def _opened(endpoint: Endpoint, deadline: float, attempt: Attempt) -> socket.socket:
     """The first of a name's addresses that answers. The resolver and all of them share the time."""
     trouble: OSError = TimeoutError()
-    for family, kind, protocol, _, place in _places(endpoint, deadline - time.monotonic()):
+    for family, kind, protocol, _, place in _places(endpoint, deadline - time.monotonic(), attempt):
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         opened = socket.socket(family, kind, protocol)
         try:
+            attempt.holds(opened)
             opened.settimeout(left)
             opened.connect(place)
         except OSError as error:
             opened.close()
             trouble = error
+        except BaseException:
+            opened.close()
+            raise
         else:
             return opened
     raise trouble
 
 
-def _places(endpoint: Endpoint, timeout: float) -> list[Any]:
+def _places(endpoint: Endpoint, timeout: float, attempt: Attempt) -> list[Any]:
     """What getaddrinfo finds, in a thread for names: it knows no bound but that of resolv.conf."""
     if _is_ip_address(endpoint.address):
         return socket.getaddrinfo(endpoint.address, endpoint.port, type=socket.SOCK_STREAM)
@@ -238,7 +284,10 @@ def _places(endpoint: Endpoint, timeout: float) -> list[Any]:
 
     thread = threading.Thread(target=look_up, name="slipway-resolver", daemon=True)
     thread.start()
-    thread.join(timeout)
+    end = time.monotonic() + timeout
+    while thread.is_alive() and time.monotonic() < end:
+        thread.join(min(LOOK_UP, timeout))
+        attempt.go_on()
     if not found:
         raise OSError(f"no answer of the resolver within {timeout:g} s")
     if isinstance(found[0], OSError):

@@ -18,11 +18,11 @@ from typing import NoReturn, Protocol
 
 import paramiko
 
-from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable
+from slipway.errors import Interrupted, PrerequisiteMissing, SlipwayError, Unreachable
 from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid, spoken
 from slipway.secret import Secret
 from slipway.ssh.channel import MOST_OUTPUT, Answer, OutOfTime, SessionLost, Shell, TooMuch, login_command
-from slipway.ssh.connection import CONNECT_TIMEOUT, Accepted, Endpoint, connect
+from slipway.ssh.connection import CONNECT_TIMEOUT, Accepted, Attempt, Endpoint, connect
 from slipway.ssh.keys import KnownHosts
 from slipway.tools import run as local
 
@@ -94,6 +94,8 @@ class Remote:
         self._transport: paramiko.Transport | None = None
         self._shell: Shell | None = None
         self._shut = threading.Event()
+        self._attempt = Attempt()
+        self._fresh: set[Remote] = set()
 
     def run(
         self,
@@ -103,12 +105,14 @@ class Remote:
         timeout: float = DEFAULT_TIMEOUT,
         check: bool = True,
         expect: Sequence[int] = (0,),
+        most: int | None = None,
     ) -> CommandResult:
+        """As Host.run; who says more than `most` bytes (default: MOST_OUTPUT) is ended: TooMuchSaid."""
         payload = input.reveal() if isinstance(input, Secret) else input
         with self._lock:
             shell = self._open_shell()
             started = time.monotonic()
-            answer = self._exchange(shell, argv, payload, timeout)
+            answer = self._exchange(shell, argv, payload, timeout, most or MOST_OUTPUT)
         result = CommandResult(
             argv=tuple(argv),
             host=self.name,
@@ -128,15 +132,22 @@ class Remote:
     def fresh(self) -> Iterator[Host]:
         other = Remote(self.endpoint, self._known_hosts, connect_timeout=self._connect_timeout)
         other.accepted = self.accepted
+        self._fresh.add(other)
+        if self._shut.is_set():
+            other.shut()
         try:
             yield other
         finally:
+            self._fresh.discard(other)
             other.close()
 
     def shut(self) -> None:
         """Close for good, because of an interruption: whoever still uses this machine gets Interrupted."""
         self._shut.set()
+        self._attempt.cut()
         self.close()
+        for other in tuple(self._fresh):
+            other.shut()
 
     def close(self) -> None:
         """Also ends what another thread has under way here: that thread gets Unreachable."""
@@ -145,15 +156,15 @@ class Remote:
             with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                 transport.close()
 
-    def _exchange(self, shell: Shell, argv: Sequence[str], payload: bytes | None, timeout: float) -> Answer:
+    def _exchange(self, shell: Shell, argv: Sequence[str], payload: bytes | None, timeout: float, most: int) -> Answer:
         try:
-            return shell.run(argv, payload, timeout)
+            return shell.run(argv, payload, timeout, most)
         except OutOfTime:
             self._kill(shell)
             raise CommandTimedOut(argv, self.name, timeout) from None
         except TooMuch:
             self._kill(shell)
-            raise TooMuchSaid(argv, self.name, MOST_OUTPUT) from None
+            raise TooMuchSaid(argv, self.name, most) from None
         except SessionLost as loss:
             self._lost(f"while it ran {spoken(argv)}", loss)
         except BaseException:
@@ -166,7 +177,7 @@ class Remote:
         if self._shell is not None and self._transport is not None and self._transport.is_active():
             return self._shell
         self.close()
-        self._transport = transport = connect(self.endpoint, self._known_hosts, self._connect_timeout, self.accepted)
+        self._transport = transport = self._connect()
         shell = self._start_shell(transport)
         # Whoever shuts this machine while it connects finds no connection to close; the one who connects closes it.
         if self._shut.is_set():
@@ -174,6 +185,14 @@ class Remote:
             raise Interrupted(f"{self.endpoint.place}: interrupted while it was connected")
         self._shell = shell
         return shell
+
+    def _connect(self) -> paramiko.Transport:
+        try:
+            return connect(self.endpoint, self._known_hosts, self._connect_timeout, self.accepted, self._attempt)
+        except SlipwayError:
+            if self._shut.is_set():
+                raise Interrupted(f"{self.endpoint.place}: interrupted while it was connected") from None
+            raise
 
     def _start_shell(self, transport: paramiko.Transport) -> Shell:
         try:

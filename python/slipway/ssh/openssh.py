@@ -35,6 +35,11 @@ def options(endpoint: Endpoint, known_hosts: Path, timeout: float, identity: Pat
     return ["-F", "/dev/null", *(word for name, value in given.items() for word in ("-o", f"{name}={value}"))]
 
 
+def attended(options: list[str]) -> list[str]:
+    """The same for somebody at a terminal, who can be asked for a passphrase. OpenSSH takes the first of two values."""
+    return ["-o", "BatchMode=no", *options]
+
+
 def store(endpoint: Endpoint) -> str:
     """The node's Nix store as a URL. It holds the node's name, and HostName its address: IPv6 needs no brackets so."""
     program = "" if endpoint.user == "root" else "?remote-program=" + quote("sudo -n nix-daemon")

@@ -6,7 +6,7 @@ import errno
 import resource
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,8 @@ LIMIT = 50
 DESCRIPTORS = 8
 """File descriptors that one machine may take: two connections, the agent, the pipes of a copy."""
 OWN_DESCRIPTORS = 128
+CUT_WITHIN = 0.5
+"""Seconds for what is under way to end after an interruption, which cuts it."""
 
 
 class Pool:
@@ -57,6 +59,10 @@ class Pool:
 
     def host(self, name: str) -> Host:
         """The machine `name`, a key of the inventory."""
+        return self._hosts[name]
+
+    def remote(self, name: str) -> Remote:
+        """The same, where somebody needs to know that it is spoken to by SSH."""
         return self._hosts[name]
 
     @contextmanager
@@ -122,8 +128,13 @@ def for_each(
             outcome = _outcome(name, future)
             outcomes[name] = outcome
         return outcomes
+    except KeyboardInterrupt:
+        # Whoever pressed Ctrl-C waits for nobody who does not answer.
+        executor.shutdown(wait=False, cancel_futures=True)
+        wait(futures.values(), CUT_WITHIN)
+        raise
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 class Unforeseen(SlipwayError):

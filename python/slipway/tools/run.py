@@ -98,20 +98,20 @@ def run(
     return result
 
 
-def call(argv: Sequence[str | Path], *, cwd: Path | None = None, timeout: float = DEFAULT_TIMEOUT) -> int:
+def call(argv: Sequence[str | Path], *, cwd: Path | None = None, timeout: float | None = DEFAULT_TIMEOUT) -> int:
     """Run a program that talks to the user itself, on the same terminal; return its exit code.
 
-    Raises CommandTimedOut or PrerequisiteMissing.
+    `timeout` None: it ends when the user ends it, as a shell does. Raises CommandTimedOut or PrerequisiteMissing.
     """
     words = tuple(str(word) for word in argv)
     # Not a session of its own: Ctrl-C of the terminal must reach it.
     process = subprocess.Popen([str(_program(words[0])), *words[1:]], cwd=cwd)
     try:
         return process.wait(timeout)
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as late:
         process.terminate()
         _let_go(process)
-        raise CommandTimedOut(words, LOCAL, timeout) from None
+        raise CommandTimedOut(words, LOCAL, late.timeout) from None
     except KeyboardInterrupt:
         # It was interrupted as well; let it finish its own way out first.
         _let_go(process)

@@ -1,0 +1,45 @@
+"""Where the console script begins: for nobody else to import. An interruption is answered from its first line on.
+
+Nothing is imported up here that Python does not have already: whatever takes time may be interrupted.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # (what `signal` is made of; that one imports more)
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
+
+INTERRUPTED = 130
+"""As in slipway.errors, which is not there yet."""
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, b"error: interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+_before = _signal.signal(_signal.SIGINT, _leave)
+
+
+def main() -> NoReturn:
+    from slipway.cli.main import run
+
+    _signal.signal(_signal.SIGINT, _before)
+    code = run(sys.argv[1:])
+    if code == INTERRUPTED and _others_live():
+        # They wait for machines that do not answer, each in its own time; Python would wait for all of them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _others_live() -> bool:
+    import threading
+
+    return any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate())
