@@ -6,7 +6,7 @@ from typing import Any
 
 from slipway.errors import InvalidInput
 from slipway.generate import cilium
-from slipway.generate.gitops import apps, charts, sources, volumes
+from slipway.generate.gitops import apps, charts, secrets, sources, volumes
 from slipway.generate.gitops.charts import CHARTS, FLUX_REGISTRY, FLUX_VERSION, IMAGES
 from slipway.inventory import Inventory
 from slipway.inventory.model import Provider
@@ -31,6 +31,7 @@ def values(inventory: Inventory) -> dict[str, Any]:
         "code_size": volumes.size(stages.code_hosting.size),
         "openbao_policies": POLICIES,
         "openbao_roles": ROLES,
+        "known": {"path": secrets.KNOWN_PATH, "key": secrets.KNOWN_KEY},
         "dump_schedule": volumes.dump_schedule(stages.backup.schedule),
         "published": _published(inventory),
         "tls": stages.cert_manager.enabled and stages.cert_manager.email is not None,
