@@ -56,6 +56,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry("slipway.cli.deploy", "resume", _DEPLOY),
     "rollback": Entry("slipway.cli.deploy", "rollback", _DEPLOY),
     "verify": Entry("slipway.cli.verify", "verify", _DEPLOY),
+    "secrets": Entry("slipway.cli.secrets", "app", _DEPLOY),
     "stages": Entry("slipway.cli.stages", "app", _DEPLOY),
     "gate": Entry("slipway.cli.gate", "gate", _DEPLOY),
     "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),

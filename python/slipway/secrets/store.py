@@ -6,39 +6,37 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from slipway import inside
 from slipway.errors import InvalidInput, PrerequisiteMissing
+from slipway.generate.gitops.secrets import BY_NAME, GITEA_USER, READER, Form, Key, Wanted
 from slipway.paths import ENCRYPTION_KEY
 from slipway.result import NO_SENSE
 from slipway.secret import Secret
-from slipway.secrets import keys
+from slipway.secrets import forms, keys
+from slipway.secrets.manifest import Manifest, kubernetes_secret, written
 from slipway.tools import age, sops
 from slipway.tools.age import KeyPair
 
+__all__ = ["GITEA_USER", "READER", "create", "decrypt", "encryption_key", "kubernetes_secret", "own_key"]
+
 CONFIG = Path(".sops.yaml")
-AGE_KEY = Path("secrets/sops-age.sops.yaml")
+AGE_KEY = BY_NAME["sops-age"].file
 """The Secret flux-system/sops-age: the cluster's own key, encrypted to itself."""
 
-GITEA_ADMIN = Path("secrets/gitea-admin.sops.yaml")
+GITEA_ADMIN = BY_NAME["gitea-admin"].file
 """The Secret gitea/gitea-admin: the credentials of the first Git server."""
 
-GIT_READER = Path("secrets/git-reader.sops.yaml")
+GIT_READER = BY_NAME["git-reader"].file
 """The Secret flux-system/git-reader: the user of the Git server that Flux reads as, and nothing more."""
 
-GITEA_USER = "gitea_admin"
-READER = "flux"
-PASSWORD_BYTES = 24
-KEY_BYTES = 32
-"""What secretbox (XSalsa20 and Poly1305) wants."""
+FIRST = tuple(BY_NAME[name] for name in ("gitea-admin", "git-reader", "encryption"))
+"""What every repository gets, before its inventory says what it needs."""
 
 _CONFIG_TEXT = """\
 # Who can open the secrets of this repository: public age keys, separated by commas. To add one (an offline key, a
@@ -66,13 +64,8 @@ def create(root: Path, *, label: str = "slipway", recipients: Sequence[str] = ()
         made.append(keys.add(pair, f"{label}: {root.resolve()}"))
         made.append(_write(root, CONFIG, _CONFIG_TEXT.format(recipients=",".join([pair.public, *recipients])).encode()))
     if not (root / AGE_KEY).exists():
-        made.append(_encrypted(root, AGE_KEY, _age_secret(own_key(root))))
-    if not (root / GITEA_ADMIN).exists():
-        made.append(_encrypted(root, GITEA_ADMIN, _gitea_secret()))
-    if not (root / GIT_READER).exists():
-        made.append(_encrypted(root, GIT_READER, _reader_secret()))
-    if not (root / ENCRYPTION_KEY).exists():
-        made.append(_encrypted(root, ENCRYPTION_KEY, _encryption_secret()))
+        made.append(encrypted(root, AGE_KEY, _age_secret(own_key(root))))
+    made += [encrypted(root, each.file, made_of(each)) for each in FIRST if not (root / each.file).exists()]
     return tuple(made)
 
 
@@ -118,48 +111,44 @@ def encryption_key(root: Path) -> Secret:
         key = base64.b64decode(yaml.safe_load(plain)["data"]["key"], validate=True)
     except (yaml.YAMLError, *NO_SENSE):
         key = b""
-    if len(key) != KEY_BYTES:
+    if len(key) != forms.KEY_BYTES:
         # Without the cause: it may hold a part of the key.
         raise InvalidInput(
-            f"{root / ENCRYPTION_KEY}: data.key is not {KEY_BYTES} bytes in base64",
+            f"{root / ENCRYPTION_KEY}: data.key is not {forms.KEY_BYTES} bytes in base64",
             hint=f"git log -- {ENCRYPTION_KEY}; a cluster cannot read its Secrets by any other key",
         ) from None
     return Secret(key)
 
 
-def kubernetes_secret(namespace: str, name: str, values: Mapping[str, bytes]) -> Secret:
-    """A manifest of kind Secret. `data` and not `stringData`: server-side apply then knows what it owns."""
-    manifest: dict[str, Any] = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "type": "Opaque",
-        "data": {key: base64.b64encode(value).decode() for key, value in values.items()},
-    }
-    return Secret(json.dumps(manifest))
+def made_of(wanted: Wanted, given: Mapping[str, Secret] | None = None, taken: Collection[str] = ()) -> Secret:
+    """The manifest of a Secret of the table: `given` values, what is fixed, and else values made by chance.
+
+    `taken` are the names of keys of the seal that there ever were.
+    """
+    given = given or {}
+    values = {key.name: given[key.name] if key.name in given else _made(key, taken) for key in wanted.keys}
+    return written(Manifest(wanted.namespace, wanted.name, values or given))
+
+
+def _made(key: Key, taken: Collection[str]) -> Secret:
+    if key.fixed or key.form in (Form.SEAL_BEFORE, Form.SEAL_ID_BEFORE):
+        return Secret(key.fixed)
+    return forms.make(key.form, taken)
 
 
 def _age_secret(pair: KeyPair) -> Secret:
     # Flux's kustomize-controller takes the keys whose name ends in .agekey.
-    return kubernetes_secret("flux-system", "sops-age", {"age.agekey": pair.private.reveal() + b"\n"})
+    return made_of(BY_NAME["sops-age"], {"age.agekey": Secret(pair.private.reveal() + b"\n")})
 
 
-def _gitea_secret() -> Secret:
-    password = secrets.token_urlsafe(PASSWORD_BYTES).encode()
-    return kubernetes_secret("gitea", "gitea-admin", {"username": GITEA_USER.encode(), "password": password})
-
-
-def _reader_secret() -> Secret:
-    password = secrets.token_urlsafe(PASSWORD_BYTES).encode()
-    return kubernetes_secret("flux-system", "git-reader", {"username": READER.encode(), "password": password})
-
-
-def _encryption_secret() -> Secret:
-    return kubernetes_secret("kube-system", "encryption", {"key": secrets.token_bytes(KEY_BYTES)})
-
-
-def _encrypted(root: Path, name: Path, manifest: Secret) -> Path:
+def encrypted(root: Path, name: Path, manifest: Secret) -> Path:
+    """Write a file that is not there yet, encrypted under the rules of the repository."""
     return _write(root, name, sops.encrypt(manifest, root, name))
+
+
+def rewritten(root: Path, name: Path, manifest: Secret) -> Path:
+    """Put other content into an encrypted file: whole or not at all."""
+    return inside.write(root, name, sops.encrypt(manifest, root, name))
 
 
 def _write(root: Path, name: Path, content: bytes) -> Path:

@@ -62,3 +62,16 @@ def intend_to_add(root: Path, paths: Sequence[Path]) -> None:
     listed = "".join(f"{path}\0" for path in paths).encode()
     options = ["--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]
     run(["git", "-C", str(root), "--literal-pathspecs", "add", *options], input=listed)
+
+
+def states(root: Path, path: Path, most: int) -> tuple[str, ...]:
+    """The objects that the file `path` (relative to `root`) ever was, in any branch, newest first; at most `most`."""
+    argv = ["git", "-C", str(root), "--literal-pathspecs", "log", "--all", "--format=", "--raw", "--no-abbrev"]
+    listed = run([*argv, "--no-renames", f"--max-count={most}", "--", path], check=False)
+    found = (line.split()[3] for line in listed.stdout.splitlines() if line.startswith(":"))
+    return tuple(dict.fromkeys(name for name in found if set(name) != {"0"}))
+
+
+def blob(root: Path, name: str) -> bytes:
+    """The content of an object that is text."""
+    return run(["git", "-C", str(root), "cat-file", "blob", name]).stdout.encode()

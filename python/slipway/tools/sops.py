@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from slipway.errors import InvalidInput, PrerequisiteMissing
-from slipway.result import CommandFailed
+from slipway.result import NO_SENSE, CommandFailed
 from slipway.secret import Secret
 from slipway.tools.run import run
 
@@ -13,6 +15,8 @@ CANNOT_GET_DATA_KEY = 128
 """Exit code of sops when none of the identities at hand opens the file (sops, cmd/sops/codes)."""
 
 METADATA_NOT_FOUND = "sops metadata not found"
+NOWHERE = "/nonexistent"
+_UNSET = ("-u", "SOPS_AGE_KEY", "-u", "SOPS_AGE_KEY_CMD", "-u", "SOPS_AGE_SSH_PRIVATE_KEY_FILE")
 _TIMEOUT = 30.0
 
 
@@ -23,19 +27,47 @@ def encrypt(plain: Secret, root: Path, name: Path) -> bytes:
     return run([*argv, *shape], input=plain, cwd=root, timeout=_TIMEOUT).stdout.encode()
 
 
-def decrypt(path: Path) -> Secret:
-    """The plaintext of an encrypted YAML file, with the keys that sops finds by itself.
+def decrypt(path: Path, identity: Secret | None = None) -> Secret:
+    """The plaintext of an encrypted YAML file, with the keys that sops finds by itself; or with `identity` alone.
 
     Raises InvalidInput for a file that is not encrypted, PrerequisiteMissing where no key at hand opens it.
     """
-    argv: list[str | Path] = ["sops", "decrypt", "--input-type", "yaml", "--output-type", "yaml", path]
     try:
-        return Secret(run(argv, timeout=_TIMEOUT).stdout)
+        return _decrypted(path, identity)
     except CommandFailed as failed:
-        raise _explained(path, failed) from None
+        raise _explained(path, failed, alone=identity is not None) from None
 
 
-def _explained(path: Path, failed: CommandFailed) -> Exception:
+def decrypt_bytes(encrypted: bytes, place: str, identity: Secret | None = None) -> Secret:
+    """The same for what lies in no file, such as an older state in Git; `place` is its name for people."""
+    try:
+        with Secret(encrypted).as_file() as path:
+            return _decrypted(path, identity)
+    except CommandFailed as failed:
+        raise _explained(place, failed, alone=identity is not None) from None
+
+
+def _decrypted(path: str | Path, identity: Secret | None) -> Secret:
+    argv: list[str | Path] = ["sops", "decrypt", "--input-type", "yaml", "--output-type", "yaml", path]
+    if identity is None:
+        return Secret(run(argv, timeout=_TIMEOUT).stdout)
+    with identity.as_file() as key:
+        # Without what sops would look at beside: its own variables, the user's key file, and SSH keys.
+        alone = {"SOPS_AGE_KEY_FILE": key, "XDG_CONFIG_HOME": NOWHERE, "HOME": NOWHERE}
+        return Secret(run(["env", *_UNSET, *argv], env=alone, timeout=_TIMEOUT).stdout)
+
+
+def recipients(encrypted: bytes) -> tuple[str, ...]:
+    """The age recipients that an encrypted YAML file was encrypted to. Empty if it is none."""
+    try:
+        return tuple(each["recipient"] for each in yaml.safe_load(encrypted)["sops"]["age"])
+    except (yaml.YAMLError, *NO_SENSE):
+        return ()
+
+
+def _explained(path: str | Path, failed: CommandFailed, *, alone: bool) -> Exception:
+    if failed.result.exit_code == CANNOT_GET_DATA_KEY and alone:
+        return PrerequisiteMissing(f"{path}: the age key does not open it", hint="slipway secrets rotate recipients")
     if failed.result.exit_code == CANNOT_GET_DATA_KEY:
         return PrerequisiteMissing(
             f"{path}: none of the age keys on this machine opens it",

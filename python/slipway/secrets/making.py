@@ -1,0 +1,103 @@
+"""Makes the Secrets that the inventory's stages read and that are not there yet. What is there is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slipway.generate.gitops.secrets import BY_NAME, MADE, Form, Key, Wanted, repository, wanted
+from slipway.inventory import Inventory
+from slipway.secret import Secret
+from slipway.secrets import manifest, seal, store
+
+Given = Mapping[str, Mapping[str, Secret]]
+"""Name of a Secret to what a person gave for it."""
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A Secret that could not be made: these of its keys only a person has; none of them if only its reader knows."""
+
+    wanted: Wanted
+    keys: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "secret": str(self.wanted),
+            "file": str(self.wanted.file),
+            "reader": self.wanted.reader,
+            "keys": list(self.keys),
+        }
+
+
+@dataclass(frozen=True)
+class Made:
+    """`files` are new; `there` were there before."""
+
+    files: tuple[Path, ...]
+    there: tuple[Path, ...]
+    lacking: tuple[Lacking, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "apiVersion": "slipway/v1",
+            "kind": "SecretsMade",
+            "made": [str(path) for path in self.files],
+            "there": [str(path) for path in self.there],
+            "lacking": [each.to_json() for each in self.lacking],
+        }
+
+
+def missing(inventory: Inventory) -> tuple[Wanted, ...]:
+    return tuple(each for each in wanted(inventory) if not (inventory.root / each.file).exists())
+
+
+def to_ask(inventory: Inventory) -> tuple[tuple[Wanted, Key], ...]:
+    """What only a person has, of those that are not there."""
+    return tuple(
+        (each, key) for each in missing(inventory) for key in each.keys if key.form is Form.GIVEN and not key.like
+    )
+
+
+def fill(inventory: Inventory, given: Given) -> Made:
+    """Make what is missing, as far as slipway and `given` know it. The repository has its age key already."""
+    lacking = missing(inventory)
+    there = tuple(each.file for each in wanted(inventory) if each not in lacking)
+    taken = seal.names(inventory.root)
+    files, left = [], []
+    for each in lacking:
+        values = _values(inventory, each, given.get(each.name, {}))
+        unknown = tuple(key.name for key in each.keys if key.name not in values and not _is_made(key))
+        if unknown or (each.open and not values):
+            left.append(Lacking(each, unknown))
+            continue
+        files.append(store.encrypted(inventory.root, each.file, store.made_of(each, values, taken)))
+    return Made(tuple(files), there, tuple(left))
+
+
+def _is_made(key: Key) -> bool:
+    return bool(key.fixed) or (not key.like and key.form in MADE | {Form.SEAL_BEFORE, Form.SEAL_ID_BEFORE})
+
+
+def _values(inventory: Inventory, each: Wanted, given: Mapping[str, Secret]) -> dict[str, Secret]:
+    """What is known of it: given, the same as in another Secret, or said by the inventory."""
+    if each.name == "sops-age":
+        return {"age.agekey": Secret(store.own_key(inventory.root).private.reveal() + b"\n")}
+    found = dict(given)
+    for key in each.keys:
+        if key.form is Form.REPOSITORY:
+            found[key.name] = Secret(repository(inventory, each.name))
+    return _likes(inventory.root, each) | found
+
+
+def _likes(root: Path, each: Wanted) -> dict[str, Secret]:
+    """Values that other Secrets have too, as far as those are there. A key that has no such value is never made."""
+    found: dict[str, Secret] = {}
+    for name in dict.fromkeys(key.like for key in each.keys if key.like):
+        file = BY_NAME[name].file
+        if (root / file).exists():
+            values = manifest.read(store.decrypt(root, file), file).values
+            found |= {key.name: values[key.name] for key in each.keys if key.like == name and key.name in values}
+    return found
