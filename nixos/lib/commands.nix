@@ -1,5 +1,6 @@
-# `nix run .#deploy` and its siblings, a check that nothing generated is stale, and a shell with all the tools.
-{ self, root, forAll, tools, machines }:
+# `nix run .#deploy` and its siblings, an installer, a check that nothing generated is stale, and a shell with all the
+# tools.
+{ self, nixpkgs, root, forAll, tools, machines }:
 let
   commands = [ "check" "generate" "plan" "deploy" "verify" "handoff" "status" ];
   slipway = system: self.packages.${system}.slipway;
@@ -18,6 +19,12 @@ in
         };
       }) commands
     )
+  );
+
+  packages = forAll (
+    system: _: {
+      installer = (import ./installer.nix { inherit nixpkgs root system; }).config.system.build.isoImage;
+    }
   );
 
   checks = forAll (

@@ -33,5 +33,5 @@ in
       nixosConfigurations = import ./configurations.nix { inherit root nixosSystem specialArgs; };
     in
     { inherit nixosConfigurations; }
-    // import ./commands.nix { inherit self root forAll tools; machines = nixosConfigurations; };
+    // import ./commands.nix { inherit self nixpkgs root forAll tools; machines = nixosConfigurations; };
 }
