@@ -8,8 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "python" / "slipway"
 ROOMS = [
-    "inventory", "generate", "tools", "ssh", "hardware", "node", "cluster", "verify", "rollout", "secrets", "stages",
-    "report", "lab", "cli",
+    "inventory", "generate", "tools", "ssh", "hardware", "node", "install", "cluster", "verify", "rollout", "secrets",
+    "stages", "report", "lab", "cli",
 ]  # fmt: skip
 """A room imports only rooms that stand before it."""
 

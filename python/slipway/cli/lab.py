@@ -61,7 +61,7 @@ def up(
         needs.check(choice.kind)
         bring_up = partial(machines.up, lab, events, controllers=controllers, workers=workers)
         there = supplies.beside(bring_up, events, choice.kind)
-        supplies.stock(there, events, choice.kind, k0s_of.make_images(lab, events))
+        k0s_of.make_images(lab, events)
     say(f"{len(there)} machines are up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")
     say(f"they have {choice}")
 

@@ -6,6 +6,7 @@ are held to it, and `nix copy`, which starts OpenSSH, gets a file that holds thi
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import tempfile
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paramiko import PKey as PKey
+from paramiko.pkey import UnknownKeyType
 
 from slipway.errors import InvalidInput, Unreachable
 from slipway.secret import Secret
@@ -131,6 +133,15 @@ class KnownHosts:
 
     def _place(self, number: int) -> str:
         return f"{self.path}:{number}"
+
+
+def from_line(public: str) -> PKey:
+    """The key of a line of a .pub file. Raises ValueError."""
+    kind, blob, *_ = [*public.split(), "", ""]
+    try:
+        return PKey.from_type_string(kind, base64.b64decode(blob, validate=True))
+    except UnknownKeyType:
+        raise ValueError(f"{kind!r} is no type of key") from None
 
 
 def describe(key: PKey) -> str:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from slipway.errors import DeployFailed, InvalidInput
 from slipway.result import CommandFailed, CommandResult
@@ -49,6 +50,38 @@ def build(
         raise _failure(result, flake)
     built = [str(entry["outputs"]["out"]) for entry in json.loads(result.stdout)]
     return _by_host(built, hosts)
+
+
+def output(
+    flake: Path,
+    host: str,
+    name: str,
+    *,
+    options: Mapping[str, str],
+    timeout: float,
+    on_line: OnLine | None = None,
+) -> str:
+    """Build `config.system.build.NAME` of one host, such as disko's scripts; return its store path.
+
+    Raises EvaluationFailed or BuildFailed.
+    """
+    installable = f'{flake}#nixosConfigurations."{host}".config.system.build.{name}'
+    argv = ["nix", *FEATURES, "build", installable, "--no-link", "--json", *_options(options)]
+    result = run(argv, timeout=timeout, check=False, on_line=_quietly(on_line))
+    if not result.ok:
+        raise _failure(result, flake)
+    (built,) = json.loads(result.stdout)
+    return str(built["outputs"]["out"])
+
+
+def value(flake: Path, host: str, name: str, *, apply: str, options: Mapping[str, str], timeout: float) -> Any:  # noqa: ANN401 (plain data, as JSON has it)
+    """What the Nix function `apply` makes of `config.NAME` of one host. Raises EvaluationFailed."""
+    installable = f'{flake}#nixosConfigurations."{host}".config.{name}'
+    argv = ["nix", *FEATURES, "eval", "--json", installable, "--apply", apply, *_options(options)]
+    result = run(argv, timeout=timeout, check=False)
+    if not result.ok:
+        raise _failure(result, flake)
+    return json.loads(result.stdout)
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Question:
-    """One node to be asked. `key` is its name, except where a test asks the same node in several states, or by another
-    inventory than that of the job."""
+    """One node to be asked. `key` is its name, except where a test asks the same node in several states."""
 
     key: str
     node: Host
-    inventory: Inventory | None = None
 
 
 @dataclass(frozen=True)
