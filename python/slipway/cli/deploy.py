@@ -17,6 +17,7 @@ from slipway.cli.console import print_json, print_table, progress, say, stdout, 
 from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cluster import comparison
+from slipway.cluster.encryption import Keys
 from slipway.errors import ChangesPending, InvalidInput, SlipwayError, UsageError
 from slipway.events import Events
 from slipway.inventory import Host, Inventory, load
@@ -36,8 +37,7 @@ from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
 from slipway.rollout.runs import Known
-from slipway.secret import Secret
-from slipway.secrets import store
+from slipway.secrets import at_rest
 from slipway.ssh.pool import Pool
 
 BootOption = Annotated[
@@ -215,13 +215,13 @@ def _carry_out(
     json_output: bool,
 ) -> None:
     """One run from its locks to what is shown of it; raises what it ends with."""
-    key = _encryption_key(inventory, hosts)
+    keys = _encryption_keys(inventory, hosts)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         run = Run.begin(inventory.root, command, {"nodes": [host.name for host in hosts], "options": asdict(options)})
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            preparation = preparing(inventory, hosts, pool, events, key)
+            preparation = preparing(inventory, hosts, pool, events, keys)
             result = _recorded(run, preparation, interruption, options, break_lock)
     _show(run, result, json_output)
     failure = result.failure()
@@ -236,10 +236,10 @@ def _size(text: str) -> str:
         raise UsageError(f"--batch: {error}", hint="slipway deploy --batch 25%") from None
 
 
-def _encryption_key(inventory: Inventory, hosts: Sequence[Host]) -> Secret | None:
-    """The key for Secrets at rest, where a controller will want it."""
+def _encryption_keys(inventory: Inventory, hosts: Sequence[Host]) -> Keys | None:
+    """The keys for Secrets at rest, where a controller will want them."""
     wanted = inventory.cluster.k0s.encrypt_secrets and any(host.is_controller for host in hosts)
-    return store.encryption_key(inventory.root) if wanted else None
+    return at_rest.read(inventory.root) if wanted else None
 
 
 def _recorded(

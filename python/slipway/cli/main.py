@@ -64,6 +64,7 @@ COMMANDS: dict[str, Entry] = {
     "app": Entry("slipway.cli.apps", "app", _DEPLOY),
     "runs": Entry("slipway.cli.runs", "app", _DEPLOY),
     "kubeconfig": Entry("slipway.cli.kubeconfig", "kubeconfig", _DEPLOY),
+    "encryption": Entry("slipway.cli.encryption", "app", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
     "ssh": Entry("slipway.cli.fleet", "ssh", _FLEET, runs=True),
     "exec": Entry("slipway.cli.fleet", "exec_", _FLEET, runs=True),

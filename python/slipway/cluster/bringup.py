@@ -21,16 +21,12 @@ from slipway.events import Events
 from slipway.inventory import Host, Inventory
 from slipway.inventory.releases import minor_of
 from slipway.outcome import NodeResult, Outcome
-from slipway.secret import Secret
 from slipway.ssh.host import Host as Machine
 from slipway.ssh.pool import Pool, for_each
 
 PHASE = "join"
-REWRITE = "k0s kubectl get secrets -A -o json | k0s kubectl replace -f -"
-"""On a controller: stores every Secret anew (Kubernetes, "Ensure all relevant data are encrypted").
-
-Not at once: the API server looks once a minute whether its file has changed.
-"""
+REWRITE = "slipway encryption rewrite"
+"""Not at once: the API server looks once a minute whether its file has changed."""
 PROBE_TIMEOUT = 2.0
 """Seconds for a connection to a controller's API port."""
 
@@ -64,19 +60,19 @@ def bring_up(
     pool: Pool,
     events: Events,
     chosen: Collection[str] | None = None,
-    key: Secret | None = None,
+    keys: encryption.Keys | None = None,
     looked: Looked | None = None,
 ) -> Results:
     """Make every chosen machine a node of the cluster (all of them without `chosen`, their names); one result each, in
-    the inventory's order. `key` is that for encrypting Secrets at rest; None: they are not encrypted. `looked` is what
-    look_at has brought for them a moment ago.
+    the inventory's order. `keys` are those for encrypting Secrets at rest; None: they are not encrypted. `looked` is
+    what look_at has brought for them a moment ago.
 
     A machine that fails does not keep its siblings from joining; without a control plane nobody can join.
     """
     names = [host.name for host in inventory.hosts]
     answers = look_at(inventory, pool, names if chosen is None else chosen) if looked is None else looked
     seen = {name: answer for name, answer in answers.items() if isinstance(answer, Membership)}
-    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen), key)
+    work = BringUp(inventory, pool, events, seen, frozenset(names if chosen is None else chosen), keys)
     refused = {name: why for name, why in answers.items() if isinstance(why, SlipwayError) and name in work.chosen}
     results = {name: work.failed(name, why) for name, why in refused.items()}
     held_up = work.obstacle() or work.control_plane(results)
@@ -123,7 +119,7 @@ class BringUp:
     events: Events
     seen: Mapping[str, Membership]
     chosen: frozenset[str]
-    key: Secret | None = None
+    keys: encryption.Keys | None = None
 
     @property
     def founder(self) -> Host:
@@ -193,19 +189,23 @@ class BringUp:
         )
 
     def bring_key(self, host: Host) -> None:
-        """Before k0s is started there. Without a key nobody may take one away that Secrets are encrypted with."""
-        if self.key is not None:
-            encryption.place(self.machine(host), self.key, writes=self.writes)
+        """Before k0s is started there. Without keys nobody may take one away that Secrets are encrypted with."""
+        if self.keys is not None:
+            encryption.place(self.machine(host), self.keys, writes=self.writes)
         elif self.has_data(host):
             encryption.require_unused(self.machine(host))
 
     def begin_to_encrypt(self, results: Results) -> None:
         """In a cluster that lived before: once every controller can read what is encrypted, all begin to write it."""
-        if self.key is None or self.writes or not all(self.reads(host, results) for host in self.inventory.controllers):
+        if (
+            self.keys is None
+            or self.writes
+            or not all(self.reads(host, results) for host in self.inventory.controllers)
+        ):
             return
         try:
             for host in self.inventory.controllers:
-                encryption.place(self.machine(host), self.key, writes=True)
+                encryption.place(self.machine(host), self.keys, writes=True)
         except Interrupted:
             raise
         except SlipwayError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
 
-from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, skew
+from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, rekeying, skew
 from slipway.cluster.bringup import Looked
 from slipway.cluster.drain import Abandoned
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
@@ -157,6 +157,8 @@ class _Rollout:
         cluster = comparison.require(inventory, pool, self.preparation.events, names).cluster
         if cluster is not None:
             skew.require(inventory, skew.running(inventory, pool, cluster), names)
+        if self.preparation.encryption_keys is not None:
+            rekeying.require(self.preparation.encryption_keys, rekeying.look_at(inventory, pool))
 
     def _remember(self, old: Mapping[str, str | None], new: Mapping[str, str]) -> None:
         """Before anything changes: the way back, also of a run that is killed (rollout/runs.py reads it)."""
@@ -305,10 +307,10 @@ class _Rollout:
         self.results[name] = replace(self.results[name], outcome=Outcome.DEGRADED, reason=why)
 
     def _activate_node(self, host: Host, system: str, *, boot: bool) -> NodeResult:
-        timeouts, key = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_key
+        timeouts, keys = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_keys
         check = self.preparation.inventory.host(host.name).deploy.health_check
         if self.preparation.inventory.host(host.name).is_controller:
-            encryption.prepare(host, key) if key is not None else encryption.require_unused(host)
+            encryption.prepare(host, keys) if keys is not None else encryption.require_unused(host)
         return activate(
             host,
             system,
@@ -324,7 +326,7 @@ class _Rollout:
         inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
         names = [name for name in self.preparation.names if name in self._going([name]) or name in self.degraded_before]
         try:
-            joined = bringup.bring_up(inventory, pool, events, names, self.preparation.encryption_key, self.looked)
+            joined = bringup.bring_up(inventory, pool, events, names, self.preparation.encryption_keys, self.looked)
             for name in names:
                 self.results[name] = _both(self.results[name], joined[name])
             if all(name in self.degraded_before or self._going([name]) for name in names):

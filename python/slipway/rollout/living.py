@@ -109,7 +109,7 @@ class Living:
         """Have these machines be nodes again; controllers with their API ready."""
         preparation = self.preparation
         return bringup.bring_up(
-            preparation.inventory, preparation.pool, preparation.events, tuple(names), preparation.encryption_key
+            preparation.inventory, preparation.pool, preparation.events, tuple(names), preparation.encryption_keys
         )
 
     def not_well(self, names: Iterable[str]) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slipway import inside
+from slipway.cluster.encryption import Keys
 from slipway.errors import DeployFailed, InvalidInput, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.generate import tree, writer
@@ -19,7 +20,6 @@ from slipway.node.facts import Facts
 from slipway.node.places import NIXOS
 from slipway.outcome import Outcome
 from slipway.rollout import sources
-from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
@@ -40,7 +40,7 @@ class Preparation:
     hosts: Sequence[InventoryHost]
     pool: Pool
     events: Events
-    encryption_key: Secret | None = None
+    encryption_keys: Keys | None = None
     """For Secrets at rest; None: they are not encrypted."""
 
     @property

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +14,13 @@ import yaml
 from slipway import inside
 from slipway.errors import InvalidInput, PrerequisiteMissing
 from slipway.generate.gitops.secrets import BY_NAME, GITEA_USER, READER, Form, Key, Wanted
-from slipway.paths import ENCRYPTION_KEY
-from slipway.result import NO_SENSE
 from slipway.secret import Secret
 from slipway.secrets import forms, keys
 from slipway.secrets.manifest import Manifest, kubernetes_secret, written
 from slipway.tools import age, sops
 from slipway.tools.age import KeyPair
 
-__all__ = ["GITEA_USER", "READER", "create", "decrypt", "encryption_key", "kubernetes_secret", "own_key"]
+__all__ = ["GITEA_USER", "READER", "create", "decrypt", "kubernetes_secret", "own_key"]
 
 CONFIG = Path(".sops.yaml")
 AGE_KEY = BY_NAME["sops-age"].file
@@ -99,25 +96,6 @@ def decrypt(root: Path, name: Path) -> Secret:
     if not path.exists():
         raise InvalidInput(f"{path}: missing", hint="slipway init")
     return sops.decrypt(path)
-
-
-def encryption_key(root: Path) -> Secret:
-    """The bytes of the key for encryption at rest, which is kept in the form of a Secret and never applied.
-
-    Raises InvalidInput if there is none, or no such one.
-    """
-    plain = decrypt(root, ENCRYPTION_KEY).reveal()
-    try:
-        key = base64.b64decode(yaml.safe_load(plain)["data"]["key"], validate=True)
-    except (yaml.YAMLError, *NO_SENSE):
-        key = b""
-    if len(key) != forms.KEY_BYTES:
-        # Without the cause: it may hold a part of the key.
-        raise InvalidInput(
-            f"{root / ENCRYPTION_KEY}: data.key is not {forms.KEY_BYTES} bytes in base64",
-            hint=f"git log -- {ENCRYPTION_KEY}; a cluster cannot read its Secrets by any other key",
-        ) from None
-    return Secret(key)
 
 
 def made_of(wanted: Wanted, given: Mapping[str, Secret] | None = None, taken: Collection[str] = ()) -> Secret:

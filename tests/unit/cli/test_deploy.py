@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from slipway.cli import deploy as module
 from slipway.cli.main import build
 from slipway.cluster.comparison import Difference, Immovable
+from slipway.cluster.encryption import Key, Keys
 from slipway.errors import ChangesPending, DeployFailed, InvalidInput, LockedByAnother, SlipwayError, UsageError
 from slipway.node.reboot import When
 from slipway.outcome import NodeResult, Outcome
@@ -21,7 +22,7 @@ from slipway.rollout.plan import NodePlan, Plan
 from slipway.rollout.run import Run
 from slipway.rollout.waves import Wave
 from slipway.secret import Secret
-from slipway.secrets import store
+from slipway.secrets import at_rest
 from slipway.ssh import pool
 from slipway.ssh.keys import KNOWN_HOSTS
 
@@ -48,7 +49,7 @@ def repository(tmp_path, sshd, monkeypatch):
     monkeypatch.setattr(pool, "endpoint_of", lambda host: replace(sshd.endpoint, name=host.name))
     shutil.copy(sshd.folder / "known_hosts", tmp_path / KNOWN_HOSTS)
     (tmp_path / "inventory.yaml").write_text(INVENTORY.format(user=sshd.endpoint.user, port=sshd.port))
-    monkeypatch.setattr(store, "encryption_key", lambda _root: KEY)
+    monkeypatch.setattr(at_rest, "read", lambda _root: KEYS)
     monkeypatch.setattr(lease, "FOLDER", str(tmp_path / "run"))
     return tmp_path
 
@@ -66,7 +67,7 @@ def slipway(repository):
     return slipway
 
 
-KEY = Secret(b"k" * 32)
+KEYS = Keys((Key("slipway", Secret(b"k" * 32)),))
 RESULT = Deployment(
     (
         NodeResult("cp1", Outcome.OK, "", 3.0, "fine", "/nix/store/a-old", "/nix/store/abcdefghijk-nixos-system-cp1"),
@@ -97,18 +98,18 @@ def test_a_full_disk_at_the_end_hides_no_result(slipway, monkeypatch):
         slipway("deploy")
 
 
-@pytest.mark.parametrize(("chosen", "key"), [((), KEY), (("cp1",), KEY), (("w1",), None)])
-def test_the_key_for_secrets_is_there_where_a_controller_wants_it(slipway, monkeypatch, chosen, key):
-    given: list[Secret | None] = []
+@pytest.mark.parametrize(("chosen", "keys"), [((), KEYS), (("cp1",), KEYS), (("w1",), None)])
+def test_the_keys_for_secrets_are_there_where_a_controller_wants_them(slipway, monkeypatch, chosen, keys):
+    given: list[Keys | None] = []
 
     def roll_out(preparation, *_, **__):
-        given.append(preparation.encryption_key)
+        given.append(preparation.encryption_keys)
         return RESULT
 
     monkeypatch.setattr(module, "roll_out", roll_out)
     with pytest.raises(DeployFailed):
         slipway("deploy", *chosen)
-    assert given == [key]
+    assert given == [keys]
 
 
 def test_a_deploy_without_the_key_touches_nothing_and_says_what_next(slipway, monkeypatch):

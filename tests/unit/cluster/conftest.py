@@ -8,10 +8,10 @@ import pytest
 from tests.unit.cluster.fakes import FakeCluster, FakeMachine, FakePool
 
 from slipway.cluster import bringup
+from slipway.cluster.encryption import Keys
 from slipway.events import Event, Events
 from slipway.inventory import Inventory, load
 from slipway.outcome import NodeResult
-from slipway.secret import Secret
 from slipway.tools import kubectl
 
 INVENTORY = """
@@ -38,7 +38,7 @@ class World:
     told: list[Event]
     listening: set[str]
     """Addresses on which a connection to the API port succeeds."""
-    key: Secret | None = None
+    keys: Keys | None = None
     """For Secrets at rest."""
 
     def bring_up(self, *chosen: str) -> dict[str, NodeResult]:
@@ -48,7 +48,7 @@ class World:
             self.pool,  # type: ignore[arg-type]
             Events(self.told.append),
             chosen or None,
-            self.key,
+            self.keys,
         )
 
     def machine(self, name: str) -> FakeMachine:

@@ -10,10 +10,11 @@ import pytest
 from tests.unit.cluster.conftest import World
 
 from slipway.cluster import encryption
+from slipway.cluster.encryption import Key, Keys
 from slipway.generate.k0s import ENCRYPTION
 from slipway.secret import Secret
 
-KEY = Secret(b"k" * 32)
+KEYS = Keys((Key("slipway", Secret(b"k" * 32)),))
 IN_BASE64 = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
 
 
@@ -27,7 +28,7 @@ def providers(content: Secret | bytes) -> list[str]:
 
 @pytest.mark.parametrize(("writes", "order"), [(True, ["secretbox", "identity"]), (False, ["identity", "secretbox"])])
 def test_what_is_first_is_written_with_and_both_are_read(writes, order):
-    made = encryption.configuration(KEY, writes=writes)
+    made = encryption.configuration(KEYS, writes=writes)
     assert providers(made) == order
     assert IN_BASE64.encode() in made.reveal()
     assert (encryption.WRITES in made.reveal().decode()) is writes
@@ -45,6 +46,31 @@ def test_the_file_is_its_owner_s_alone(tmp_path, owner):
     assert path.read_bytes() == b"two"
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_the_same_is_not_written_and_another_takes_its_mark_away(tmp_path):
+    """The API server need not look again, and what was stored anew for other keys counts no more."""
+    path, mark = tmp_path / "encryption.json", tmp_path / "encryption.stored-anew"
+    placed(encryption.PLACE, path, b"one", "nobody-has-this-name")
+    mark.touch()
+    before = path.stat()
+    placed(encryption.PLACE, path, b"one", "nobody-has-this-name")
+    assert (path.stat().st_ino, mark.exists()) == (before.st_ino, True)
+    placed(encryption.PLACE, path, b"two", "nobody-has-this-name")
+    assert (path.read_bytes(), mark.exists()) == (b"two", False)
+
+
+def test_several_keys_are_read_and_the_first_is_written_with():
+    keys = Keys((Key("slipway-2", Secret(b"n" * 32)), *KEYS.every))
+    whole = json.loads(encryption.configuration(keys, writes=True).reveal())
+    first, second = whole["resources"][0]["providers"][0]["secretbox"]["keys"]
+    assert (first["name"], second["name"], second["secret"]) == ("slipway-2", "slipway", IN_BASE64)
+
+
+def test_a_mark_tells_keys_apart_and_nothing_of_them():
+    again, other = Key("slipway", Secret(b"k" * 32)), Key("slipway", Secret(b"o" * 32))
+    assert KEYS.writer.mark == again.mark != other.mark
+    assert IN_BASE64[:8] not in KEYS.writer.mark
 
 
 def test_preparing_leaves_what_is_there(tmp_path):
@@ -65,7 +91,7 @@ def from_before(world, controllers: int = 3) -> World:
     """A cluster without encryption, whose controllers have got a configuration with it."""
     one: World = world(controllers=controllers, workers=1)
     one.bring_up()
-    one.key = KEY
+    one.keys = KEYS
     for machine in one.pool.machines.values():
         machine.outdated = machine.controller
     return one
@@ -77,7 +103,7 @@ def told(one: World) -> list[str]:
 
 def test_a_new_cluster_writes_with_the_key_from_the_start(world):
     one = world(controllers=3, workers=1)
-    one.key = KEY
+    one.keys = KEYS
     assert set(one.outcomes().values()) == {"ok"}
     assert writing(one) == {"cp1": True, "cp2": True, "cp3": True, "w1": None}
     assert told(one) == []
@@ -90,7 +116,7 @@ def test_a_new_cluster_writes_with_the_key_from_the_start(world):
 
 def test_the_key_is_no_argument(world):
     one = world(controllers=1, workers=0)
-    one.key = KEY
+    one.keys = KEYS
     one.bring_up()
     assert IN_BASE64 not in str(one.machine("cp1").calls)
 
@@ -100,16 +126,16 @@ def test_a_cluster_from_before_learns_to_read_before_it_writes(world, monkeypatc
     modes = []
     plain = encryption.place
 
-    def place(controller, key, *, writes):
+    def place(controller, keys, *, writes):
         modes.append((controller.name, writes))
-        plain(controller, key, writes=writes)
+        plain(controller, keys, writes=writes)
 
     monkeypatch.setattr(encryption, "place", place)
     one.bring_up()
     names = ["cp1", "cp2", "cp3"]
     assert modes == [*((name, False) for name in names), *((name, True) for name in names)]
     (text,) = told(one)
-    assert text.startswith("done: encrypted from a minute on; then store the old ones anew: k0s kubectl get secrets -A")
+    assert text.startswith("done: encrypted from a minute on; then store the old ones anew: slipway encryption rewrite")
 
 
 def test_nobody_writes_what_a_controller_that_was_not_chosen_cannot_read(world):
@@ -129,7 +155,7 @@ def test_nobody_writes_what_a_controller_that_failed_cannot_read(world):
 
 def test_a_controller_that_joins_later_writes_as_the_others(world):
     one = world(controllers=3, workers=0)
-    one.key = KEY
+    one.keys = KEYS
     one.bring_up("cp1", "cp2")
     one.bring_up("cp3")
     assert writing(one) == {"cp1": True, "cp2": True, "cp3": True}
@@ -137,9 +163,9 @@ def test_a_controller_that_joins_later_writes_as_the_others(world):
 
 def test_encryption_is_not_taken_away_from_a_cluster_that_uses_it(world):
     one = world(controllers=1, workers=0)
-    one.key = KEY
+    one.keys = KEYS
     one.bring_up()
-    one.key, one.machine("cp1").outdated = None, True
+    one.keys, one.machine("cp1").outdated = None, True
     one.machine("cp1").calls.clear()
     result = one.bring_up()["cp1"]
     assert (result.outcome, "encryptSecrets is false" in result.reason) == ("blocked", True)

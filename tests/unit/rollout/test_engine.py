@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from tests.unit.rollout.conftest import INVENTORY
 
-from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, skew
+from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, rekeying, skew
+from slipway.cluster.encryption import Key, Keys
 from slipway.cluster.live import Living, Sight
 from slipway.cluster.members import Membership
+from slipway.cluster.rekeying import Holding
 from slipway.errors import Degraded, SlipwayError, Unreachable, UsageError
 from slipway.events import Event, Events
 from slipway.inventory import Inventory, load
@@ -27,6 +29,7 @@ from slipway.ssh.pool import for_each
 
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
 PLAIN = Options()
+KEYS = Keys((Key("slipway", Secret(b"k" * 32)),))
 
 
 class FakePool:
@@ -87,6 +90,7 @@ class World:
         self.lock = threading.Lock()
         self.interruption = Interruption(lambda: None, lambda _text: None)
         self.keys: list[tuple[str, int]] = []
+        self.holding: dict[str, Holding] = {}
         """Whose key for Secrets was seen to, and how many nodes had been activated by then."""
         self.uses_a_key = False
         self.lives = False
@@ -100,6 +104,7 @@ class World:
         monkeypatch.setattr(kubeconfig, "of", lambda *_: "kubeconfig")
         monkeypatch.setattr(cilium, "ensure", lambda *_: self.cluster.append("network"))
         monkeypatch.setattr(comparison, "require", self.compare)
+        monkeypatch.setattr(rekeying, "look_at", lambda *_: self.holding)
         monkeypatch.setattr(marks, "apply", lambda *_: self.cluster.append("labels"))
         monkeypatch.setattr(members, "wait_ready", self.wait_ready)
         monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda *_: self.not_ready))
@@ -190,8 +195,17 @@ def test_controllers_go_one_by_one_and_workers_last(world):
 
 
 def test_each_controller_has_its_key_before_its_configuration_names_it(world):
-    world.deploy(encryption_key=Secret(b"k"))
+    world.deploy(encryption_keys=KEYS)
     assert world.keys == [("cp1", 0), ("cp2", 1), ("cp3", 2)]
+
+
+def test_keys_by_which_secrets_could_not_be_read_stop_a_deploy_before_it_changes_anything(world):
+    world.holding = {"cp1": Holding(("slipway:another",), writes=True, loaded=True)}
+    with pytest.raises(rekeying.UnsafeKeys, match="could not be read"):
+        world.deploy(encryption_keys=KEYS)
+    assert (world.activated, world.keys, world.cluster) == ([], [], [])
+    world.holding = {"cp1": Holding(KEYS.marks, writes=True, loaded=True)}
+    assert set(outcomes(world.deploy(encryption_keys=KEYS)).values()) == {"ok"}
 
 
 def test_no_configuration_takes_away_the_key_that_secrets_are_written_with(world):

@@ -10,7 +10,7 @@ import yaml
 from slipway.errors import InvalidInput, PrerequisiteMissing
 from slipway.paths import ENCRYPTION_KEY
 from slipway.secret import Secret
-from slipway.secrets import keys, store
+from slipway.secrets import at_rest, keys, store
 from slipway.tools import age
 
 
@@ -44,27 +44,9 @@ def test_a_repository_from_before_gets_the_key_for_secrets_at_rest(root, home):
     store.create(root)
     (root / ENCRYPTION_KEY).unlink()
     with pytest.raises(InvalidInput, match=r"encryption.sops.yaml: missing") as caught:
-        store.encryption_key(root)
+        at_rest.read(root)
     assert caught.value.hint == "slipway init"
     assert store.create(root) == (root / ENCRYPTION_KEY,)
-
-
-def test_the_key_for_secrets_at_rest_is_32_bytes_of_its_own(root, home):
-    store.create(root)
-    first = store.encryption_key(root)
-    assert len(first.reveal()) == 32
-    (root / ENCRYPTION_KEY).unlink()
-    store.create(root)
-    assert store.encryption_key(root) != first
-
-
-@pytest.mark.parametrize("values", [{"key": b"short"}, {}, {"other": b"k" * 32}], ids=["short", "none", "other"])
-def test_what_is_no_such_key_is_refused_without_being_shown(root, home, monkeypatch, values):
-    plain = store.kubernetes_secret("kube-system", "encryption", values)
-    monkeypatch.setattr(store, "decrypt", lambda *_: plain)
-    with pytest.raises(InvalidInput, match=r"data\.key is not 32 bytes in base64") as caught:
-        store.encryption_key(root)
-    assert caught.value.__cause__ is None
 
 
 def test_the_private_key_is_outside_the_repository_and_for_its_user_alone(root, home):
