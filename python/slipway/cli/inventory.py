@@ -191,6 +191,7 @@ def show(
 def fmt(
     only_check: Annotated[bool, typer.Option("--check", help="Only tell; exit 4 if a file is not formatted.")] = False,
     inventory: InventoryOption = INVENTORY,
+    as_json: JsonOption = False,
 ) -> None:
     """Format the inventory and the files that it includes; comments stay.
 
@@ -206,9 +207,12 @@ def fmt(
             changed.append(str(file))
             if not only_check:
                 file.write_text(formatted, encoding="utf-8")
+    if as_json:
+        print_json({"formatted" if not only_check else "unformatted": changed})
     if changed and only_check:
         raise ChangesPending(f"not formatted: {', '.join(changed)}", hint="slipway inventory fmt")
-    say(f"formatted: {', '.join(changed)}" if changed else "already formatted")
+    if not as_json:
+        say(f"formatted: {', '.join(changed)}" if changed else "already formatted")
 
 
 # --- slipway import --------------------------------------------------------------------------------------------------

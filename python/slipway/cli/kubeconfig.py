@@ -11,8 +11,8 @@ import typer
 import yaml
 
 from slipway import inside
-from slipway.cli.console import say, write
-from slipway.cli.options import INVENTORY, InventoryOption
+from slipway.cli.console import print_json, say, write
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig as admin
 from slipway.errors import InvalidInput, UsageError
 from slipway.inventory import load
@@ -31,6 +31,7 @@ def kubeconfig(
         bool, typer.Option("--merge", help="Put it into $KUBECONFIG or ~/.kube/config, beside other clusters.")
     ] = False,
     inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
 ) -> None:
     """Get the administrator's kubeconfig from a controller, for kubectl on this machine. It is a secret.
 
@@ -50,6 +51,9 @@ def kubeconfig(
         write(_text(made))
         return
     file = _merged(made) if output is None else _new(output, made)
+    if json_output:
+        print_json({"file": str(file), "context": name, "server": server})
+        return
     say(f"wrote {file}: context {name}, {server}")
     say(f"next: kubectl --kubeconfig {file} --context {name} get nodes")
 

@@ -41,6 +41,7 @@ def up(
     controllers: Annotated[int | None, typer.Option(help="Controllers to have: 1, 3 or 5.", show_default="1")] = None,
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
     k0s: K0sOption = None,
+    as_json: JsonOption = False,
     number: LabOption = 0,
 ) -> None:
     """Bring the lab's machines up, and build what it lacks; machines that are up stay as they are.
@@ -62,6 +63,9 @@ def up(
         bring_up = partial(machines.up, lab, events, controllers=controllers, workers=workers)
         there = supplies.beside(bring_up, events, choice.kind)
         k0s_of.make_images(lab, events)
+    if as_json:
+        print_json([{"node": machine.name, "address": machine.address} for machine in there])
+        return
     say(f"{len(there)} machines are up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")
     say(f"they have {choice}")
 
@@ -193,6 +197,7 @@ def ssh(
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="The folder to write to; made if it is not there.", metavar="DIR")],
+    as_json: JsonOption = False,
     number: LabOption = 0,
 ) -> None:
     """Write a repository for the running lab: its inventory, the pinned keys of its machines, a flake, secrets.
@@ -207,7 +212,11 @@ def init(
 
     written = repository.write(Lab(number), directory)
     flake = skeleton.Flake(f"path:{skeleton.stage_flake(repository.programs())}", lab=True)
-    for path in (*written, *set_up(directory, repository.CLUSTER, flake)):
+    paths = [str(path) for path in (*written, *set_up(directory, repository.CLUSTER, flake))]
+    if as_json:
+        print_json({"written": paths})
+        return
+    for path in paths:
         say(f"wrote    {path}")
 
 

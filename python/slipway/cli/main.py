@@ -135,7 +135,7 @@ def main() -> NoReturn:
 def run(words: Sequence[str]) -> int:
     """The whole program for these words; returns its exit code."""
     left, debug = _without_debug(words)
-    return guarded(partial(_carry_out, left), debug=debug)
+    return guarded(partial(_carry_out, left), debug=debug, called=_called(left))
 
 
 def _carry_out(words: Sequence[str]) -> object:
@@ -181,12 +181,15 @@ def _without_type(get: Callable[[Any], Any], context: Any) -> Any:  # noqa: ANN4
     return option
 
 
-def guarded(app: Callable[[], object], *, debug: bool) -> int:
-    """Run the application; return the exit code after telling a person what went wrong, if anything did."""
+def guarded(app: Callable[[], object], *, debug: bool, called: str | None = None) -> int:
+    """Run the application; return the exit code after telling a person what went wrong, if anything did.
+
+    An error that knows no next command of its own names the help of the command `called`.
+    """
     try:
         ended = app()
     except SlipwayError as error:
-        _tell(error)
+        _tell(error, f"slipway {called} --help" if called else "slipway --help")
         return error.exit_code
     except Usage as error:
         if error.format_message():  # nothing is said beside the help that a call without words shows
@@ -244,11 +247,11 @@ def _of_the_system(error: OSError) -> InvalidInput:
     return InvalidInput(f"{where}{what}", hint=f"{fix} {error.filename}" if fix.endswith("ls -ld") else fix)
 
 
-def _tell(error: SlipwayError) -> None:
+def _tell(error: SlipwayError, otherwise: str | None = None) -> None:
     from slipway.cli.console import stderr
 
     console = stderr()
     console.print("error:", style="bold red", end=" ")
     console.print(str(error), soft_wrap=True)
-    if error.hint:
-        console.print(f"next:  {error.hint}", soft_wrap=True)
+    if error.hint or otherwise:
+        console.print(f"next:  {error.hint or otherwise}", soft_wrap=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from slipway.errors import InvalidInput
 
 MOST_SHOWN = 100
+MENDED = "slipway check, when that is mended"
+"""What comes next where nothing better is known."""
 
 
 @dataclass(frozen=True, order=True)
@@ -31,4 +33,4 @@ class InvalidInventory(InvalidInput):
         self.problems = tuple(problems)
         shown = [str(problem) for problem in self.problems[:MOST_SHOWN]]
         left = len(self.problems) - len(shown)
-        super().__init__("\n".join([*shown, f"... and {left} more"] if left else shown), hint=hint)
+        super().__init__("\n".join([*shown, f"... and {left} more"] if left else shown), hint=hint or MENDED)
