@@ -39,6 +39,11 @@ def line(text: str) -> str:
     return " ".join(plain(text).split())
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`: for nouns that take an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def plain_data(value: Any) -> Any:  # noqa: ANN401 (plain JSON values, whatever they are)
     """`value`, plain data, with every text in it made plain."""
     if isinstance(value, str):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slipway.words import line, plain, plain_data, to_json
+from slipway.words import counted, line, plain, plain_data, to_json
 
 ANYTHING = st.text(st.characters(), max_size=200)
 """Half characters included."""
@@ -82,3 +82,7 @@ def test_indented_json_is_json_as_the_library_indents_it(value):
     """Characters that are not plain are escaped afterwards, the same in both."""
     assume(plain_data(value) == value)
     assert to_json(value, indent=2) == json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def test_one_of_a_thing_has_no_s():
+    assert [counted(number, "node") for number in (0, 1, 2)] == ["0 nodes", "1 node", "2 nodes"]

@@ -39,6 +39,7 @@ from slipway.rollout.run import Run
 from slipway.rollout.runs import Known
 from slipway.secrets import at_rest
 from slipway.ssh.pool import Pool
+from slipway.words import counted
 
 BootOption = Annotated[
     bool, typer.Option("--boot", help="Set the systems for the next boot, and activate nothing now.")
@@ -110,10 +111,10 @@ def plan(
 
 def _judge_plan(found: Plan, names: Sequence[str]) -> None:
     comparison.refuse(found.differences, names)
-    changed = sum(node.pending for node in found.nodes)
+    changed, nodes = sum(node.pending for node in found.nodes), counted(len(found.nodes), "node")
     if found.pending:
-        raise ChangesPending(f"changes are pending on {changed} of {len(found.nodes)} nodes", hint="slipway deploy")
-    say(f"nothing to do on {len(found.nodes)} nodes")
+        raise ChangesPending(f"changes are pending on {changed} of {nodes}", hint="slipway deploy")
+    say(f"nothing to do on {nodes}")
 
 
 def deploy(

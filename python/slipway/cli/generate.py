@@ -16,6 +16,7 @@ from slipway.generate import skeleton, tree, writer
 from slipway.generate.writer import Change
 from slipway.inventory import load
 from slipway.secrets.plain import is_encrypted
+from slipway.words import counted
 
 SHOWN = 40
 """Lines of changed files that a person still reads."""
@@ -54,7 +55,7 @@ def _list_changes(different: Sequence[Change]) -> None:
         say(f"{change.verb:<8} {change.path}")
     if len(different) > SHOWN:
         say(f"... and {len(different) - SHOWN} more")
-    say(f"{len(different)} generated files written" if different else "nothing changed")
+    say(f"{counted(len(different), 'generated file')} written" if different else "nothing changed")
 
 
 def _refuse_drift(different: Sequence[Change], *, show: bool) -> None:
@@ -62,7 +63,7 @@ def _refuse_drift(different: Sequence[Change], *, show: bool) -> None:
     for change in different if show else ():
         tell(change.diff().removesuffix("\n"))
     if different:
-        counts = f"{len(different)} generated file{'s' if len(different) > 1 else ''} not up to date"
+        counts = f"{counted(len(different), 'generated file')} not up to date"
         raise ChangesPending(counts, hint="slipway generate")
 
 
@@ -109,7 +110,7 @@ def tell_git(root: Path) -> None:
     found = _known_to_flakes(git.untracked(root))
     if found:
         git.intend_to_add(root, _to_add(found))
-        say(f"Git now knows {len(found)} new file{'s' if len(found) > 1 else ''} (git add --intent-to-add)")
+        say(f"Git now knows {counted(len(found), 'new file')} (git add --intent-to-add)")
 
 
 def _known_to_flakes(paths: Iterable[Path]) -> list[Path]:

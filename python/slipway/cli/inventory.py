@@ -20,6 +20,7 @@ from slipway.inventory.mounts import without_root
 from slipway.inventory.source import Keys, in_file_order
 from slipway.paths import ENCRYPTION_KEY
 from slipway.secrets.plain import require_none
+from slipway.words import counted
 
 app = typer.Typer(help="Look at the inventory, or format it.", no_args_is_help=True)
 import_app = typer.Typer(help="Make an inventory of another tool's files.", no_args_is_help=True)
@@ -108,7 +109,7 @@ def _unseen(inventory: Inventory) -> Iterator[Problem]:
 def _summary(inventory: Inventory, warnings: int) -> str:
     parts = [(len(inventory.hosts), "host"), (len(inventory.controllers), "controller")]
     parts += [(len(inventory.workers), "worker"), (warnings, "warning")]
-    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in parts) + ", no problems"
+    return ", ".join(counted(count, word) for count, word in parts) + ", no problems"
 
 
 def _plain(problems: tuple[Problem, ...]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from slipway.errors import UsageError
 from slipway.events import Events
 from slipway.lab.settings import Fault, Lab, Machine
 from slipway.tools.run import replace
+from slipway.words import counted
 
 if TYPE_CHECKING:
     from slipway.lab.status import MachineStatus
@@ -66,7 +67,7 @@ def up(
     if as_json:
         print_json([{"node": machine.name, "address": machine.address} for machine in there])
         return
-    say(f"{len(there)} machines are up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")
+    say(f"{counted(len(there), 'machine')} up: {', '.join(f'{machine.name} {machine.address}' for machine in there)}")
     say(f"they have {choice}")
 
 

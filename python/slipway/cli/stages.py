@@ -14,7 +14,7 @@ from slipway.cli.options import JsonOption
 from slipway.stages import law
 from slipway.stages.law import RULES, Verdict
 from slipway.stages.law import layout as layouts
-from slipway.words import to_json
+from slipway.words import counted, to_json
 
 app = typer.Typer(help="Look at the GitOps stages of a repository.", no_args_is_help=True)
 
@@ -116,6 +116,6 @@ def _show(verdict: Verdict) -> None:
     if not verdict.breaches and not verdict.unread:
         apps = len(verdict.apps)
         tell(
-            f"the stage law is kept: {verdict.objects} objects in {apps} app{'' if apps == 1 else 's'}, "
+            f"the stage law is kept: {counted(verdict.objects, 'object')} in {counted(apps, 'app')}, "
             f"{' → '.join(verdict.stages)}"
         )

@@ -28,6 +28,7 @@ from slipway.verify.gate import GateResult
 from slipway.verify.result import NodeVerification, Obstacle, Verification
 from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits
 from slipway.verify.runner import verify_and_keep as run_packs
+from slipway.words import counted
 
 VerifySelection = Annotated[
     list[str] | None,
@@ -191,7 +192,7 @@ def _first_step(nodes: list[NodeVerification]) -> str:
 
 
 def _nodes(number: int) -> str:
-    return "1 node" if number == 1 else f"{number} nodes"
+    return counted(number, "node")
 
 
 def _checks(number: int) -> str:

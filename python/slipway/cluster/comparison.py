@@ -16,6 +16,7 @@ from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.inventory import Host, Inventory, Role
 from slipway.ssh.pool import Pool
+from slipway.words import counted
 
 PHASE = "compare"
 SHOWN = 5
@@ -67,7 +68,7 @@ def require(inventory: Inventory, pool: Pool, events: Events, chosen: Collection
         if each not in refused:
             events.emit(PHASE, "failed", each.node, text=f"{each}; {each.way}")
     refuse(found, chosen)
-    events.emit(PHASE, "done", text=f"the living cluster, {len(sight.cluster.nodes)} nodes, can become this")
+    events.emit(PHASE, "done", text=f"the living cluster, {counted(len(sight.cluster.nodes), 'node')}, can become this")
     return sight
 
 

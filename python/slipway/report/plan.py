@@ -7,6 +7,7 @@ from textwrap import fill
 
 from slipway.inventory import Role
 from slipway.rollout.plan import NodePlan, Plan
+from slipway.words import counted
 
 SHOWN = 8
 """Names, or packages that are built anew, that are told one by one."""
@@ -41,7 +42,7 @@ def _failed(nodes: Sequence[NodePlan]) -> Iterator[str]:
 
 def _title(group: Sequence[NodePlan]) -> str:
     kind = "worker" if group[0].role == Role.WORKER else "controller"
-    return f"{len(group)} {kind}{'s' if len(group) > 1 else ''}"
+    return f"{counted(len(group), kind)}"
 
 
 def _names(group: Sequence[NodePlan]) -> str:

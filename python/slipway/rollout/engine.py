@@ -28,6 +28,7 @@ from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify import catalog
+from slipway.words import counted
 
 GOES_ON = (Outcome.OK, Outcome.UNCHANGED, Outcome.REBOOT_REQUIRED)
 """Outcomes after which the next wave may begin: the node serves as well as it did before."""
@@ -162,7 +163,7 @@ class _Rollout:
 
     def _remember(self, old: Mapping[str, str | None], new: Mapping[str, str]) -> None:
         """Before anything changes: the way back, also of a run that is killed (rollout/runs.py reads it)."""
-        text = f"{len(new)} of {len(self.preparation.names)} nodes get another system"
+        text = f"{len(new)} of {counted(len(self.preparation.names), 'node')} get another system"
         self.preparation.events.emit("systems", "done", text=text, old=dict(old), new=dict(new))
 
     def _may_go_without(self, refused: Mapping[str, SlipwayError]) -> bool:
@@ -414,7 +415,7 @@ class _Rollout:
 
 
 def _count(nodes: Sized) -> str:
-    return "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    return counted(len(nodes), "node")
 
 
 def _failed(name: str, error: SlipwayError) -> NodeResult:

@@ -24,6 +24,7 @@ from slipway.ssh import openssh
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
 from slipway.tools import nix
+from slipway.words import counted
 
 ROOT = """mkdir -p "${1%/*}" && ln -sfn "$2" "$1" """
 
@@ -55,26 +56,26 @@ class Preparation:
         if stale:
             shown = ", ".join(change.path for change in stale[:3]) + (", ..." if len(stale) > 3 else "")
             raise InvalidInput(
-                f"{len(stale)} generated files in {root} do not follow from the inventory any more: {shown}",
+                f"{root}: {counted(len(stale), 'generated file')} out of step with the inventory: {shown}",
                 hint="slipway generate",
             )
         sources.require_seen(root)
 
     def preflight(self) -> dict[str, Facts | SlipwayError]:
         """Ask every node what it is; an error stands for one where nothing can be activated."""
-        self.events.emit("preflight", "started", text=f"{len(self.hosts)} nodes")
+        self.events.emit("preflight", "started", text=counted(len(self.hosts), "node"))
         answers = self.pool.map(_examine, self.names)
         refused = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
         for name, error in refused.items():
             self.events.emit("preflight", outcome_of(error), name, reason=str(error))
-        text = f"{len(answers) - len(refused)} of {len(answers)} nodes answer and are fit for it"
+        text = f"{len(answers) - len(refused)} of {counted(len(answers), 'node')} answer and are fit for it"
         self.events.emit("preflight", "failed" if refused else "done", text=text)
         return answers
 
     def build(self) -> dict[str, str]:
         """The system of every host: a store path. Kept from the local garbage collector."""
         deploy = self.inventory.deploy
-        self.events.emit("build", "started", text=f"{len(self.hosts)} systems")
+        self.events.emit("build", "started", text=counted(len(self.hosts), "system"))
         systems = nix.build(
             self.inventory.root.resolve(),
             self.names,
@@ -83,7 +84,7 @@ class Preparation:
             on_line=lambda line: self.events.emit("build", "progress", text=line),
         )
         nix.keep(systems, inside.state(self.inventory.root, "gcroots"), options=deploy.nix_options)
-        self.events.emit("build", "done", text=f"{len(systems)} systems")
+        self.events.emit("build", "done", text=counted(len(systems), "system"))
         return systems
 
     def copy(self, systems: Mapping[str, str]) -> dict[str, SlipwayError]:

@@ -24,6 +24,7 @@ from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.facts import gather
 from slipway.verify.result import Check, Counts, Finding, NodeVerification, Obstacle, Verdict
 from slipway.verify.wire import CONTROL, Line, Message
+from slipway.words import counted
 
 Connect = Callable[[str], Connection]
 """Name of a node to its connection, as `Pool.host` has it. Raises Unreachable."""
@@ -217,8 +218,8 @@ def summary(result: NodeVerification) -> str:
     if result.red:
         names = ", ".join(check.id for check in result.red[:3])
         more = f" and {len(result.red) - 3} more" if len(result.red) > 3 else ""
-        return f"{len(result.red)} of {len(result.checks)} checks red: {names}{more}"
-    return f"{len(result.checks)} checks"
+        return f"{len(result.red)} of {counted(len(result.checks), 'check')} red: {names}{more}"
+    return counted(len(result.checks), "check")
 
 
 def _obstacle(error: SlipwayError) -> Obstacle | None:

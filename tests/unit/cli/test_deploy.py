@@ -165,7 +165,7 @@ def test_plan_tells_what_is_pending_and_ends_with_exit_code_4(slipway, monkeypat
     result = slipway("plan", "--json")
     assert json.loads(result.stdout)["pending"] is False
     assert asked == [False, True]
-    assert "nothing to do on 1 nodes" in slipway("plan").stderr
+    assert "nothing to do on 1 node" in slipway("plan").stderr
 
 
 def test_a_plan_that_the_cluster_cannot_become_ends_as_the_deploy_would(slipway, monkeypatch):

@@ -141,6 +141,6 @@ def test_a_name_needs_an_inventory_that_is_right(slipway, folder, here):
 
 def test_a_word_that_names_nothing_is_wrong_usage(slipway, folder):
     (folder / "inventory.yaml").write_text(INVENTORY)
-    _, _, error = slipway("discover", "cp2")
+    _, _, error = slipway("discover", "pc1")
     assert isinstance(error, UsageError)
     assert "did you mean 'cp1'?" in str(error)

@@ -54,6 +54,7 @@ FORMATS = {
 }
 """Commands whose result has a format of its own, so that `--json` would mean nothing."""
 
+
 def leaves() -> dict[str, bool]:
     """Every command as typed, and whether it takes `--json`."""
     found = _leaves((), typer.main.get_command(build(list(COMMANDS))))

@@ -29,7 +29,7 @@ def preparation(inventory, sshd, seen):
 
 
 def test_files_that_do_not_follow_from_the_inventory_stop_a_deploy(preparation, inventory):
-    with pytest.raises(InvalidInput, match=r"generated files in .* do not follow from the inventory") as caught:
+    with pytest.raises(InvalidInput, match=r"generated files? out of step with the inventory") as caught:
         preparation.require_generated()
     assert caught.value.hint == "slipway generate"
     writer.write(inventory.root, writer.changes(inventory.root, tree.render(inventory)))

@@ -15,6 +15,7 @@ from slipway.stages.law.layout import Layout
 from slipway.stages.law.provided import LOAD_BALANCER, Provided
 from slipway.stages.law.text import Text, walk
 from slipway.stages.law.tree import Member, Tree, read
+from slipway.words import counted
 
 _SOFT = frozenset((Rule.SOURCE, Rule.ROUTE, Rule.READINESS, Rule.DEPENDS_ON, Rule.PUBLIC_NAME))
 """What Flux tries again by itself: within a stage it needs no dependsOn."""
@@ -47,7 +48,7 @@ class Verdict:
         if self.breaches:
             count = len(self.breaches)
             raise StageLawBroken(
-                f"the stage law is broken in {count} place{'' if count == 1 else 's'}",
+                f"the stage law is broken in {counted(count, 'place')}",
                 hint="slipway stages graph -o stages.svg draws who leans on whom",
             )
         if self.unread:
