@@ -50,6 +50,7 @@ FORMATS = {
     "lab down": "is nothing any more; only its progress is shown",
     "lab packages": "is words for apt-get",
     "lab demo": "runs other commands and shows what they print",
+    "ssh": "is what the other machine prints",
     "lab ssh": "is what the other machine prints",
 }
 """Commands whose result has a format of its own, so that `--json` would mean nothing."""
