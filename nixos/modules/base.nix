@@ -29,6 +29,11 @@ in
       defaultText = lib.literalExpression ''config.slipway.role != "controller"'';
       description = "Whether the machine has a kubelet.";
     };
+    madeOf = mkOption {
+      type = types.attrsOf types.nonEmptyStr;
+      default = { };
+      description = "Digests of the inventory's data that the system is made from; `slipway verify` compares them.";
+    };
   };
 
   config = {
@@ -37,6 +42,9 @@ in
       pkgs.iproute2
       pkgs.jq
     ];
+    environment.etc."slipway/inventory".text = lib.concatStrings (
+      lib.mapAttrsToList (name: digest: "${name} ${digest}\n") cfg.madeOf
+    );
     # Nobody reads manuals on a cluster node, and building them takes time on every change.
     documentation.enable = mkDefault false;
   };

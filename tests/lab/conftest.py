@@ -48,7 +48,7 @@ def lab(made: None) -> Iterator[Lab]:
     """The machines of the cluster. $SLIPWAY_LAB names a lab to take, which stays up: quicker to write tests by."""
     named = os.environ.get("SLIPWAY_LAB")
     with nullcontext(Lab(int(named))) if named else of_tests(SHARED) as chosen, pytest.MonkeyPatch.context() as patch:
-        machines.up(chosen, Events())
+        supplies.stock(machines.up(chosen, Events()), Events())
         patch.setenv("SLIPWAY_LAB", str(chosen.number))
         yield chosen
 
@@ -100,7 +100,7 @@ def machine() -> Iterator[Machine]:
 def three_controllers(made: None) -> Iterator[Lab]:
     """Machines for a control plane of three, and a worker."""
     with of_tests(OWN) as chosen:
-        machines.up(chosen, Events(), controllers=3, workers=1)
+        supplies.stock(machines.up(chosen, Events(), controllers=3, workers=1), Events())
         yield chosen
 
 

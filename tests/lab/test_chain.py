@@ -4,8 +4,12 @@ The tests of this file run in order, and leave the cluster for those of the othe
 the test that made it.
 """
 
+import re
+
 import pytest
 from tests.lab.harness import fault, outcomes
+
+from slipway.lab import images
 
 pytestmark = pytest.mark.lab
 
@@ -35,6 +39,15 @@ def test_deploy_takes_every_node_into_the_cluster(repository):
     ran = repository.slipway("deploy", "--json").ended(0)
     assert set(outcomes(ran)) == set(NODES)
     assert set(outcomes(ran).values()) <= {"ok", "unchanged"}
+
+
+def test_no_node_imports_an_image_that_the_lab_has_prepared(repository):
+    prepared = set(images.references().values())
+    for node in NODES[1:]:
+        said = repository.sh(node, "journalctl --unit=k0s --output=cat --no-pager")
+        assert "Started kubelet" in said, "control: the journal has what k0s said"
+        imported = {tag for tags in re.findall(r"imported (.+) in [0-9.]+ s", said) for tag in tags.split(", ")}
+        assert not imported & prepared
 
 
 def test_a_second_deploy_says_unchanged(repository):

@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tests.lab.harness import without_cable
 
 from slipway.errors import LockedByAnother, Unreachable
 from slipway.events import Event, Events
-from slipway.lab import machines, nspawn, state
+from slipway.lab import machines, nspawn, state, stores, supplies
 from slipway.lab.reach import DidNotBoot, remote, wait_reachable
 from slipway.lab.settings import Lab, lab_cache
 from slipway.lab.status import Power, status
@@ -73,13 +74,17 @@ class TestOneMachine:
         assert cached.stat().st_mode == mode
         assert not (cached / "own").exists()
 
-    def test_a_reset_of_k0s_leaves_the_images(self, machine):
-        before = on(machine, "ls", "/var/lib/k0s/images")
+    def test_a_reset_of_k0s_leaves_the_images(self, made, machine):
+        supplies.stock([machine], Events())
+        before, prepared = on(machine, "ls", "/var/lib/k0s/images"), everything_in(stores.home())
+        assert on(machine, "ls", "/var/lib/k0s/containerd/io.containerd.metadata.v1.bolt") == "meta.db"
         on(machine, "touch", "/var/lib/k0s/kubelet.conf")
         on(machine, "/opt/slipway-lab/bin/k0s", "reset")
         assert on(machine, "ls", "-A", "/var/lib/k0s").split() == ["containerd", "images"]
         assert before
         assert on(machine, "ls", "/var/lib/k0s/images") == before
+        assert on(machine, "ls", "-A", "/var/lib/k0s/containerd") == ""
+        assert everything_in(stores.home()) == prepared, "what other machines get is as it was"
 
     def test_reboots_in_order_when_asked_from_outside(self, machine):
         first = on(machine, "cat", BOOT_ID)
@@ -202,6 +207,12 @@ class TestDown:
     def test_one_command_at_a_time(self, own_lab):
         with state.locked(own_lab), pytest.raises(LockedByAnother):
             machines.up(own_lab, Events())
+
+
+def everything_in(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Mode, size and time of change of all files and folders."""
+    states = {str(path): path.lstat() for path in folder.rglob("*")}
+    return {path: (state.st_mode, state.st_size, state.st_mtime_ns) for path, state in states.items()}
 
 
 def wait_for(condition, seconds: float = 20.0) -> None:

@@ -1,4 +1,4 @@
-"""`slipway plan`, `slipway deploy`, `slipway rollback` and `slipway resume`."""
+"""`slipway plan`, `slipway deploy`, `slipway rollback`, `slipway resume` and `slipway reboot`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from slipway.rollout import runs as history
 from slipway.rollout.engine import Deployment, Options
 from slipway.rollout.engine import deploy as roll_out
 from slipway.rollout.interruption import Interruption
-from slipway.rollout.phases import Preparation, Return
+from slipway.rollout.phases import Preparation, Return, Standing
 from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
@@ -76,6 +76,9 @@ RunOption = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
+RebootSelection = Annotated[
+    list[str], typer.Argument(help="Which nodes: names, globs, @tags, roles or groups.", metavar="NODE...")
+]
 ResumeArgument = Annotated[
     str, typer.Argument(help="The run; default: the newest deploy or rollback.", metavar="RUN", show_default=False)
 ]
@@ -189,6 +192,28 @@ def resume(
         raise UsageError(f"run {run.id} was interrupted before it had anything to do", hint=f"slipway {run.command}")
     say(f"going on with run {run.id}, {run.command}")
     _carry_out(run.command, preparing, inventory, hosts, options, break_lock, json_output)
+
+
+def reboot(
+    selection: RebootSelection,
+    exclude: ExcludeOption = None,
+    keep_going: KeepGoingOption = False,
+    batch: BatchOption = "",
+    no_drain: NoDrainOption = False,
+    break_lock: BreakLockOption = False,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Reboot nodes as a deploy does: in waves, drained, controllers one by one and only if the others have a quorum.
+
+    Each is waited for until it has booted anew, runs the system that it was to boot, and is Ready again.
+
+    Example: slipway reboot worker --batch 2
+    """
+    inventory = load(inventory_file)
+    hosts = select(inventory, selection, exclude or ())
+    options = Options(keep_going=keep_going, batch=_size(batch), drain=not no_drain, only_reboot=True)
+    _carry_out("reboot", Standing, inventory, hosts, options, break_lock, json_output)
 
 
 def _asked(run: Known) -> tuple[Sequence[str], Options]:

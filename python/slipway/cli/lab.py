@@ -63,7 +63,7 @@ def up(
         needs.check(choice.kind)
         bring_up = partial(machines.up, lab, events, controllers=controllers, workers=workers)
         there = supplies.beside(bring_up, events, choice.kind)
-        k0s_of.make_images(lab, events)
+        supplies.stock(there, events, choice.kind, k0s_of.make_images(lab, events))
     if as_json:
         print_json([{"node": machine.name, "address": machine.address} for machine in there])
         return

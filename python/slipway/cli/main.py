@@ -69,6 +69,7 @@ COMMANDS: dict[str, Entry] = {
     "ssh": Entry("slipway.cli.fleet", "ssh", _FLEET, runs=True),
     "exec": Entry("slipway.cli.fleet", "exec_", _FLEET, runs=True),
     "logs": Entry("slipway.cli.fleet", "logs", _FLEET),
+    "reboot": Entry("slipway.cli.deploy", "reboot", _FLEET),
     "doctor": Entry("slipway.cli.doctor", "doctor", _HELP),
     "completion": Entry("slipway.cli.shells", "completion", _HELP),
     "lab": Entry("slipway.cli.lab", "app", _HELP),

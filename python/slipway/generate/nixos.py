@@ -41,25 +41,46 @@ def render(inventory: Inventory) -> dict[str, bytes]:
     return files
 
 
+def made_of(inventory: Inventory, host: Host) -> dict[str, str]:
+    """The digests that a system carries of the data it is made from (/etc/slipway/inventory), by their names there.
+
+    The release of k0s is left out of the cluster's: a host may have another, and is not to be made anew for it.
+    """
+    return {"cluster": _cluster_digest(inventory), "host": digest_of(_host_values(host))}
+
+
 def _file(name: str, values: Mapping[str, Any], inventory: Inventory, advice: str) -> bytes:
     top = header(inventory.path.name, digest_of(values), advice)
     return template(name).render(values, header=top).encode()
 
 
 def _host(inventory: Inventory, host: Host) -> bytes:
-    values = {"name": host.name, "system": host.system.value, "slipway": _host_settings(host)}
-    return _file("nix/host.nix.j2", values, inventory, f"Do not edit: your own settings go to hosts/{host.name}.nix.")
+    values, advice = _host_values(host), f"Do not edit: your own settings go to hosts/{host.name}.nix."
+    slipway = {**values["slipway"], "madeOf": {"host": digest_of(values)}}
+    return _file("nix/host.nix.j2", {**values, "slipway": slipway}, inventory, advice)
+
+
+def _host_values(host: Host) -> Settings:
+    return {"name": host.name, "system": host.system.value, "slipway": _host_settings(host)}
 
 
 def _cluster(inventory: Inventory) -> bytes:
+    values = {**_cluster_values(inventory), "digest": _cluster_digest(inventory)}
+    return _file("nix/cluster.nix.j2", values, inventory, "Do not edit: your own settings go to modules/*.nix.")
+
+
+def _cluster_values(inventory: Inventory) -> Settings:
     cluster = inventory.cluster
-    values = {
+    return {
         "state_version": cluster.nixos.state_version,
         "k0s_version": cluster.k0s.version,
         "cluster": _cluster_settings(inventory),
         "sections": _sections(inventory),
     }
-    return _file("nix/cluster.nix.j2", values, inventory, "Do not edit: your own settings go to modules/*.nix.")
+
+
+def _cluster_digest(inventory: Inventory) -> str:
+    return digest_of({name: value for name, value in _cluster_values(inventory).items() if name != "k0s_version"})
 
 
 def _hosts(inventory: Inventory) -> bytes:

@@ -60,11 +60,12 @@ def settle(lab: Lab, events: Events, release: str | None = None) -> Choice:
     return chosen(lab)
 
 
-def make_images(lab: Lab, events: Events) -> None:
-    """The images that the lab's real k0s asks for, into the lab's own folder; nothing for the stand-in."""
-    if chosen(lab).kind is not K0s.STAND_IN:
-        wanted = _say(_program(lab), "airgap", "list-images", "--all").split()
-        images.ensure_for_k0s(wanted, lab.k0s / "images", events)
+def make_images(lab: Lab, events: Events) -> tuple[Path, ...]:
+    """Archives of the images that the lab's real k0s asks for, in the lab's own folder; none for the stand-in."""
+    if chosen(lab).kind is K0s.STAND_IN:
+        return ()
+    wanted = _say(_program(lab), "airgap", "list-images", "--all").split()
+    return images.ensure_for_k0s(wanted, lab.k0s / "images", events)
 
 
 def _program(lab: Lab) -> Path:

@@ -150,7 +150,12 @@ class Machine:
     @property
     def binds(self) -> dict[str, Path]:
         """Plain folders of the host that the machine writes to; containerd's may not lie on an overlay."""
-        return {"/var/lib/k0s/containerd": self.folder / "containerd", "/data": self.folder / "data"}
+        return {"/var/lib/k0s/containerd": self.containerd, "/data": self.folder / "data"}
+
+    @property
+    def containerd(self) -> Path:
+        """Content, snapshots and databases of the machine's containerd."""
+        return self.folder / "containerd"
 
     def changes(self, name: str) -> Path:
         """What the machine changed in the overlaid folder `name`."""

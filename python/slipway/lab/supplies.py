@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TypeVar
 
 from slipway.events import Events
-from slipway.lab import binaries, charts, images
+from slipway.lab import binaries, charts, images, stores
 from slipway.lab.builds import K0s, needed
+from slipway.lab.settings import Machine
 
 Made = TypeVar("Made")
 
@@ -32,6 +34,17 @@ def beside(work: Callable[[], Made], events: Events, kind: K0s) -> Made:
         background.wait(*(build.name for build in builds))
     _make_from_programs(events)
     return made
+
+
+def stock(machines: Iterable[Machine], events: Events, kind: K0s = K0s.STAND_IN, own: Iterable[Path] = ()) -> None:
+    """Give the images, and the archives of the lab's `own`, to machines that have not run a containerd yet.
+
+    They are imported once, by the lab's containerd; a released k0s has another one, which imports them itself. Raises
+    what images.ensure and stores.give raise.
+    """
+    archives = (*images.ensure(events), *own)
+    if kind is not K0s.RELEASED:
+        stores.give(archives, [machine.containerd for machine in machines], events)
 
 
 def _make_from_programs(events: Events) -> None:

@@ -7,6 +7,7 @@ nodes beside it finish, and what comes later waits.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
 
@@ -40,6 +41,7 @@ class Deployment:
 
     nodes: tuple[NodeResult, ...]
     error: SlipwayError | None = None
+    command: str = "deploy"
 
     def failure(self) -> SlipwayError | None:
         """What the process should end with: the gravest there is."""
@@ -56,7 +58,8 @@ class Deployment:
 
     def _again(self) -> str:
         left = [node.node for node in self.nodes if not node.outcome.good]
-        return "slipway deploy" if len(left) == len(self.nodes) else f"slipway deploy {' '.join(left)}"
+        all_of_them = len(left) == len(self.nodes) and self.command == "deploy"
+        return f"slipway {self.command}" + ("" if all_of_them else f" {' '.join(left)}")
 
 
 GRAVITY: tuple[tuple[tuple[Outcome, ...], type[SlipwayError]], ...] = (
@@ -80,6 +83,12 @@ class Options:
     batch: str = ""
     drain: bool = True
     reboot: When = When.NEVER
+    only_reboot: bool = False
+    """Every node boots what it has: nothing is activated, and the cluster is left as it is."""
+
+    @property
+    def command(self) -> str:
+        return "reboot" if self.only_reboot else "deploy"
 
 
 def deploy(preparation: Preparation, interruption: Interruption, options: Options = Options()) -> Deployment:
@@ -93,7 +102,8 @@ def deploy(preparation: Preparation, interruption: Interruption, options: Option
     except KeyboardInterrupt:
         rollout.interrupted()
     rollout.name_cordoned()
-    return Deployment(tuple(rollout.results[name] for name in preparation.names), rollout.error)
+    nodes = tuple(rollout.results[name] for name in preparation.names)
+    return Deployment(nodes, rollout.error, options.command)
 
 
 @dataclass
@@ -120,6 +130,9 @@ class _Rollout:
         facts = self._preflight()
         if facts is None:
             return
+        if self.options.only_reboot:
+            self._reboot_all()
+            return
         self._compare()
         systems = self.preparation.build()
         changed = {name: system for name, system in systems.items() if not facts[name].runs(system)}
@@ -133,6 +146,10 @@ class _Rollout:
         self._change(changed)
         if not self.held_up and not self._waits_for_boot:
             self._bring_up()
+
+    def _reboot_all(self) -> None:
+        self._find_cluster()
+        self._change(self.preparation.build())
 
     @property
     def _waits_for_boot(self) -> bool:
@@ -232,6 +249,9 @@ class _Rollout:
         if system is None:
             self._empty(host)
             return self.results[host.name]
+        if self.options.only_reboot:
+            self._empty(host, system, reboots=True)
+            return self._reboot(host, NodeResult(host.name, Outcome.OK, old_system=system, new_system=system))
         boots_other = reboot.parts(host, system)
         reboots = self.options.reboot is When.ALWAYS or (self.options.reboot is When.AUTO and bool(boots_other))
         self._empty(host, system, reboots=reboots)
@@ -268,6 +288,7 @@ class _Rollout:
 
     def _reboot(self, host: Host, result: NodeResult) -> NodeResult:
         events, within = self.preparation.events, self.preparation.inventory.deploy.timeouts.reboot
+        began = time.monotonic()
         events.emit("reboot", "started", host.name)
         try:
             now = reboot.reboot(
@@ -278,6 +299,7 @@ class _Rollout:
             outcome = Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.ACTIVATION_FAILED
             return replace(result, outcome=outcome, reason=str(error))
         events.emit("reboot", "done", host.name)
+        result = replace(result, duration=result.duration + time.monotonic() - began)
         if now.failed_units:
             reason = f"rebooted; units failed: {' '.join(now.failed_units)}"
             return replace(result, outcome=Outcome.DEGRADED, reason=reason)
@@ -398,6 +420,10 @@ class _Rollout:
         self.preparation.events.emit("activate", result.outcome.value, name, reason=result.reason)
         return result
 
+    def _go_on(self, left: Collection[str]) -> str:
+        """A deploy looks for itself what is left to do; a reboot does what it is told."""
+        return f"slipway reboot {' '.join(left)}".strip() if self.options.only_reboot else "slipway deploy"
+
     def interrupted(self) -> None:
         if not self.interruption.insisted:
             self._release(self._going(self.cordoned))
@@ -411,7 +437,7 @@ class _Rollout:
         what = "; ".join(f"{word}: {' '.join(names)}" for word, names in said.items() if names)
         # A failure that came before is graver than that somebody did not wait for the rest.
         kind = DeployFailed if lost else Interrupted
-        self.error = kind(f"interrupted; {what}", hint="slipway deploy")
+        self.error = kind(f"interrupted; {what}", hint=self._go_on(left))
 
 
 def _count(nodes: Sized) -> str:

@@ -111,6 +111,24 @@ class Return(Preparation):
 
 
 @dataclass(frozen=True)
+class Standing(Preparation):
+    """For a reboot: every node's system is the one that it boots anyway."""
+
+    def require_generated(self) -> None:
+        """Nothing is made of the files."""
+
+    def build(self) -> dict[str, str]:
+        """What the nodes boot by default: store paths. Raises Obstructed for one that boots nothing we know."""
+        answers = self.pool.map(facts.read, self.names)
+        for name, answer in answers.items():
+            if isinstance(answer, SlipwayError):
+                raise answer
+            if answer.profile is None:
+                raise Obstructed(f"{name}: has no system of NixOS to boot ({NIXOS.profile} leads nowhere)")
+        return {name: str(answer.profile) for name, answer in answers.items() if isinstance(answer, Facts)}
+
+
+@dataclass(frozen=True)
 class _Copy:
     preparation: Preparation
     systems: Mapping[str, str]

@@ -29,10 +29,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Question:
-    """One node to be asked. `key` is its name, except where a test asks the same node in several states."""
+    """One node to be asked. `key` is its name, except where a test asks the same node in several states, or by another
+    inventory than that of the job."""
 
     key: str
     node: Host
+    inventory: Inventory | None = None
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class Conductor:
         return Asking(
             key=question.key,
             node=question.node,
-            inventory=self.job.inventory,
+            inventory=question.inventory or self.job.inventory,
             facts=facts,
             host=host_of(question.key, lambda command, timeout: _over(line, command, timeout)),
             packs=self.job.packs,

@@ -17,7 +17,7 @@ from slipway.node.reboot import When
 from slipway.outcome import NodeResult, Outcome
 from slipway.rollout import lease
 from slipway.rollout.engine import Deployment, Options
-from slipway.rollout.phases import Preparation
+from slipway.rollout.phases import Preparation, Standing
 from slipway.rollout.plan import NodePlan, Plan
 from slipway.rollout.run import Run
 from slipway.rollout.waves import Wave
@@ -279,6 +279,12 @@ def test_what_a_deploy_writes_down_is_what_a_resume_needs(slipway, repository, d
         (left / "run.json").write_text(json.dumps({**said, "since": "1"}))
     slipway("resume")
     assert done[0] == done[1] == (("w1",), Options(batch="25%", reboot=When.ALWAYS), Preparation)
+
+
+def test_a_reboot_names_its_nodes_and_keeps_no_way_back(slipway, repository, done):
+    assert slipway("reboot").exit_code == 2, "without a name it would be all of them"
+    slipway("reboot", "w1", "--batch", "2", "--no-drain")
+    assert done == [(("w1",), Options(batch="2", drain=False, only_reboot=True), Standing)]
 
 
 def test_a_killed_rollback_goes_on_to_where_it_went(slipway, repository, went_back):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from tests.unit.verify.machines import HERE
 from tests.unit.verify.test_gate import PACKS, SYSTEM
-from tests.unit.verify.test_packs import HERE
 from tests.unit.verify.test_runner import node
 
 from slipway.cli import gate as command

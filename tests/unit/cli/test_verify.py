@@ -1,7 +1,7 @@
 """What `slipway verify` says by its exit code."""
 
 import pytest
-from tests.unit.verify.test_packs import HERE
+from tests.unit.verify.machines import HERE
 
 from slipway.cli import verify as command
 from slipway.errors import SlipwayError, Unreachable, VerificationRed

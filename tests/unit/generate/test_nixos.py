@@ -51,7 +51,7 @@ def test_a_host_says_what_it_is(make, read):
 
 
 def test_what_has_its_default_is_left_out(make, read):
-    assert set(read(make(), "w1")["slipway"]) == {"address", "k0s", "network", "role", "ssh"}
+    assert set(read(make(), "w1")["slipway"]) == {"address", "k0s", "madeOf", "network", "role", "ssh"}
 
 
 FREE_TEXT = ["''", '${builtins.abort"no"}', 'say"hi"', "back\\slash", "it's"]

@@ -1,12 +1,14 @@
 """What `lab up` does beside its machines; what is made of the programs is tested elsewhere and left out here."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from slipway.events import Events
-from slipway.lab import binaries, charts, images, supplies
+from slipway.lab import binaries, charts, images, stores, supplies
 from slipway.lab.builds import Build, K0s, Program
+from slipway.lab.settings import Lab
 
 DEADLINE = 20.0
 
@@ -74,3 +76,13 @@ def test_a_failed_build_ends_the_whole(build, done, monkeypatch):
     with pytest.raises(binaries.BuildFailed):
         supplies.beside(lambda: "machines", Events(), K0s.BARE)
     assert done == []
+
+
+@pytest.mark.parametrize(("kind", "given"), [(K0s.STAND_IN, True), (K0s.BARE, True), (K0s.RELEASED, False)])
+def test_machines_get_all_images_where_their_containerd_is_the_labs(kind, given, tmp_path, monkeypatch):
+    heard: list[tuple[tuple[Path, ...], list[Path]]] = []
+    monkeypatch.setattr(images, "ensure", lambda _events: (Path("pause.tar"),))
+    monkeypatch.setattr(stores, "give", lambda archives, folders, _events: heard.append((archives, folders)))
+    machine = Lab(9).machines(1, 0)[0]
+    supplies.stock([machine], Events(), kind, [Path("own.tar")])
+    assert heard == [((Path("pause.tar"), Path("own.tar")), [machine.containerd])] * given

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.unit.verify.test_packs import HERE
+from tests.unit.verify.machines import HERE
 
 from slipway.inventory import load
 from slipway.outcome import Outcome

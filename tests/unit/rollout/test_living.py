@@ -314,6 +314,30 @@ def test_a_node_that_does_not_come_back_stops_the_rest(world, monkeypatch, error
     assert outcomes(deployment)["w2"] == "skipped"
 
 
+REBOOT = Options(only_reboot=True)
+
+
+def test_nodes_that_are_to_reboot_do_so_drained_in_waves_and_run_what_they_ran(world):
+    deployment = world.deploy(changed=(), chosen=("cp1", "w1", "w2"), options=REBOOT)
+    assert world.activated == [] and "generated" not in world.preparation.done[1:]
+    assert world.of("cp1") == ["quorum", "reboot", "rejoin", "look"]
+    assert world.of("w1") == ["cordon", "drain", "reboot", "rejoin", "look", "uncordon"]
+    assert world.done.index("uncordon w1") < world.done.index("reboot w2")
+    assert [(node.outcome, node.reason, node.new_system) for node in deployment.nodes] == [
+        (Outcome.OK, "rebooted", "/old")
+    ] * 3
+    assert world.cluster == ["bring up"] * 3, "no network, no labels: the cluster is left as it is"
+    assert [event for event in world.told if event.phase == "systems"] == [], "there is nothing to roll back to"
+
+
+def test_a_controller_that_the_others_need_does_not_reboot(world):
+    world.refuses = {"cp1"}
+    deployment = world.deploy(changed=(), chosen=("cp1", "w1"), options=REBOOT)
+    assert "reboot cp1" not in world.done and "reboot w1" not in world.done
+    failure = deployment.failure()
+    assert failure and failure.hint == "slipway reboot cp1 w1"
+
+
 # --- nodes that cannot be reached ---
 
 

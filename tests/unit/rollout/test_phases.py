@@ -9,7 +9,7 @@ import pytest
 from slipway.errors import InvalidInput, Unreachable
 from slipway.events import Events
 from slipway.generate import tree, writer
-from slipway.rollout.phases import Obstructed, Preparation
+from slipway.rollout.phases import Obstructed, Preparation, Standing
 from slipway.ssh.pool import Pool
 from slipway.tools import git
 
@@ -49,6 +49,13 @@ def test_a_file_that_git_does_not_know_stops_a_deploy(preparation, inventory):
     with pytest.raises(InvalidInput, match=r"hosts/w1\.nix is unknown to Git") as caught:
         preparation.require_generated()
     assert str(caught.value.hint).endswith("add hosts/w1.nix")
+
+
+def test_what_a_reboot_takes_is_what_a_node_boots_by_default(preparation):
+    """A machine of the tests has no system of NixOS: that is told, and which machine."""
+    standing = Standing(preparation.inventory, preparation.hosts[:1], preparation.pool, preparation.events)
+    with pytest.raises(Obstructed, match="w1: has no system of NixOS to boot"):
+        standing.build()
 
 
 def test_preflight_asks_all_and_tells_who_does_not_answer(preparation, seen):

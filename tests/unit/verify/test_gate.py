@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.unit.verify.fakes import Canned, FakeHost
-from tests.unit.verify.test_packs import HERE
+from tests.unit.verify.machines import HERE
 from tests.unit.verify.test_runner import FACTS, fine, node
 
 from slipway.errors import GateRefused, InvalidInput, Unreachable

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.verify.fakes import Answers, Canned, FakeHost
-from tests.unit.verify.test_packs import HERE
+from tests.unit.verify.machines import HERE
 
 from slipway.errors import Unreachable, UsageError
 from slipway.events import Event, Events

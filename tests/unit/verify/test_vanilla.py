@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.unit.verify.fakes import Canned, FakeHost
-from tests.unit.verify.test_packs import HERE
+from tests.unit.verify.machines import HERE
 
 from slipway.inventory import load
 from slipway.result import CommandResult

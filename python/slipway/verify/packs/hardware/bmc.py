@@ -19,8 +19,16 @@ def _there(machine: Machine, node: Host) -> None:
 
 
 def test_answers(machine: Machine, node: Host) -> None:
-    """The management controller answers."""
+    """The management controller answers, or there is none where the inventory says so."""
     _there(machine, node)
+    if node.hardware.bmc is False:
+        expect(
+            not machine.has("bmc"),
+            expected="no management controller: hardware.bmc is false in the inventory",
+            found="/dev/ipmi0",
+            fix="is it the machine that was ordered? Else take hardware.bmc out of the inventory",
+            command="ls /dev/ipmi*",
+        )
     answer = machine.answers["bmc"]
     if answer.code == 127:
         raise CannotRun("ipmitool is not installed: slipway.hardware.tools.enable")

@@ -57,10 +57,11 @@ def test_containerd_is_roots(host: NodeHost) -> None:
 @controllers
 def test_secrets_are_encrypted(host: NodeHost, inventory: Inventory) -> None:
     """The API server encrypts Secrets before it stores them, with a key that only it and root can read."""
-    if not inventory.cluster.k0s.encrypt_secrets:
-        return
     # The brackets keep pgrep from finding the shell that runs it.
     started = f"pgrep --full -- '[-]-encryption-provider-config={ENCRYPTION}'"
+    if not inventory.cluster.k0s.encrypt_secrets:
+        _encrypts_nothing(host, started)
+        return
     writes = f"grep --quiet --fixed-strings -- '{WRITES}' {ENCRYPTION}"
     for command, what in ((started, "kube-apiserver runs without the key"), (writes, "it only reads by the key")):
         expect(
@@ -70,6 +71,16 @@ def test_secrets_are_encrypted(host: NodeHost, inventory: Inventory) -> None:
             fix="slipway deploy, for all controllers",
         )
     _closed_to_others(host, ENCRYPTION, "r")
+
+
+def _encrypts_nothing(host: NodeHost, started: str) -> None:
+    __tracebackhide__ = True
+    expect(
+        host.run_expect([0, 1], started).rc == 1,
+        expected="kube-apiserver without a key for Secrets: encryptSecrets is false in the inventory",
+        found="it runs with one",
+        fix="encryptSecrets: true; what is encrypted could be read no more without the key",
+    )
 
 
 @controllers

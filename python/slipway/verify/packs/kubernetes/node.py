@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from slipway.inventory import Host
+from slipway.inventory import Host, Inventory
+from slipway.inventory.address import network_of
 from slipway.verify.asked import Facts
 from slipway.verify.check import expect, listed, workloads
 from slipway.verify.packs.k0s._api import KubeletApi
@@ -35,12 +36,18 @@ def test_heartbeat_is_fresh(api: KubeletApi, node: Host, facts: Facts) -> None:
     renewed = str((lease or {}).get("spec", {}).get("renewTime", ""))
     age = _now(facts) - datetime.fromisoformat(renewed).timestamp() if renewed else None
     expect(
-        age is not None and age <= HEARTBEAT + facts.clock_error,
+        age is not None and abs(age) <= HEARTBEAT + facts.clock_error,
         expected=f"renewed within {HEARTBEAT:g} s",
-        found="never renewed" if age is None else f"{age:.0f} s ago",
+        found=_ago(age),
         fix="journalctl -u k0s.service | grep kubelet; does the node reach the API, do the clocks agree?",
         command=f"k0s kubectl -n kube-node-lease get lease {node.name} -o yaml  # on a controller",
     )
+
+
+def _ago(age: float | None) -> str:
+    if age is None:
+        return "never renewed"
+    return f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s from now, by a clock that was set back since"
 
 
 def _now(facts: Facts) -> float:
@@ -96,6 +103,26 @@ def test_has_both_addresses(found: Object, node: Host) -> None:
         fix="--node-ip in kubelet's arguments; slipway generate sets it with cluster.network.dualStack",
         command=_show(node),
     )
+
+
+def test_has_its_ranges(found: Object, node: Host, inventory: Inventory) -> None:
+    """The pods of the node have their addresses out of the ranges of the inventory."""
+    network = inventory.cluster.network
+    wanted = [network.pod_cidr, *([network.dual_stack.pod_cidr] if network.dual_stack else [])]
+    has = [str(each) for each in found["spec"].get("podCIDRs", ())]
+    missing = [each for each in wanted if not any(_inside(part, each) for part in has)]
+    expect(
+        not missing,
+        expected=f"a part of {listed(wanted)}",
+        found=listed(has),
+        fix="podCIDR is fixed at the cluster's first start; is the inventory another cluster's?",
+        command=_show(node),
+    )
+
+
+def _inside(part: str, whole: str) -> bool:
+    small, large = network_of(part), network_of(whole)
+    return small.family == large.family and large.first <= small.first and small.last <= large.last
 
 
 def test_is_under_no_pressure(found: Object, node: Host) -> None:

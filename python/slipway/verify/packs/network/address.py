@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from slipway.inventory import Host
+from slipway.inventory.address import address_of
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect
 
@@ -82,6 +83,23 @@ def test_has_its_prefix(links: Links, node: Host) -> None:
         expected=f"{node.address}/{wanted or '...'}",
         found="no such address" if found is None else f"{node.address}/{found}",
         fix="network.prefixLength in the inventory, then deploy",
+        command=SHOW,
+    )
+
+
+def test_has_its_second_address(links: Links, node: Host) -> None:
+    """The IPv6 address of the inventory is on the same link, with its prefix length."""
+    second = node.network.ipv6
+    if second is None:
+        pytest.skip("the inventory gives this node one address")
+    link = links.carrying(node.address)
+    found = {address_of(address): length for address, length in (link.addresses if link else {}).items()}
+    length = found.get(address_of(second.address))
+    expect(
+        length == second.prefix_length,
+        expected=f"{second.address}/{second.prefix_length} beside {node.address}",
+        found="no such address there" if length is None else f"{second.address}/{length}",
+        fix="network.ipv6 in the inventory, then deploy; networkctl status",
         command=SHOW,
     )
 

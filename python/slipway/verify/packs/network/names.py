@@ -13,6 +13,9 @@ from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed
 
+RESOLVED = "/run/systemd/resolve/resolv.conf"
+"""The servers that systemd-resolved asks, whatever /etc/resolv.conf says (systemd-resolved.service(8))."""
+
 
 class Resolved:
     """The addresses of a name, as programs on the machine find them.
@@ -51,6 +54,24 @@ def test_servers_of_the_inventory_resolve(host: NodeHost, node: Host, inventory:
         expected=f"an address for {listed(names)}",
         found=f"none for {listed(lost)}",
         fix="resolvectl query NAME; are network.nameservers right, and reachable by UDP 53?",
+    )
+
+
+def test_servers_are_those_of_the_inventory(host: NodeHost, node: Host) -> None:
+    """Programs on the machine ask the name servers of the inventory."""
+    wanted = node.network.nameservers
+    if not wanted:
+        pytest.skip("the inventory names no name server")
+    # systemd-resolved keeps a list of the servers that it asks itself; without it there is the file that all read.
+    lines = host.check_output(f"cat {RESOLVED} 2>/dev/null || cat /etc/resolv.conf").splitlines()
+    found = [line.split()[1] for line in lines if re.match(r"nameserver\s+\S", line)]
+    missing = [server for server in wanted if server not in found]
+    expect(
+        not missing,
+        expected=listed(wanted),
+        found=listed(found),
+        fix="networkctl status; resolvectl status; network.nameservers in the inventory, then deploy",
+        command=f"cat {RESOLVED} /etc/resolv.conf",
     )
 
 

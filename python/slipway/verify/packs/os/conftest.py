@@ -8,6 +8,8 @@ from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.packs._reads import Answers, Read
 
+ACCOUNT = 'echo "account $name $(id -nG "$name" 2>/dev/null)"; cat "/etc/ssh/authorized_keys.d/$name" 2>/dev/null'
+
 
 @pytest.fixture(scope="session")
 def answers(host: NodeHost, node: Host) -> Answers:
@@ -27,7 +29,9 @@ def answers(host: NodeHost, node: Host) -> Answers:
             Read("boot", "grep -q ' /boot ' /proc/mounts || exit 3; df --block-size=1 --output=avail /boot | sed 1d"),
             Read("generations", "ls -d /nix/var/nix/profiles/system-*-link | wc -l"),
             Read("journal", "journalctl --boot --priority=crit --no-pager --quiet --output=short --lines=20", 30),
+            Read("made of", "cat /etc/slipway/inventory"),
             Read("sshd", "sshd -T"),
             Read("keys", keys),
+            Read("accounts", f"for name in {' '.join(node.users)}; do {ACCOUNT}; done; exit 0"),
         ),
     )

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from slipway.inventory import Host
+from slipway.generate.nixos import made_of
+from slipway.inventory import Host, Inventory
 from slipway.verify.asked import Facts
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed
+from slipway.verify.packs._reads import Answers
 
 LINKS = "readlink -e /run/current-system /nix/var/nix/profiles/system"
 
@@ -69,6 +71,23 @@ def test_boots_what_it_runs(host: NodeHost, facts: Facts, node: Host) -> None:
         found=default.toplevel or "a boot entry without a toplevel of Nix",
         fix=f"slipway deploy {node.name}; or on the node: /run/current-system/bin/switch-to-configuration boot",
         command="cat /boot/loader/loader.conf /boot/loader/entries/*",
+    )
+
+
+def test_is_what_the_inventory_wants(answers: Answers, node: Host, inventory: Inventory) -> None:
+    """The running system was made from the inventory as it is now."""
+    # 1: made before systems carried what they are made of.
+    words = (line.split() for line in answers["made of"].said((0, 1)).splitlines())
+    found = {line[0]: line[1] for line in words if len(line) == 2}
+    wanted = made_of(inventory, node)
+    about = {"cluster": "the cluster", "host": node.name}
+    other = [about[name] for name, digest in wanted.items() if found.get(name) != digest]
+    expect(
+        not other,
+        expected="a system made from the inventory as it is now",
+        found=f"made from one that says something else of {listed(other)}" if found else "it does not say from which",
+        fix=f"slipway plan {node.name} shows the difference; slipway generate; slipway deploy {node.name}",
+        command="cat /etc/slipway/inventory",
     )
 
 
