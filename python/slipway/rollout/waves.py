@@ -38,7 +38,9 @@ def _worker_waves(inventory: Inventory, names: tuple[str, ...], size: str) -> It
     count = settings.canary if len(names) > settings.canary else 0
     if count:
         yield Wave(f"canary {' '.join(names[:count])}", names[:count])
-    batches = list(_batches(names[count:], part_of(size or settings.size, len(inventory.workers))))
+    # A part of no workers is none.
+    step = max(1, part_of(size or settings.size, len(inventory.workers)))
+    batches = list(_batches(names[count:], step))
     for number, batch in enumerate(batches, 1):
         title = f"workers {number} of {len(batches)}" if len(batches) > 1 else "workers"
         yield Wave(title, batch, settings.max_failures)

@@ -75,3 +75,11 @@ def test_batches_are_numbered(tmp_path):
         "workers 1 of 2",
         "workers 2 of 2",
     ]
+
+
+def test_a_cluster_without_workers_has_waves_too(tmp_path):
+    """One machine that is everything."""
+    file = tmp_path / "inventory.yaml"
+    file.write_text((Path(__file__).parents[3] / "examples" / "single" / "inventory.yaml").read_text())
+    inventory = load(file)
+    assert [wave.nodes for wave in waves(inventory, inventory.hosts)] == [("attic",)]
