@@ -11,10 +11,12 @@ import typer
 
 from slipway.cli.console import print_json, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
-from slipway.errors import ChangesPending
+from slipway.errors import ChangesPending, UsageError
 from slipway.generate import skeleton, tree, writer
+from slipway.generate.skeleton import Example
 from slipway.generate.writer import Change
 from slipway.inventory import load
+from slipway.inventory.kubernetes import dns_label
 from slipway.secrets.plain import is_encrypted
 from slipway.words import counted
 
@@ -70,29 +72,65 @@ def _refuse_drift(different: Sequence[Change], *, show: bool) -> None:
 def init(
     directory: Annotated[Path, typer.Argument(help="The folder to write to; made if it is not there.", metavar="DIR")],
     name: Annotated[str | None, typer.Option(help="Name of the cluster.", show_default="the folder's name")] = None,
-    flake: Annotated[str, typer.Option(help="Where the repository's flake gets slipway from.")] = skeleton.FLAKE_URL,
+    example: Annotated[
+        Example, typer.Option(help="Whose machines the inventory shows: ha, single or homelab.")
+    ] = Example.HOMELAB,
+    flake: Annotated[
+        str,
+        typer.Option("--from", help="Where the repository's flake gets slipway from: a URL, or a clone's folder."),
+    ] = skeleton.FLAKE_URL,
     json_output: JsonOption = False,
 ) -> None:
     """Begin a repository: a commented inventory, a flake, and the keys for its secrets. What is there stays as it is.
 
     Example: slipway init homelab
+
+    Example: slipway init homelab --example ha --from ~/src/slipway
     """
-    cluster = name or _cluster_name(directory)
-    written = set_up(directory, cluster, skeleton.Flake(flake))
+    cluster = _checked(name) if name else _cluster_name(directory)
+    written = set_up(directory, cluster, skeleton.Flake(skeleton.source(flake)), example)
     if json_output:
         print_json({"written": [str(path) for path in written]})
         return
     for path in written:
         say(f"wrote    {path}")
+    _tell_what_is_yours(directory, written)
     say(f"next: edit {directory / 'inventory.yaml'}, then: cd {directory} && slipway check && slipway generate")
 
 
-def set_up(root: Path, cluster: str, flake: skeleton.Flake) -> tuple[Path, ...]:
-    """The files of a new repository, Git's and sops's included; return what was written."""
+def _checked(name: str) -> str:
+    """Raises UsageError for what `check` would refuse."""
+    try:
+        return dns_label(name)
+    except ValueError as error:
+        raise UsageError(f"--name: {error}", hint=f"slipway init DIR --name {_label(name)}") from None
+
+
+def _tell_what_is_yours(root: Path, written: Sequence[Path]) -> None:
+    """What nobody can make again, and what is missing: said where it comes into being."""
+    from slipway.secrets import keys
+
+    if keys.key_file() in written:
+        say(
+            f"back up now: {keys.key_file()} has the age key that opens everything in {root / 'secrets'}; it is nowhere"
+        )
+        say("             else, and without it nobody can read the secrets again, nor rebuild the cluster from Git")
+    inventory = root / "inventory.yaml"
+    if inventory in written and "REPLACE-ME" in inventory.read_text(encoding="utf-8"):
+        say("no SSH key was found, neither in an agent nor as ~/.ssh/id_*.pub: ssh-keygen -t ed25519, and put the line")
+        say(f"             of its .pub file into {inventory}, defaults.ssh.authorizedKeys")
+
+
+def set_up(root: Path, cluster: str, flake: skeleton.Flake, example: Example = Example.HOMELAB) -> tuple[Path, ...]:
+    """The files of a new repository, Git's and sops's included; return what was written.
+
+    Whoever runs it may log in to its machines: the first deployment shall not lock its author out.
+    """
     from slipway.secrets import store
+    from slipway.ssh.own import public_keys
     from slipway.tools import git
 
-    made = skeleton.write(root, skeleton.files(cluster, flake, _own_keys()), flake)
+    made = skeleton.write(root, skeleton.files(cluster, flake, public_keys(), example), flake)
     if not git.is_inside_repository(root):
         git.init(root)
     made += store.create(root, label=cluster)
@@ -127,6 +165,7 @@ def _known_to_flakes(paths: Iterable[Path]) -> list[Path]:
         "versions.yaml",
         "flake.nix",
         "inventory.yaml",
+        "inventory.schema.json",
         "known_hosts",
     }
     return [path for path in paths if path.parts[0] in folders or str(path) in names or is_encrypted(path)]
@@ -138,12 +177,11 @@ def _to_add(paths: Iterable[Path]) -> list[Path]:
 
 
 def _cluster_name(directory: Path) -> str:
-    """A name for the cluster from the folder's: a DNS label."""
-    words = re.sub(r"[^a-z0-9]+", "-", directory.resolve().name.lower()).strip("-")
+    """A name for the cluster from the folder's."""
+    return _label(directory.resolve().name)
+
+
+def _label(text: str) -> str:
+    """A DNS label that is like it."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return words[:63].rstrip("-") or "homelab"
-
-
-def _own_keys() -> tuple[str, ...]:
-    """This user's public SSH keys, so that the first deployment does not lock its author out."""
-    found = sorted((Path.home() / ".ssh").glob("id_*.pub"))
-    return tuple(" ".join(path.read_text().split()) for path in found)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote
 
 from slipway import inside
+from slipway.errors import UsageError
 from slipway.generate.gitops.charts import CHARTS, DEFINITIONS, IMAGES, Chart, Definitions
 from slipway.generate.templates import template
 from slipway.inventory.model import Nixos
+from slipway.inventory.schema import schema
 from slipway.paths import cache_dir, resource
 
 FLAKE_URL = "github:slipway-project/slipway"
@@ -21,9 +26,20 @@ K0S_VERSION = "1.36.3+k0s.2"
 """What a new inventory proposes: the newest release in nixos/pkgs/k0s/versions.json."""
 
 VERSIONS = "versions.yaml"
+SCHEMA = "inventory.schema.json"
+"""What the first line of a new inventory names, for editors that speak to yaml-language-server."""
 _HELD = ("cilium", "flux-operator", "gitea", "forgejo", "local-path-provisioner", "openebs", "volsync", "openbao")
 """Charts that no machine may merge: with them the other stages stand and fall."""
 _STAGED = ("flake.nix", "flake.lock", "nixos")
+
+
+class Example(StrEnum):
+    """Whose machines a new inventory shows: three controllers with an address in common, one machine that is
+    everything, or a controller and two workers."""
+
+    HA = "ha"
+    SINGLE = "single"
+    HOMELAB = "homelab"
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,23 @@ class Flake:
     lab: bool = False
 
 
-def files(name: str, flake: Flake, authorized_keys: Sequence[str] = ()) -> dict[str, bytes]:
+def source(text: str) -> str:
+    """`text` as the URL of a flake: a folder that is there, such as a clone of slipway, by its full path.
+
+    Raises UsageError for a folder without a flake.
+    """
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        return text
+    if not (folder / "flake.nix").exists():
+        raise UsageError(f"--from {text}: there is no flake.nix", hint=f"--from {FLAKE_URL}, or a clone of it")
+    kind = "git+file" if (folder / ".git").exists() else "path"
+    return f"{kind}://{quote(str(folder.resolve()))}" if kind == "git+file" else f"path:{folder.resolve()}"
+
+
+def files(
+    name: str, flake: Flake, authorized_keys: Sequence[str] = (), example: Example = Example.HOMELAB
+) -> dict[str, bytes]:
     """The first files of a repository for the cluster `name`, by path. Pure."""
     channel = str(Nixos().channel)
     texts = {
@@ -42,8 +74,14 @@ def files(name: str, flake: Flake, authorized_keys: Sequence[str] = ()) -> dict[
         ".gitignore": template("skeleton/gitignore.j2").render(),
         "README.md": template("skeleton/README.md.j2").render(name=name),
         "inventory.yaml": template("skeleton/inventory.yaml.j2").render(
-            name=name, k0s_version=K0S_VERSION, channel=channel, authorized_keys=authorized_keys
+            name=name,
+            k0s_version=K0S_VERSION,
+            channel=channel,
+            authorized_keys=authorized_keys,
+            example=example.value,
+            schema=SCHEMA,
         ),
+        SCHEMA: json.dumps(schema(), indent=2) + "\n",
         VERSIONS: template("skeleton/versions.yaml.j2").render(charts=_versions(), images=IMAGES),
         "renovate.json": template("skeleton/renovate.json.j2").render(held=_held()),
     }

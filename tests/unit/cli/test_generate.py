@@ -11,6 +11,7 @@ import pytest
 
 from slipway.cli.main import main
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm me@here"
 INVENTORY = Path(__file__).parents[3] / "examples" / "homelab" / "inventory.yaml"
 
 
@@ -96,17 +97,46 @@ def test_init_begins_a_repository_and_keeps_what_is_there(tmp_path, monkeypatch,
     monkeypatch.delenv("SOPS_AGE_KEY_FILE", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh" / "id_ed25519.pub").write_text("ssh-ed25519 AAAAkey me@here\n")
+    (tmp_path / ".ssh" / "id_ed25519.pub").write_text(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm me@here\n"
+    )
     root = tmp_path / "My Lab"
     code, _out, err = slipway("init", str(root))
     assert code == 0, err
     assert 'name: "my-lab"' in (root / "inventory.yaml").read_text()
-    assert "- ssh-ed25519 AAAAkey me@here" in (root / "inventory.yaml").read_text()
+    assert (
+        "- ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm me@here"
+        in (root / "inventory.yaml").read_text()
+    )
     assert {"flake.nix", "inventory.yaml", ".sops.yaml"} <= known_to_git(root)
 
+    assert {"flake.nix", "inventory.yaml", "inventory.schema.json"} <= known_to_git(root)
+    assert f"back up now: {tmp_path}/config/sops/age/keys.txt has the age key" in err
+
     (root / "inventory.yaml").write_text("mine\n")
-    slipway("init", str(root))
+    _code, _out, err = slipway("init", str(root))
     assert (root / "inventory.yaml").read_text() == "mine\n"
+    assert "back up" not in err
+
+
+def test_init_refuses_a_name_that_check_would_refuse(tmp_path, slipway):
+    code, _out, err = slipway("init", str(tmp_path / "lab"), "--name", "My_Lab.1")
+    assert code == 2
+    assert "--name: " in err
+    assert "next:  slipway init DIR --name my-lab-1" in err
+    assert not (tmp_path / "lab").exists()
+
+
+def test_init_without_a_key_says_what_to_do(tmp_path, monkeypatch, slipway):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    code, _out, err = slipway("init", str(tmp_path / "lab"), "--example", "single", "--from", "path:/src")
+    assert code == 0, err
+    assert "no SSH key was found" in err
+    assert '"path:/src"' in (tmp_path / "lab" / "flake.nix").read_text()
+    assert "role: single" in (tmp_path / "lab" / "inventory.yaml").read_text()
 
 
 def test_json_tells_the_changes_alone_on_standard_output(repository, slipway):

@@ -5,11 +5,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
+from slipway.errors import UsageError
 from slipway.generate import skeleton
 from slipway.generate.gitops.charts import CHARTS, DEFINITIONS, IMAGES, Chart, Definitions
-from slipway.generate.skeleton import Flake
+from slipway.generate.skeleton import Example, Flake
 from slipway.inventory import InvalidInventory, load
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJBF5Ci2hsdUcOIYQVjmoPaRKAe5XBmJnYwZk7TeDx3f admin@example"
@@ -24,6 +27,41 @@ def test_the_first_inventory_is_valid(tmp_path):
     inventory = load(tmp_path)
     assert inventory.cluster.name == "homelab"
     assert inventory.hosts[0].ssh.authorized_keys == (KEY,)
+
+
+@pytest.mark.parametrize(
+    ("example", "controllers", "workers", "vip"),
+    [("homelab", 1, 2, False), ("ha", 3, 3, True), ("single", 1, 0, False)],
+)
+def test_each_example_is_valid(tmp_path, example, controllers, workers, vip):
+    skeleton.write(tmp_path, skeleton.files("homelab", Flake(), (KEY,), Example(example)), Flake())
+    inventory = load(tmp_path)
+    assert (len(inventory.controllers), len(inventory.workers)) == (controllers, workers)
+    assert (inventory.cluster.network.vip is not None) is vip
+    assert inventory.warnings == ()
+
+
+def test_editors_find_the_schema_that_the_first_line_names(tmp_path):
+    begin(tmp_path)
+    first = (tmp_path / "inventory.yaml").read_text().splitlines()[0]
+    name = first.removeprefix("# yaml-language-server: $schema=")
+    schema = json.loads((tmp_path / name).read_text())
+    document = yaml.load((tmp_path / "inventory.yaml").read_text(), yaml.BaseLoader)
+    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load((tmp_path / "inventory.yaml").read_text()))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate({**document, "hsots": {}})
+
+
+def test_a_clone_is_named_by_its_full_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert skeleton.source("github:me/slipway") == "github:me/slipway"
+    (tmp_path / "a clone").mkdir()
+    with pytest.raises(UsageError, match=r"no flake\.nix"):
+        skeleton.source("a clone")
+    (tmp_path / "a clone" / "flake.nix").write_text("{ }")
+    assert skeleton.source("a clone") == f"path:{tmp_path}/a clone"
+    (tmp_path / "a clone" / ".git").mkdir()
+    assert skeleton.source("a clone") == f"git+file://{tmp_path}/a%20clone"
 
 
 def test_without_a_key_the_inventory_says_what_to_do(tmp_path):
