@@ -3,6 +3,7 @@
 {
   imports = [
     ./activation.nix
+    ./disko.nix
     ./etc.nix
     ./firewall.nix
     ./journald.nix

@@ -9,7 +9,6 @@ in
     boot.loader = anything;
     boot.initrd = anything;
     boot.supportedFilesystems = anything;
-    disko = anything;
     documentation = anything;
     fileSystems = anything;
     hardware = anything;

@@ -174,6 +174,25 @@ def _after(seconds: float, machine: Machine, what: Fault) -> tuple[Fault, ...]:
 
 
 @app.command()
+def installer(
+    node: Annotated[str, typer.Argument(help="A machine of the lab, such as w1.", metavar="NODE")],
+    number: LabOption = 0,
+) -> None:
+    """Have a machine of the lab play NixOS's installer, with an empty disk, for `slipway install`.
+
+    Example: slipway lab installer w1
+    """
+    from slipway.lab import installer as stand_in
+    from slipway.lab.state import find
+
+    machine = find(Lab(number), node)
+    stand_in.play(machine)
+    say(f"{node} plays the installer; its disk is {stand_in.device(machine)}")
+    say(f"next: disks: {{system: {{device: {stand_in.device(machine)}}}}} in inventory.yaml, slipway generate, then")
+    say(f"      slipway install {node}")
+
+
+@app.command()
 def ssh(
     node: Annotated[str, typer.Argument(help="A machine of the lab, such as cp1.")],
     command: Annotated[list[str] | None, typer.Argument(help="What to run there; a shell if left out.")] = None,

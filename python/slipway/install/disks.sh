@@ -1,10 +1,9 @@
 # Prints what the disks named as arguments hold: a fact a line, its parts parted by tabs, its kind first. disks.py reads
 # it. Nothing is written: file systems are mounted read-only, without replaying a journal, in a place of our own.
-tab=$(printf '\t')
 say() {
   printf '%s' "$1"
   shift
-  for part; do printf '\t%s' "$part"; done
+  for word; do printf '\t%s' "$word"; done
   echo
 }
 
@@ -46,8 +45,11 @@ for named; do
   fi
   say disk "$named" "$device" "$(lsblk -bdno SIZE "$device")" "$(lsblk -dno MODEL "$device")"
   lsblk -lnpo NAME "$device" | while read -r part; do
-    kind=$(lsblk -dno FSTYPE "$part") place_now=$(lsblk -dno MOUNTPOINT "$part")
-    say part "$named" "$part" "$(lsblk -bdno SIZE "$part")" "$kind" "$(lsblk -dno LABEL "$part")" "$place_now"
+    # Read from the disk itself: what udev knows, and lsblk tells, may be old or nothing.
+    kind=$(blkid -p -o value -s TYPE "$part" 2>/dev/null)
+    [ $? -ne 8 ] || kind=ambiguous
+    label=$(blkid -p -o value -s LABEL "$part" 2>/dev/null) place_now=$(lsblk -dno MOUNTPOINT "$part")
+    say part "$named" "$part" "$(lsblk -bdno SIZE "$part")" "$kind" "$label" "$place_now"
     case $place_now in
       /*) cluster_in "${place_now%/}" "$part" ;;
       *) look_into "$part" "$kind" ;;

@@ -9,7 +9,20 @@ from functools import partial
 from pathlib import Path
 
 from slipway.events import Events
-from slipway.lab import cgroups, furnish, installed, keys, limits, mounts, network, nspawn, prerequisites, rootfs, state
+from slipway.lab import (
+    cgroups,
+    furnish,
+    installed,
+    installer,
+    keys,
+    limits,
+    mounts,
+    network,
+    nspawn,
+    prerequisites,
+    rootfs,
+    state,
+)
 from slipway.lab.reach import wait_reachable
 from slipway.lab.settings import Lab, Machine
 
@@ -122,6 +135,7 @@ def _create(machine: Machine, base: Path) -> None:
 def _switch_off(machine: Machine, *, orderly: bool, events: Events) -> None:
     events.emit("down", "started", machine.name)
     (nspawn.power_off if orderly else nspawn.power_cut)(machine)
+    installer.unplug(machine)
     events.emit("down", "done", machine.name)
 
 
