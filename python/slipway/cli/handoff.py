@@ -58,3 +58,4 @@ def _show(result: HandoffResult, json_output: bool) -> None:
     print_table(("step", "state", "time", "what"), rows, title=f"stage {result.stage}")
     for line in result.next:
         say(line)
+    say("kubectl: slipway kubeconfig --merge, then kubectl get nodes; without --merge, -o FILE")

@@ -32,10 +32,19 @@ def repository(tmp_path, sshd, monkeypatch):
     return tmp_path
 
 
-def handoff(repository: Path, *words: str) -> None:
+def handoff(repository: Path, *words: str) -> str:
+    """What it says to a person."""
     result = CliRunner().invoke(build(["handoff"]), ["handoff", *words, "-i", str(repository / "inventory.yaml")])
     if result.exception:
         raise result.exception
+    return result.stderr
+
+
+def test_it_ends_with_the_way_to_kubectl(repository, monkeypatch):
+    monkeypatch.setattr(stages, "handoff", lambda *_: HandoffResult(Stage.BOOTSTRAP, ()))
+    last = handoff(repository).splitlines()[-1]
+    assert last.startswith("kubectl: slipway kubeconfig --merge")
+    assert "kubectl" not in handoff(repository, "--json")
 
 
 def test_it_has_the_clusters_lock_while_it_hands_over(repository, monkeypatch):
