@@ -16,6 +16,7 @@ ASKED = {
     **{name: ("--version",) for name in KUBERNETES[:-1]},
     "kubectl": ("version", "--client"),
     "etcd": ("--version",),
+    "etcdutl": ("version",),
     "containerd": ("--version",),
     "containerd-shim-runc-v2": ("-v",),
     "ctr": ("--version",),

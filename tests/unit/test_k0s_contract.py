@@ -215,9 +215,9 @@ def test_no_row_is_stale(uses):
 
 def test_control_a_row_that_nothing_uses_is_found(uses, monkeypatch):
     monkeypatch.setitem(TABLE["paths"], "/run/k0s/nothing", {})
-    monkeypatch.setitem(TABLE["commands"], "backup", {"flags": []})
+    monkeypatch.setitem(TABLE["commands"], "start", {"flags": []})
     monkeypatch.setitem(TABLE["commands"]["token create"], "flags", ["--role", "--expiry", "--wait"])
-    assert stale(uses) == {"/run/k0s/nothing", "backup", "token create --wait"}
+    assert stale(uses) == {"/run/k0s/nothing", "start", "token create --wait"}
 
 
 @pytest.mark.parametrize("printed", TABLE["json"])

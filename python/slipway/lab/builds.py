@@ -157,8 +157,12 @@ BUILDS: tuple[Build, ...] = (
     Build(
         name="etcd",
         module=MODULES / "etcd",
-        programs=(Program("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),),
-        asked={"etcd": ("--version",)},
+        # The stand-in for k0s restores a snapshot with etcdutl, which k0s has as a library.
+        programs=(
+            Program("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
+            Program("etcdutl", "go.etcd.io/etcd/etcdutl/v3", "go.etcd.io/etcd/etcdutl/v3"),
+        ),
+        asked={"etcd": ("--version",), "etcdutl": ("version",)},
         seconds=25,
         megabytes=500,
     ),

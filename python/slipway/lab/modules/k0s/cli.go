@@ -27,6 +27,8 @@ var commands = map[string]command{
 	"config validate":  validateConfig,
 	"sysinfo":          printSysinfo,
 	"reset":            reset,
+	"backup":           backup,
+	"restore":          restore,
 }
 
 // find returns the command named by the first two words, or by the first, and the words after it. It refuses others as

@@ -54,6 +54,14 @@ func TestWhatK0sDoesNotKnowIsRefusedInItsWords(t *testing.T) {
 		"etcd member-list --all":              "unknown flag: --all",
 		"kubeconfig admin --groups=x":         "unknown flag: --groups",
 		"reset --force":                       "unknown flag: --force",
+		"backup":                              "the save-path directory () does not exist",
+		"backup --save-path=/nonentity":       "the save-path directory (/nonentity) does not exist",
+		"backup --save-path=/tmp":             "unable to detect cluster status",
+		"backup /tmp":                         `unknown command "/tmp" for "k0s backup"`,
+		"restore":                             "accepts 1 arg(s), received 0",
+		"restore a b":                         "accepts 1 arg(s), received 2",
+		"restore /nonentity":                  "given file /nonentity does not exist",
+		"restore --config=/a /b":              "unknown flag: --config",
 	} {
 		refused(t, line, wanted)
 	}
