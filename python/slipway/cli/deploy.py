@@ -59,6 +59,9 @@ BatchOption = Annotated[
 NoDrainOption = Annotated[
     bool, typer.Option("--no-drain", help="Leave the pods where they are when k0s or a node restarts.")
 ]
+NoJoinOption = Annotated[
+    bool, typer.Option("--no-join", help="Activate alone: found and join no cluster, for a backup to be restored.")
+]
 RebootOption = Annotated[
     When,
     typer.Option("--reboot", help="Reboot what changed: where kernel, initrd or modules differ (auto), or always."),
@@ -128,6 +131,7 @@ def deploy(
     no_drain: NoDrainOption = False,
     reboot: RebootOption = When.NEVER,
     boot: BootOption = False,
+    no_join: NoJoinOption = False,
     break_lock: BreakLockOption = False,
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
@@ -140,7 +144,7 @@ def deploy(
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or (), exclude or ())
-    options = Options(boot, keep_going, _size(batch), not no_drain, reboot)
+    options = Options(boot, keep_going, _size(batch), not no_drain, reboot, join=not no_join)
     _carry_out("deploy", Preparation, inventory, hosts, options, break_lock, json_output)
 
 

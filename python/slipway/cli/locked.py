@@ -1,22 +1,34 @@
-"""The cluster's lock for a command: how it may be broken, and what happens when somebody else takes it."""
+"""The cluster's lock for a command: how it may be broken, what happens when somebody else takes it, and all else that a
+command has around it that changes a cluster: the repository's lock, connections, a run, somebody to ask."""
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from slipway.cli.console import progress, say
+from slipway.errors import UsageError
 from slipway.events import Events
 from slipway.inventory import Inventory
-from slipway.rollout import lease
+from slipway.outcome import NodeResult
+from slipway.rollout import lease, lock
+from slipway.rollout.interruption import Interruption
+from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 
 BreakLockOption = Annotated[
     bool, typer.Option("--break-lock", help="Take the cluster's lock from another deployer, who then stops.")
 ]
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is lost; do nothing.")]
 
 
 def held(
@@ -28,3 +40,35 @@ def held(
         os.kill(os.getpid(), signal.SIGINT)
 
     return lease.held(inventory, pool, events, run, break_it=break_lock, on_loss=stop)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a command works with; what becomes of machines goes into `nodes`, for the run's result."""
+
+    pool: Pool
+    events: Events
+    nodes: list[NodeResult]
+
+
+@contextmanager
+def at_work(command: str, inventory: Inventory, *, break_lock: bool, quiet: bool) -> Iterator[Work]:
+    """One run under both locks; Ctrl-C ends what is under way on any machine, and the locks are given back."""
+    with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=quiet) as listener:
+        run = Run.begin(inventory.root, command)
+        events = Events(listener, run.listener, run=run.id)
+        lease = held(inventory, pool, events, run.id, break_lock=break_lock)
+        with Interruption(pool.shut, say).heard(), run.recorded() as nodes, lease:
+            yield Work(pool, events, nodes)
+
+
+def agree(lost: Sequence[str], question: str, *, yes: bool) -> None:
+    """Name what is lost, and go on where somebody agrees. Raises UsageError where nobody does, or is there to ask."""
+    for line in lost:
+        say(f"  {line}")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to agree; nothing was changed", hint="the same command with --yes")
+    if not typer.confirm(question, err=True):
+        raise UsageError("not agreed to; nothing was changed", hint="--dry-run says what would be done")

@@ -63,6 +63,8 @@ COMMANDS: dict[str, Entry] = {
     "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),
     "app": Entry("slipway.cli.apps", "app", _DEPLOY),
     "runs": Entry("slipway.cli.runs", "app", _DEPLOY),
+    "backup": Entry("slipway.cli.backup", "backup", _DEPLOY),
+    "restore": Entry("slipway.cli.restore", "restore", _DEPLOY),
     "kubeconfig": Entry("slipway.cli.kubeconfig", "kubeconfig", _DEPLOY),
     "encryption": Entry("slipway.cli.encryption", "app", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),

@@ -420,16 +420,16 @@ def may_found(inventory: Inventory, seen: Mapping[str, Membership]) -> None:
     signs = [
         *(f"{host.name} cannot be asked" for host in inventory.controllers if host.name not in seen),
         *(f"{host.name} has joined one" for host in inventory.workers if host.name in seen and seen[host.name].kubelet),
-        *(f"{address}:{port} answers" for address, port in _api_ports(inventory) if answers(address, port)),
+        *(f"{address}:{port} answers" for address, port in api_ports(inventory) if answers(address, port)),
     ]
     if signs:
         raise MayNotFound(
             f"no controller has the data of a cluster, but one may exist: {', '.join(signs)}",
-            hint="bring that controller back or restore its backup; to begin anew, run `k0s reset` on every machine",
+            hint="bring that controller back, or its backup (slipway restore FILE); to begin anew, slipway reset NODE",
         )
 
 
-def _api_ports(inventory: Inventory) -> list[tuple[str, int]]:
+def api_ports(inventory: Inventory) -> list[tuple[str, int]]:
     """Where a cluster of this inventory would answer: its controllers, and what stands before them."""
     network, port = inventory.cluster.network, inventory.cluster.k0s.ports.api
     addresses = [host.address for host in inventory.controllers]

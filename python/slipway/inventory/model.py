@@ -574,6 +574,8 @@ class Timeouts(Section):
     """After so long without a sign of life another deployer's lock of the cluster counts for nothing."""
     reboot: v.Seconds = 900.0
     """Until a node that reboots must be there again, running its new system."""
+    backup: v.Seconds = 600.0
+    """Until k0s must have packed, or unpacked, a backup of the control plane."""
 
 
 class Waves(Section):

@@ -76,6 +76,7 @@ class Options:
 
     `boot`: the systems are set for the next boot, and nothing is activated. `keep_going`: nodes that cannot be reached
     are left out. `batch`: workers of a wave, as in `deploy.waves.size`.
+    `join`: without it no cluster is founded, and none joined: for machines that a backup is restored to.
     """
 
     boot: bool = False
@@ -83,6 +84,7 @@ class Options:
     batch: str = ""
     drain: bool = True
     reboot: When = When.NEVER
+    join: bool = True
     only_reboot: bool = False
     """Every node boots what it has: nothing is activated, and the cluster is left as it is."""
 
@@ -144,7 +146,7 @@ class _Rollout:
             return
         self._find_cluster()
         self._change(changed)
-        if not self.held_up and not self._waits_for_boot:
+        if not self.held_up and not self._waits_for_boot and self.options.join:
             self._bring_up()
 
     def _reboot_all(self) -> None:

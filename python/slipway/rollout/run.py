@@ -10,7 +10,8 @@ import getpass
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,17 @@ class Run:
             self.listener(Event("result", node.outcome.value, node.node, data, run=self.id))
         path = self.folder / RESULT
         path.write_text(to_json(self._result(nodes, error), indent=2) + "\n", encoding="utf-8")
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[NodeResult]]:
+        """How the block ended becomes the result, with the nodes that it puts into the list."""
+        nodes: list[NodeResult] = []
+        try:
+            yield nodes
+        except SlipwayError as error:
+            self.finish(nodes, error)
+            raise
+        self.finish(nodes, None)
 
     def _result(self, nodes: Sequence[NodeResult], error: SlipwayError | None) -> dict[str, Any]:
         return {

@@ -31,6 +31,7 @@ ARGUMENTS = {
     "stages eject": ["gitea"],
     "app new": ["shop", "--image", "example.org/shop:1.0"],
     "runs show": ["2026"],
+    "restore": ["backup.tar.gz.age"],
 }
 """What a command has to be given; the others can be called without a word."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.unit.cluster.credentials import admin, written
 
-from slipway.cluster import encryption
+from slipway.cluster import backup, encryption
 from slipway.cluster.members import KUBELET_CONF, LOOK, RENAME, SENTINEL
 from slipway.cluster.token import ISSUED, TOKEN_FILE
 from slipway.errors import Interrupted, Unreachable
@@ -79,6 +79,8 @@ class FakeMachine:
     restarts: int = 0
     serves: str = "36"
     """Minor version of Kubernetes, as the API server writes it."""
+    release: str = "1.36.3+k0s.2"
+    """Of the program k0s; empty where there is none."""
     ca: str = ""
     given: bytes | Secret | None = None
     shut: threading.Event = field(default_factory=threading.Event)
@@ -142,9 +144,30 @@ class FakeMachine:
                     self.files.pop(path, None)
                 self.half_joined = self.half_joined and KUBELET_CONF not in paths
                 return 0, ""
+            case ["k0s", "version"]:
+                return (0, f"v{self.release} (fake)\n") if self.release else (127, "k0s: not found")
+            case ["sh", "-c", _, "send the archive", path]:
+                assert isinstance(self.given, Secret)
+                self.files[path] = self.files.get(path, b"") + self.given.reveal()
+                return 0, ""
+            case ["sh", "-c", _, "restore the control plane", path, "/var/lib/k0s", "/etc/k0s/k0s.yaml"]:
+                return self.restore(self.files[path])
+            case ["rm", "-rf", path]:
+                self.files.pop(path, None)
+                return 0, ""
             case ["k0s", *words]:
                 return self.k0s(words) if self.state == "active" else (1, "Error: is k0s running?")
         raise AssertionError(f"nobody has taught the fake this: {argv}")
+
+    def restore(self, archive: bytes) -> tuple[int, str]:
+        """k0s restore: etcd with this machine alone, and the authority of the archive."""
+        assert self.state == "inactive" and not self.data
+        if self.breaks == "restore":
+            return 5, "Error: failed to restore on step `etcd`"
+        self.data, self.ca = True, backup.read(Secret(archive)).about.identity
+        self.cluster.cas.append(self.ca)
+        self.cluster.etcd.clear()
+        return 0, ""
 
     def k0s(self, words: list[str]) -> tuple[int, str]:
         match words:
