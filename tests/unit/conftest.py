@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,15 +81,17 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 class RunningSshd:
-    """`with RunningSshd(folder) as sshd`: a server for as long as the block lasts."""
+    """`with RunningSshd(folder) as sshd`: a server for as long as the block lasts; `more` is for its configuration,
+    `prepare` is called when its keys are there."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, more: str = "", prepare: Callable[[Path], None] = lambda _folder: None) -> None:
+        self._folder, self._more, self._prepare = folder, more, prepare
 
     def __enter__(self) -> Sshd:
         folder, port = self._folder, free_port()
         make_keys(folder)
-        write_config(folder, port)
+        self._prepare(folder)
+        write_config(folder, port, self._more)
         log = folder / "log"
         # sshd insists on its own absolute path and, as root, on the folder for its unprivileged child.
         if os.geteuid() == 0:
@@ -118,8 +120,8 @@ def make_keys(folder: Path) -> None:
     sudo.chmod(0o755)
 
 
-def write_config(folder: Path, port: int) -> None:
-    text = CONFIG.format(port=port, folder=folder, path=os.environ["PATH"], more="")
+def write_config(folder: Path, port: int, more: str) -> None:
+    text = CONFIG.format(port=port, folder=folder, path=os.environ["PATH"], more=more)
     config = folder / "config"
     config.write_text(text + "PerSourcePenalties no\n")
     assert SSHD

@@ -132,7 +132,7 @@ def _install(inventory: Inventory, host: Host, endpoint: Endpoint, asked: Asked)
         preparation.require_generated()
         trusted.settle(endpoint, keys, _pinned(inventory), lambda key: _agreed(endpoint, key, asked), within)
         if asked.password:
-            let_in(endpoint, keys, _password(), host.ssh.authorized_keys, within)
+            let_in(endpoint, keys, _password(), host.ssh.authorized_keys, within, pool.jumps.reach)
         with progress(quiet=asked.quiet) as listener:
             seen = _look(preparation, host, Events(listener))
         # Between two shows of progress, which would write over the question.

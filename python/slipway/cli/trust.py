@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from slipway.errors import InvalidInput, SlipwayError, Unreachable, UsageError
 from slipway.ssh.connection import Endpoint, shown_key
 from slipway.ssh.keys import KnownHosts, PKey, describe
 from slipway.ssh.known_hosts import PinnedKey, fingerprint_of
-from slipway.ssh.pool import for_each
+from slipway.ssh.pool import Pool, for_each
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Pin what the machines show without asking.")]
 FingerprintOption = Annotated[
@@ -90,13 +91,31 @@ def trust(
     if fingerprint is not None and len(targets.names) != 1:
         raise UsageError(f"--fingerprint is of one machine; {len(targets.names)} are chosen", hint="slipway trust NODE")
     with targets.pool as pool:
-        shown = for_each(lambda name: shown_key(pool.endpoints[name]), targets.names)
-        offers = [_offer(pool.endpoints[name], key, pool.known_hosts) for name, key in shown.items()]
-        _require_somebody(offers, yes, fingerprint, replace)
-        decisions = [_decide(offer, pool.known_hosts, yes, fingerprint, replace) for offer in offers]
+        decisions: list[Decision] = []
+        for endpoints in _rounds([pool.endpoints[name] for name in targets.names], fingerprint is None):
+            decisions += _round(pool, endpoints, yes, fingerprint, replace)
     if json_output:
         print_json([decision.to_json() for decision in decisions])
     _judge(decisions)
+
+
+def _rounds(endpoints: Sequence[Endpoint], with_jumps: bool) -> Iterator[list[Endpoint]]:
+    """Jump hosts come before the machines behind them: nothing is asked through one whose key nobody knows."""
+    longest = max((len(endpoint.jump) for endpoint in endpoints), default=0)
+    for number in range(longest if with_jumps else 0):
+        ways = dict.fromkeys(endpoint.jump[: number + 1] for endpoint in endpoints if len(endpoint.jump) > number)
+        yield [dataclasses.replace(way[-1], jump=way[:-1]) for way in ways]
+    yield list(endpoints)
+
+
+def _round(
+    pool: Pool, endpoints: Sequence[Endpoint], yes: bool, fingerprint: str | None, replace: bool
+) -> list[Decision]:
+    by_name = {endpoint.name: endpoint for endpoint in endpoints}
+    shown = for_each(lambda name: shown_key(by_name[name], reach=pool.jumps.reach), by_name)
+    offers = [_offer(by_name[name], key, pool.known_hosts) for name, key in shown.items()]
+    _require_somebody(offers, yes, fingerprint, replace)
+    return [_decide(offer, pool.known_hosts, yes, fingerprint, replace) for offer in offers]
 
 
 def _offer(endpoint: Endpoint, key: PKey | SlipwayError, known: KnownHosts) -> Offer:

@@ -30,6 +30,33 @@ class Network(NamedTuple):
         return self.family == other.family and self.first <= other.last and other.first <= self.last
 
 
+class Way(NamedTuple):
+    """`[user@]address[:port]`; an empty user is for whoever asks to fill in."""
+
+    user: str
+    address: str
+    port: int
+
+
+_WAY = re.compile(
+    r"((?P<user>[^@]*)@)?((?P<bare>[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,})"
+    r"|(\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<address>[^@:\[\]]+))(:(?P<port>[0-9]{1,6}))?)"
+)
+
+
+def way_of(text: str) -> Way:
+    """Takes a login apart. IPv6 stands in brackets where a port follows. Raises ValueError for what is none."""
+    found = _WAY.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not [user@]address[:port]")
+    port = int(found["port"] or 22)
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{text!r}: {port} is not a port (1 to 65535)")
+    if found["user"] == "":
+        raise ValueError(f"{text!r}: no user before the @")
+    return Way(found["user"] or "", found["bare"] or found["bracketed"] or found["address"], port)
+
+
 @lru_cache(maxsize=65536)
 def address_of(text: str) -> Address:
     """The numbers of an IP address. Raises ValueError with the likely fix."""

@@ -29,6 +29,8 @@ def _variables(host: Host) -> dict[str, Any]:
     found |= {"ansible_user": host.ssh.user, "ansible_port": host.ssh.port}
     if host.ssh.identity is not None:
         found["ansible_ssh_private_key_file"] = str(host.ssh.identity)
+    if host.ssh.jump:
+        found["ansible_ssh_common_args"] = f"-o ProxyJump={','.join(host.ssh.jump)}"
     return found
 
 
@@ -63,6 +65,8 @@ def _ssh_block(inventory: Inventory, host: Host) -> str:
         f"  Port {host.ssh.port}",
         f"  UserKnownHostsFile {_quoted(str(inventory.root.resolve() / 'known_hosts'))}",
     ]
+    if host.ssh.jump:
+        lines.append(f"  ProxyJump {','.join(host.ssh.jump)}")
     if host.ssh.identity is not None:
         lines.append(f"  IdentityFile {_quoted(str(host.ssh.identity.absolute()))}")
     return "\n".join(lines) + "\n"

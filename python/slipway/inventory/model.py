@@ -215,6 +215,9 @@ class Ssh(Section):
     port: v.Port = 22
     identity: Annotated[v.KeyPath, AfterValidator(_from_root)] | None = None
     """Private key file on this machine, relative to the inventory; default: the agent and ~/.ssh."""
+    jump: tuple[v.JumpHost, ...] = ()
+    """Hosts to go through, the nearest first (OpenSSH's ProxyJump): [user@]address[:port]; default: the host's own
+    `user`, port 22. Their keys are pinned like those of the machines."""
     authorized_keys: tuple[v.PublicKey, ...] = ()
     """Public keys that may log in as `user`."""
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from slipway import slips
-from slipway.inventory.address import address_of, interface_of, network_of, text_of
+from slipway.inventory.address import address_of, interface_of, network_of, text_of, way_of
 from slipway.inventory.kubernetes import dns_label, dns_name, label_key, label_value, taint
 from slipway.inventory.releases import newest_release
 
@@ -47,6 +47,15 @@ def _address_or_name(text: str) -> str:
     if ":" in text or re.fullmatch(r"[0-9.]+", text):
         return _canonical_address(text)
     return dns_name(text)
+
+
+def _jump_host(text: str) -> str:
+    """The canonical form: brackets around an IPv6 address, and no port where it is 22."""
+    way = way_of(text)
+    address = _address_or_name(way.address)
+    shown = f"[{address}]" if ":" in address else address
+    user = f"{_user_name(way.user)}@" if way.user else ""
+    return f"{user}{shown}" + ("" if way.port == 22 else f":{way.port}")
 
 
 @lru_cache(maxsize=65536)
@@ -434,6 +443,7 @@ def _format(words: str, **more: str) -> WithJsonSchema:
 
 Truth = Annotated[bool, BeforeValidator(_truth)]
 IpAddress = Annotated[str, AfterValidator(_canonical_address), _format("IP address")]
+JumpHost = Annotated[str, AfterValidator(_jump_host), _format("[user@]address[:port]")]
 IpOrName = Annotated[str, AfterValidator(_address_or_name), _format("IP address or DNS name")]
 Cidr = Annotated[str, AfterValidator(_canonical_cidr), _format("CIDR")]
 InterfaceAddress = Annotated[str, AfterValidator(_canonical_interface_address), _format("IP address/prefix length")]

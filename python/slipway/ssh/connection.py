@@ -24,6 +24,7 @@ from paramiko.packet import Packetizer
 from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable, UsageError
 from slipway.inventory.address import address_of
 from slipway.secret import Secret
+from slipway.ssh import certificate
 from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
 
 CONNECT_TIMEOUT = 10.0
@@ -57,6 +58,8 @@ class Endpoint:
     port: int = 22
     user: str = "root"
     identity: Path | None = None
+    jump: tuple[Endpoint, ...] = ()
+    """The hosts to go through, the nearest first; each is reached through those before it."""
 
     @property
     def place(self) -> str:
@@ -148,20 +151,26 @@ class Attempt:
                 self._opened.shutdown(socket.SHUT_RDWR)
 
 
+Reach = Callable[[Endpoint, float, Attempt], paramiko.Channel]
+"""Gives a stream to a machine behind jump hosts (ssh/jump.py)."""
+
+
 def connect(
     endpoint: Endpoint,
     known_hosts: KnownHosts,
     timeout: float = CONNECT_TIMEOUT,
     accepted: Accepted | None = None,
     attempt: Attempt | None = None,
+    reach: Reach | None = None,
 ) -> paramiko.Transport:
     """A connection of its own, authenticated. Raises Unreachable with what is wrong and what may help.
 
-    `accepted` says which key to offer first, and afterwards which it was; `attempt` lets another thread end it.
+    `accepted` says which key to offer first, and afterwards which it was; `attempt` lets another thread end it; `reach`
+    gets through jump hosts, where there are any.
     """
     login, attempt = _Login(endpoint, accepted or Accepted()), attempt or Attempt()
     for _ in range(MOST_LOGINS):
-        transport = _handshake(endpoint, known_hosts, timeout, attempt)
+        transport = _handshake(endpoint, known_hosts, timeout, attempt, reach)
         try:
             known_hosts.check(endpoint.name, endpoint.address, endpoint.port, transport.get_remote_server_key())
             if login.succeeds(transport):
@@ -175,9 +184,9 @@ def connect(
     raise login.refusal()
 
 
-def shown_key(endpoint: Endpoint, timeout: float = CONNECT_TIMEOUT) -> paramiko.PKey:
+def shown_key(endpoint: Endpoint, timeout: float = CONNECT_TIMEOUT, reach: Reach | None = None) -> paramiko.PKey:
     """The host key that answers at this address, unchecked: for a person to compare."""
-    transport = _handshake(endpoint, None, timeout, Attempt())
+    transport = _handshake(endpoint, None, timeout, Attempt(), reach)
     try:
         return transport.get_remote_server_key()
     finally:
@@ -185,12 +194,18 @@ def shown_key(endpoint: Endpoint, timeout: float = CONNECT_TIMEOUT) -> paramiko.
 
 
 def _handshake(
-    endpoint: Endpoint, known_hosts: KnownHosts | None, timeout: float, attempt: Attempt
+    endpoint: Endpoint, known_hosts: KnownHosts | None, timeout: float, attempt: Attempt, reach: Reach | None
 ) -> paramiko.Transport:
-    transport = paramiko.Transport(_socket(endpoint, timeout, attempt), packetizer_class=_Packets)
+    if endpoint.jump:
+        if reach is None:
+            raise Unreachable(f"{endpoint.place}: is behind a jump host, and this goes through none", hint="ssh -J")
+        stream: Any = reach(endpoint, timeout, attempt)
+    else:
+        stream = _socket(endpoint, timeout, attempt)
+    transport = paramiko.Transport(stream, packetizer_class=_Packets)
     attempt.holds(transport)
     transport.banner_timeout = transport.auth_timeout = timeout
-    types = _pinned_types(known_hosts, endpoint) if known_hosts else ()
+    types = _wanted_types(known_hosts, endpoint) if known_hosts else ()
     transport.get_security_options().key_types = types + tuple(name for name in KEY_TYPES if name not in types)
     try:
         transport.start_client(timeout=timeout)
@@ -223,11 +238,15 @@ class _Packets(Packetizer):
         return found
 
 
-def _pinned_types(known_hosts: KnownHosts, endpoint: Endpoint) -> tuple[str, ...]:
-    """Ask for the type of key that is pinned, or a machine with several types would show one that we do not know."""
+def _wanted_types(known_hosts: KnownHosts, endpoint: Endpoint) -> tuple[str, ...]:
+    """Ask for the type of key that is pinned, or a machine with several types would show one that we do not know.
+
+    Before it for a certificate, where the key of an authority is pinned.
+    """
+    certificates = certificate.TYPES if known_hosts.authorities(endpoint.address, endpoint.port) else ()
     pinned = {key.type for key in known_hosts.of(endpoint.address, endpoint.port)}
     names = {"rsa-sha2-512" if name == "ssh-rsa" else name for name in pinned}
-    return tuple(name for name in KEY_TYPES if name in names)
+    return (*certificates, *(name for name in KEY_TYPES if name in names))
 
 
 def _socket(endpoint: Endpoint, timeout: float, attempt: Attempt) -> socket.socket:

@@ -23,6 +23,7 @@ from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut,
 from slipway.secret import Secret
 from slipway.ssh.channel import MOST_OUTPUT, Answer, OutOfTime, SessionLost, Shell, TooMuch, login_command
 from slipway.ssh.connection import CONNECT_TIMEOUT, Accepted, Attempt, Endpoint, connect
+from slipway.ssh.jump import Jumps
 from slipway.ssh.keys import KnownHosts
 from slipway.tools import run as local
 
@@ -82,8 +83,14 @@ class Remote:
     """
 
     def __init__(
-        self, endpoint: Endpoint, known_hosts: KnownHosts, *, connect_timeout: float = CONNECT_TIMEOUT
+        self,
+        endpoint: Endpoint,
+        known_hosts: KnownHosts,
+        *,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        jumps: Jumps | None = None,
     ) -> None:
+        """`jumps`: connections to jump hosts that others use as well; without, this machine opens its own."""
         self.name = endpoint.name
         self.endpoint = endpoint
         self.accepted = Accepted()
@@ -96,6 +103,8 @@ class Remote:
         self._shut = threading.Event()
         self._attempt = Attempt()
         self._fresh: set[Remote] = set()
+        self._jumps = jumps or Jumps(known_hosts, connect_timeout)
+        self._owns_jumps = jumps is None
 
     def run(
         self,
@@ -145,6 +154,8 @@ class Remote:
         """Close for good, because of an interruption: whoever still uses this machine gets Interrupted."""
         self._shut.set()
         self._attempt.cut()
+        if self._owns_jumps:
+            self._jumps.shut()
         self.close()
         for other in tuple(self._fresh):
             other.shut()
@@ -155,6 +166,8 @@ class Remote:
         if transport is not None:
             with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                 transport.close()
+        if self._owns_jumps:
+            self._jumps.close()
 
     def _exchange(self, shell: Shell, argv: Sequence[str], payload: bytes | None, timeout: float, most: int) -> Answer:
         try:
@@ -188,7 +201,14 @@ class Remote:
 
     def _connect(self) -> paramiko.Transport:
         try:
-            return connect(self.endpoint, self._known_hosts, self._connect_timeout, self.accepted, self._attempt)
+            return connect(
+                self.endpoint,
+                self._known_hosts,
+                self._connect_timeout,
+                self.accepted,
+                self._attempt,
+                self._jumps.reach,
+            )
         except SlipwayError:
             if self._shut.is_set():
                 raise Interrupted(f"{self.endpoint.place}: interrupted while it was connected") from None

@@ -11,6 +11,7 @@ import contextlib
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from paramiko.pkey import UnknownKeyType
 
 from slipway.errors import InvalidInput, Unreachable
 from slipway.secret import Secret
-from slipway.ssh.known_hosts import REVOKED, Damaged, PinnedKey, fingerprint_of, keys_in, lines_of, read
+from slipway.ssh import certificate
+from slipway.ssh.known_hosts import AUTHORITY, REVOKED, Damaged, PinnedKey, fingerprint_of, keys_in, lines_of, read
 
 KNOWN_HOSTS = "known_hosts"
 """Name of the file beside inventory.yaml."""
@@ -79,31 +81,66 @@ class KnownHosts:
         revoked = {key.blob for key in lines if key.marker == REVOKED}
         return [key for key in lines if not key.marker and key.blob not in revoked]
 
+    def authorities(self, address: str, port: int) -> list[PinnedKey]:
+        """The keys whose certificates this machine may show. Patterns are of its name, with its port or without."""
+        lines = [*self._all_of(address, port), *(self._all_of(address, 22) if port != 22 else ())]
+        revoked = {key.blob for key in lines if key.marker == REVOKED}
+        found = [key for key in lines if key.marker == AUTHORITY and key.type in certificate.AUTHORITIES]
+        return [key for key in found if key.blob not in revoked]
+
     def is_revoked(self, address: str, port: int, key: PKey) -> bool:
-        return any(one.marker == REVOKED and one.blob == key.get_base64() for one in self._all_of(address, port))
+        """Also where the authority of its certificate is."""
+        blobs = {key.get_base64()}
+        with contextlib.suppress(certificate.Damaged):
+            if (shown := certificate.of(key)) is not None:
+                blobs.add(base64.b64encode(shown.authority).decode())
+        return any(one.marker == REVOKED and one.blob in blobs for one in self._all_of(address, port))
+
+    def _fault_of_certificate(self, address: str, port: int, shown: PKey) -> str | None:
+        """None where an authority vouches for the machine; empty where no certificate of one was shown."""
+        try:
+            found = certificate.of(shown)
+        except certificate.Damaged as error:
+            return str(error)
+        known = {key.blob for key in self.authorities(address, port)}
+        if found is None or base64.b64encode(found.authority).decode() not in known:
+            return ""
+        fault = found.fault(address, time.time())
+        return f"its certificate {found.id!r} does not count: {fault}" if fault else None
 
     @contextmanager
-    def only(self, address: str, port: int) -> Iterator[Path]:
-        """A known_hosts file, there while the block lasts, with exactly the keys that `of` gives, for OpenSSH.
+    def only(self, *places: tuple[str, int]) -> Iterator[Path]:
+        """A known_hosts file, there while the block lasts, with exactly what these machines (address and port) may
+        show, for OpenSSH.
 
         It lies in memory, where nobody else writes.
         """
-        name = known_name(address, port)
-        text = "".join(f"{name} {key.type} {key.blob}\n" for key in self.of(address, port))
-        with Secret(text).as_file() as path:
+        with Secret("".join(self._lines(address, port) for address, port in places)).as_file() as path:
             yield Path(path)
+
+    def _lines(self, address: str, port: int) -> str:
+        name = known_name(address, port)
+        revoked = [key for key in self._all_of(address, port) if key.marker == REVOKED]
+        keys = [
+            *((f"{REVOKED} ", key) for key in revoked),
+            *((f"{AUTHORITY} ", key) for key in self.authorities(address, port)),
+            *(("", key) for key in self.of(address, port)),
+        ]
+        return "".join(f"{marker}{name} {key.type} {key.blob}\n" for marker, key in keys)
 
     def check(self, node: str, address: str, port: int, shown: PKey) -> None:
         """Raises HostKeyRefused, with both fingerprints, unless `shown` is pinned for this machine."""
         pinned = self.of(address, port)
-        if any(key.blob == shown.get_base64() for key in pinned):
-            return
         place = f"{node} ({known_name(address, port)})"
         if self.is_revoked(address, port, shown):
             raise HostKeyRefused(f"{place}: the machine shows a key that {self.path} revokes: {describe(shown)}")
+        fault = self._fault_of_certificate(address, port, shown)
+        if fault is None or any(key.blob == shown.get_base64() for key in pinned):
+            return
         if not pinned:
+            why = fault or f"the machine shows {describe(shown)}"
             raise HostKeyRefused(
-                f"{place}: no host key is pinned in {self.path}; the machine shows {describe(shown)}",
+                f"{place}: no host key is pinned in {self.path}; {why}",
                 hint=f"slipway trust {node}",
             )
         ours = ", ".join(f"{key.type} {key.fingerprint} (line {key.line})" for key in pinned)

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from slipway.ssh.connection import DEAD_AFTER, Endpoint
 
 
-def options(endpoint: Endpoint, known_hosts: Path, timeout: float, identity: Path | None = None) -> list[str]:
+def options(
+    endpoint: Endpoint,
+    known_hosts: Path,
+    timeout: float,
+    identity: Path | None = None,
+    config: Path | None = None,
+) -> list[str]:
     """Words for the command line. `known_hosts` is a file of the keys that the machine may show (KnownHosts.only).
 
     `identity` is the key that it takes, if that is known; else the endpoint's own, else OpenSSH tries what it finds.
+    `config` is a file of what `jumps` gives. The words hold no blank as long as no path has one.
 
     The user's own configuration is left out: Nix hangs behind a shared connection.
     """
+    given = _given(endpoint, known_hosts, timeout, identity)
+    if endpoint.jump:
+        given["ProxyJump"] = _alias(len(endpoint.jump))
+    words = (word for name, value in given.items() for word in ("-o", f"{name}={value}"))
+    return ["-F", str(config or "/dev/null"), *words]
+
+
+def jumps(hosts: Sequence[Endpoint], known_hosts: Path, timeout: float, identities: Sequence[Path | None] = ()) -> str:
+    """An ssh_config with a block for each jump host; empty where there is none.
+
+    OpenSSH starts itself again for a jump, with the configuration file of the first and none of its other options.
+    """
+    blocks = []
+    for number, host in enumerate(hosts, start=1):
+        identity = identities[number - 1] if identities else None
+        given = {"User": host.user, **_given(host, known_hosts, timeout, identity)}
+        if number > 1:
+            given["ProxyJump"] = _alias(number - 1)
+        blocks.append("\n  ".join([f"Host {_alias(number)}", *(f"{name} {value}" for name, value in given.items())]))
+    return "".join(f"{block}\n" for block in blocks)
+
+
+def _alias(number: int) -> str:
+    return f"slipway-jump-{number}"
+
+
+def _given(endpoint: Endpoint, known_hosts: Path, timeout: float, identity: Path | None) -> dict[str, str]:
     given = {
         "HostName": endpoint.address,
         "Port": str(endpoint.port),
@@ -32,7 +68,7 @@ def options(endpoint: Endpoint, known_hosts: Path, timeout: float, identity: Pat
     chosen = identity or endpoint.identity
     if chosen is not None:
         given |= {"IdentityFile": _path(chosen), "IdentitiesOnly": "yes"}
-    return ["-F", "/dev/null", *(word for name, value in given.items() for word in ("-o", f"{name}={value}"))]
+    return given
 
 
 def attended(options: list[str]) -> list[str]:
@@ -47,4 +83,6 @@ def store(endpoint: Endpoint) -> str:
 
 
 def _path(path: Path) -> str:
-    return f'"{path}"' if " " in str(path) else str(path)
+    """As ssh_config(5) reads it: % begins a token there, # a comment."""
+    text = str(path).replace("%", "%%")
+    return f'"{text}"' if re.search(r"[\s#']", text) else text

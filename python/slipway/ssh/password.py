@@ -9,7 +9,7 @@ import paramiko
 
 from slipway.errors import Unreachable
 from slipway.secret import Secret
-from slipway.ssh.connection import CONNECT_TIMEOUT, Attempt, Endpoint, _handshake
+from slipway.ssh.connection import CONNECT_TIMEOUT, Attempt, Endpoint, Reach, _handshake
 from slipway.ssh.keys import KnownHosts
 
 ADD_TIMEOUT = 30.0
@@ -22,12 +22,14 @@ def let_in(
     password: Secret,
     public_keys: Sequence[str],
     timeout: float = CONNECT_TIMEOUT,
+    reach: Reach | None = None,
 ) -> None:
-    """Log in with the account's password and have it accept `public_keys`. The password is kept nowhere.
+    """Log in with the account's password and have it accept `public_keys`. The password is kept nowhere; `reach` gets
+    through jump hosts.
 
     It is sent only to a machine that shows its pinned key. Raises Unreachable.
     """
-    transport = _handshake(endpoint, known_hosts, timeout, Attempt())
+    transport = _handshake(endpoint, known_hosts, timeout, Attempt(), reach)
     with contextlib.closing(transport):
         known_hosts.check(endpoint.name, endpoint.address, endpoint.port, transport.get_remote_server_key())
         try:

@@ -7,15 +7,18 @@ import resource
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from slipway.errors import SlipwayError
+from slipway.inventory.address import way_of
+from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, no_descriptors
 from slipway.ssh.host import Host, Remote
+from slipway.ssh.jump import Jumps
 from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
 
 if TYPE_CHECKING:
@@ -43,9 +46,10 @@ class Pool:
     ) -> None:
         self.known_hosts = known_hosts
         self._connect_timeout = connect_timeout
+        self.jumps = Jumps(known_hosts, connect_timeout)
         self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._hosts = {
-            name: Remote(endpoint, known_hosts, connect_timeout=connect_timeout)
+            name: Remote(endpoint, known_hosts, connect_timeout=connect_timeout, jumps=self.jumps)
             for name, endpoint in self.endpoints.items()
         }
         _raise_limit(len(self._hosts))
@@ -70,11 +74,15 @@ class Pool:
         """Words for an OpenSSH client that does as our own connection does, while the block lasts: it accepts the same
         keys of the machine, and offers the key that the machine took from us."""
         endpoint, remote = self.endpoints[name], self._hosts[name]
-        with (
-            self.known_hosts.only(endpoint.address, endpoint.port) as known_hosts,
-            remote.accepted.as_file() as identity,
-        ):
-            yield openssh.options(endpoint, known_hosts, self._connect_timeout, identity)
+        ways = [endpoint.jump[: number + 1] for number in range(len(endpoint.jump))]
+        places = [(each.address, each.port) for each in (*endpoint.jump, endpoint)]
+        with ExitStack() as stack:
+            known_hosts = stack.enter_context(self.known_hosts.only(*places))
+            keys = [stack.enter_context(self.jumps.accepted(way).as_file()) for way in ways]
+            identity = stack.enter_context(remote.accepted.as_file())
+            text = openssh.jumps(endpoint.jump, known_hosts, self._connect_timeout, keys)
+            config = Path(stack.enter_context(Secret(text).as_file())) if text else None
+            yield openssh.options(endpoint, known_hosts, self._connect_timeout, identity, config)
 
     def map(
         self, function: Callable[[Host], Result], names: Iterable[str] | None = None, *, limit: int = LIMIT
@@ -89,9 +97,11 @@ class Pool:
     def close(self) -> None:
         for host in self._hosts.values():
             host.close()
+        self.jumps.close()
 
     def shut(self) -> None:
         """End all that is under way on any machine, and let nothing begin any more: for an interruption."""
+        self.jumps.shut()
         for host in self._hosts.values():
             host.shut()
 
@@ -105,8 +115,16 @@ class Pool:
 
 
 def endpoint_of(host: InventoryHost) -> Endpoint:
-    """Where to log in for a host of the inventory."""
-    return Endpoint(host.name, host.login_address, host.ssh.port, host.ssh.user, host.ssh.identity)
+    """Where to log in for a host of the inventory, and through whom."""
+    ssh = host.ssh
+    jumps = tuple(_jump(text, ssh.user, ssh.identity) for text in ssh.jump)
+    return Endpoint(host.name, host.login_address, ssh.port, ssh.user, ssh.identity, jumps)
+
+
+def _jump(text: str, user: str, identity: Path | None) -> Endpoint:
+    """A jump host has no name with us; trust and error messages call it what the inventory calls it."""
+    way = way_of(text)
+    return Endpoint(text, way.address, way.port, way.user or user, identity)
 
 
 def for_each(

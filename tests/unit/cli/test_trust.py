@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,26 @@ def test_the_result_as_json(slipway, repository, sshd, fingerprint):
     for state in ("pinned", "unchanged"):
         (told,) = json.loads(slipway("trust", "cp1", "--yes", "--json").stdout)
         assert told == {**expected, "fingerprint": fingerprint, "state": state, "reason": None}
+
+
+def test_a_jump_host_is_pinned_before_the_machine_behind_it(
+    slipway, repository, sshd, running_sshd, monkeypatch, tmp_path
+):
+    folder = tmp_path / "bastion"
+    folder.mkdir()
+    with running_sshd(folder) as bastion:
+        (folder / "client.pub").write_text((sshd.folder / "client.pub").read_text())
+        jump = Endpoint(
+            f"root@127.0.0.1:{bastion.port}", "127.0.0.1", bastion.port, sshd.endpoint.user, sshd.endpoint.identity
+        )
+        behind = Endpoint("w1", "::1", sshd.port, sshd.endpoint.user, sshd.endpoint.identity, (jump,))
+        monkeypatch.setattr(pool, "endpoint_of", lambda host: replace(behind, name=host.name))
+        result = slipway("trust", "w1", "--yes", "--json")
+        assert [(each["node"], each["state"]) for each in json.loads(result.stdout)] == [
+            (jump.name, "pinned"),
+            ("w1", "pinned"),
+        ]
+        assert "Accepted publickey" in bastion.log.read_text(), "the machine was looked at through its jump host"
 
 
 def test_one_fingerprint_is_of_one_machine(slipway):

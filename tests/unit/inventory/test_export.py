@@ -48,6 +48,26 @@ def test_ansible_comes_back(inventory: Inventory, tmp_path: Path):
     }
 
 
+def test_jump_hosts_are_exported(tmp_path: Path):
+    text = INVENTORY_WITH_JUMPS
+    (tmp_path / "inventory.yaml").write_text(text)
+    found = load(tmp_path)
+    assert "  ProxyJump ops@b.example.org:2222,[2001:db8::9]\n" in ssh_config(found)
+    assert "-o ProxyJump=ops@b.example.org:2222,[2001:db8::9]" in ansible(found)
+
+
+INVENTORY_WITH_JUMPS = """
+apiVersion: slipway/v1
+cluster: {name: test, k0s: {version: 1.36.3+k0s.2}}
+hosts:
+  a:
+    address: 10.0.0.11
+    role: single
+    ssh: {jump: ["ops@b.example.org:2222", "2001:DB8::9"]}
+    network: {interface: eth0, prefixLength: 24}
+"""
+
+
 def test_ssh_config_is_what_ssh_reads(tmp_path: Path):
     shutil.copy(INVENTORIES / "valid" / "everything.yaml", tmp_path / "inventory.yaml")
     config = paramiko.SSHConfig.from_text(ssh_config(load(tmp_path)))

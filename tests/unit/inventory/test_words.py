@@ -129,7 +129,7 @@ def require_data(inventory: Inventory) -> list[bytes]:
     assert all(len(words) == 2 for words in hosts)
     assert set(yaml.safe_load(export.ansible(inventory))["all"]) == {"hosts", "children"}
     words = {line.split()[0] for line in export.ssh_config(inventory).splitlines() if line.strip()}
-    assert words <= {"Host", "HostName", "User", "Port", "UserKnownHostsFile", "IdentityFile"}
+    assert words <= {"Host", "HostName", "User", "Port", "UserKnownHostsFile", "IdentityFile", "ProxyJump"}
     return nix
 
 

@@ -163,7 +163,7 @@ def let_in_by_us(sshd, path: Path) -> bool:
 def let_in_by_openssh(sshd, path: Path) -> bool:
     """As `nix copy` is: with the file that is made for it."""
     endpoint = sshd.endpoint
-    with KnownHosts.load(path).only(endpoint.address, endpoint.port) as only:
+    with KnownHosts.load(path).only((endpoint.address, endpoint.port)) as only:
         words = openssh.options(endpoint, only, 5)
         login = f"{endpoint.user}@{endpoint.name}"
         said = subprocess.run(["ssh", *words, login, "echo in"], capture_output=True, text=True, check=False)

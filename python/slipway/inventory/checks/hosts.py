@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from slipway.inventory.address import way_of
 from slipway.inventory.checks.finding import Check, Finding
 from slipway.inventory.messages import nearest
 from slipway.inventory.model import Document, System
@@ -113,6 +114,17 @@ def access(document: Document) -> Iterator[Finding]:
             return
 
 
+def jumps(document: Document) -> Iterator[Finding]:
+    """A machine that is its own jump host waits for itself: a group's setting that the jump host has to take back."""
+    for name, host in document.hosts.items():
+        own = ((host.ssh.address or host.address).lower(), host.ssh.port)
+        for index, text in enumerate(host.ssh.jump):
+            way = way_of(text)
+            if (way.address.lower(), way.port) == own:
+                message = f"{text} is this host itself; write `jump: []` here"
+                yield Finding(("hosts", name, "ssh", "jump", index), message)
+
+
 def caches(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         if host.nix.substituters and not host.nix.trusted_public_keys:
@@ -163,6 +175,6 @@ def health_checks(document: Document) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, caches, garbage,
-    taints, pull,
+    health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, jumps, caches,
+    garbage, taints, pull,
 )  # fmt: skip
