@@ -92,7 +92,10 @@ def unknown_files(page: Path, text: str) -> Iterator[str]:
             yield target
     for code in words_of_code(text):
         path = re.fullmatch(rf"((?:{'|'.join(FOLDERS)})/[\w./-]+)", code)
-        if path and not [*ROOT.glob(f"{path[1].rstrip('/')}*")]:  # a decision by its number
+        # A word in capitals stands for any name.
+        if (
+            path and not re.search(r"/[A-Z]{3,}\b", path[1]) and not [*ROOT.glob(f"{path[1].rstrip('/')}*")]
+        ):  # a decision by its number
             yield path[1]
 
 
