@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slipway.cli.console import print_json, say, tell
+from slipway.cli.console import print_json, print_table, say, tell
 from slipway.cli.generate import tell_git
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.errors import UsageError
 from slipway.generate.gitops.secrets import Key, Wanted
 from slipway.inventory import load
 from slipway.secret import Secret
-from slipway.secrets import keys, making, recipients, store
+from slipway.secrets import editing, keys, making, recipients, store
 from slipway.secrets.making import Made
+from slipway.tools.run import call
+
+if TYPE_CHECKING:
+    from slipway.secrets.check import Report
 
 app = typer.Typer(help="Make, check and change the secrets that lie encrypted in Git.", no_args_is_help=True)
 
@@ -27,11 +34,6 @@ RecipientOption = Annotated[
         metavar="AGE1...", show_default=False,
     ),
 ]  # fmt: skip
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `init` a word of its own, while it is the only one."""
 
 
 @app.command()
@@ -57,6 +59,107 @@ def init(
     else:
         _show(made, brought, first)
     tell_git(root)
+
+
+@app.command()
+def check(inventory: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
+    """Prove that the secrets in Git suffice: each that a stage reads is there, right, and opens with the cluster's key.
+
+    And none lies in plain text in the working tree or in Git's history. Nothing is contacted or changed.
+
+    Example: slipway secrets check
+    """
+    from slipway.secrets import check as checking
+
+    report = checking.check(load(inventory))
+    if json_output:
+        print_json(report.to_json())
+    else:
+        _show_report(report)
+    report.require()
+
+
+def _show_report(report: Report) -> None:
+    rows = [(str(each), "wrong" if report.wrong(each) else "ok", each.reader) for each in report.secrets]
+    print_table(("secret", "state", "read by"), rows)
+    for problem in report.problems:
+        tell(str(problem))
+        say(f"next: {problem.hint}")
+    looked = report.looked
+    left_out = f"; {looked.left_out} left out, too large or too many" if looked.left_out else ""
+    say(f"looked for them in {looked.files} files and {looked.objects} objects of Git's history{left_out}")
+    if report.recipients == 1:
+        say("one key alone opens all of this: add one that is kept offline, slipway secrets init --recipient AGE1...")
+
+
+@app.command()
+def edit(
+    name: Annotated[
+        str, typer.Argument(help="NAMESPACE/NAME as `secrets check` shows it, or an encrypted file.", metavar="SECRET")
+    ],
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Take `name: value` lines from standard input, beside what is there.")
+    ] = False,
+    inventory: InventoryOption = INVENTORY,
+) -> None:
+    """Change a secret with your editor ($VISUAL, $EDITOR), in a file in memory that only you can read.
+
+    What is not as its reader needs it is refused, and nothing is changed then.
+
+    Example: slipway secrets edit secrets/backup-s3
+
+    Example: slipway secrets edit secrets/backup-s3 --stdin <new.yaml
+    """
+    loaded = load(inventory)
+    wanted = making.find(loaded, name)
+    before = making.draft(loaded, wanted)
+    after = _from_stdin(before) if stdin else _from_editor(wanted, before)
+    there = (loaded.root / wanted.file).exists()
+    if after == before and there:
+        say("nothing was changed")
+        return
+    editing.require_right(wanted, after)
+    making.save(loaded.root, wanted, after)
+    changed = [wanted.file, *making.repeat(loaded)]
+    for path in changed:
+        tell(f"wrote    {path}")
+    tell_git(loaded.root)
+    say(f"next: {'' if there else 'slipway generate, '}git add and commit, and push: Flux brings it to the cluster")
+
+
+def _from_stdin(before: Mapping[str, Secret]) -> dict[str, Secret]:
+    written = Secret(sys.stdin.buffer.read(editing.MOST_WRITTEN))
+    return {**before, **editing.values_of(written, "standard input")}
+
+
+def _from_editor(wanted: Wanted, before: Mapping[str, Secret]) -> dict[str, Secret]:
+    """What the person wrote; what cannot be read is shown again rather than lost."""
+    with editing.in_memory(editing.text(wanted, before), f"{wanted.name}.yaml") as file:
+        while True:
+            code = call([*_editor(), file], timeout=None)
+            if code:
+                raise UsageError(f"the editor ended with {code}; nothing was changed")
+            written = Secret(file.read_bytes())
+            if not written.reveal().strip():
+                return dict(before)
+            try:
+                after = editing.values_of(written, str(wanted))
+                editing.require_right(wanted, after)
+                return after
+            except editing.WrongValues as wrong:
+                say(str(wrong))
+                if not (sys.stdin.isatty() and typer.confirm("edit again?", default=True, err=True)):
+                    raise
+
+
+def _editor() -> list[str]:
+    words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    return [*words, *_NO_COPIES.get(Path(words[0]).name, ())]
+
+
+_VIM = ("-n", "-i", "NONE", "-c", "set noundofile nobackup")
+_NO_COPIES = {"vim": _VIM, "nvim": _VIM}
+"""What keeps an editor from leaving copies on the disk, and registers in a file of its own."""
 
 
 def _given(wanted: tuple[tuple[Wanted, Key], ...]) -> making.Given:

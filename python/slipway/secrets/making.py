@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway.generate.gitops.secrets import BY_NAME, MADE, Form, Key, Wanted, repository, wanted
+from slipway.errors import InvalidInput
+from slipway.generate.gitops.secrets import BY_NAME, MADE, TABLE, Form, Key, Wanted, repository, wanted
 from slipway.inventory import Inventory
 from slipway.secret import Secret
 from slipway.secrets import manifest, seal, store
+from slipway.secrets.manifest import Manifest
 
 Given = Mapping[str, Mapping[str, Secret]]
 """Name of a Secret to what a person gave for it."""
@@ -75,6 +78,50 @@ def fill(inventory: Inventory, given: Given) -> Made:
             continue
         files.append(store.encrypted(inventory.root, each.file, store.made_of(each, values, taken)))
     return Made(tuple(files), there, tuple(left))
+
+
+def repeat(inventory: Inventory) -> tuple[Path, ...]:
+    """Bring Secrets that repeat others, or say an address of the inventory, in step with them; return the changed."""
+    changed = []
+    for each in wanted(inventory):
+        if not (inventory.root / each.file).exists() or not any(key.like for key in each.keys):
+            continue
+        found = manifest.read(store.decrypt(inventory.root, each.file), each.file).values
+        values = {**found, **_values(inventory, each, {})}
+        if values != found:
+            changed.append(save(inventory.root, each, values))
+    return tuple(changed)
+
+
+def save(root: Path, each: Wanted, values: Mapping[str, Secret]) -> Path:
+    """Write a Secret's file, whether or not it is there: whole or not at all."""
+    return store.rewritten(root, each.file, manifest.written(Manifest(each.namespace, each.name, values)))
+
+
+def draft(inventory: Inventory, each: Wanted) -> dict[str, Secret]:
+    """What a person begins with: the present values, else what can be made and emptiness for the rest."""
+    if (inventory.root / each.file).exists():
+        return dict(manifest.read(store.decrypt(inventory.root, each.file), each.file).values)
+    known = _values(inventory, each, {})
+    empty = {key.name: Secret("") for key in each.keys if key.name not in known and not _is_made(key)}
+    made = manifest.read(store.made_of(each, {**known, **empty}, seal.names(inventory.root)), each.file)
+    return dict(made.values)
+
+
+def find(inventory: Inventory, name: str) -> Wanted:
+    """The Secret that a person means: NAMESPACE/NAME, its name alone, or the path of an encrypted file.
+
+    Raises InvalidInput where there is no such one.
+    """
+    for each in (*wanted(inventory), *TABLE):
+        if name in (str(each), each.name, str(each.file)):
+            return each
+    path = Path(os.path.relpath(name, inventory.root) if Path(name).is_absolute() else name)
+    if ".sops." in path.name and (inventory.root / path).is_file():
+        found = manifest.read(store.decrypt(inventory.root, path), path)
+        return Wanted(found.namespace, found.name, path.parent, "", "your own", filename=path.name)
+    known = ", ".join(str(each) for each in wanted(inventory))
+    raise InvalidInput(f"{name}: neither a Secret that the stages read ({known}) nor an encrypted file here")
 
 
 def _is_made(key: Key) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from slipway.tools.run import run
+
+HISTORY_TIMEOUT = 300.0
 
 FLAKE_PATHS = ("flake.nix", "flake.lock", "generated", "hosts", "modules")
 """What `mkCluster` reads of a repository (nixos/lib/configurations.nix), and the flake itself."""
@@ -75,3 +78,36 @@ def states(root: Path, path: Path, most: int) -> tuple[str, ...]:
 def blob(root: Path, name: str) -> bytes:
     """The content of an object that is text."""
     return run(["git", "-C", str(root), "cat-file", "blob", name]).stdout.encode()
+
+
+def files(root: Path) -> tuple[Path, ...]:
+    """Files below `root` that Git tracks, or would if it were told to: all but what it ignores, relative to it."""
+    argv = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    return tuple(dict.fromkeys(Path(name) for name in run(argv).stdout.split("\0") if name))
+
+
+def history(root: Path, most: int) -> tuple[tuple[str, str], ...]:
+    """Objects of every commit of every branch and tag with a path that each had, newest first; at most `most`."""
+    listed = run(["git", "-C", str(root), "rev-list", "--objects", "--all"], check=False, timeout=HISTORY_TIMEOUT)
+    pairs = (line.partition(" ") for line in listed.stdout.splitlines())
+    return tuple((name, path) for name, _, path in pairs if path)[:most]
+
+
+def sizes(root: Path, names: Sequence[str]) -> dict[str, int]:
+    """Bytes of those of the objects that are files."""
+    argv = ["git", "-C", str(root), "cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)"]
+    listed = run(argv, input=_lines(names), timeout=HISTORY_TIMEOUT).stdout.splitlines()
+    found = (line.split() for line in listed)
+    return {words[0]: int(words[2]) for words in found if words[1:2] == ["blob"]}
+
+
+def contents(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """The objects as text; bytes that are none are replaced. All of it is held in memory: ask for a few."""
+    mark = secrets.token_hex(16)
+    argv = ["git", "-C", str(root), "cat-file", f"--batch={mark} %(objectname)"]
+    _, *parts = run(argv, input=_lines(names), timeout=HISTORY_TIMEOUT).stdout.split(f"{mark} ")
+    return {part[: part.index("\n")]: part[part.index("\n") + 1 :] for part in parts}
+
+
+def _lines(names: Sequence[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()

@@ -1,6 +1,7 @@
 """`slipway secrets`, as a person meets it."""
 
 import json
+from pathlib import Path
 
 import pytest
 import typer
@@ -20,7 +21,7 @@ def slipway(repository, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     runner = CliRunner()
     app: typer.Typer = build(["secrets"])
-    return lambda *words: runner.invoke(app, ["secrets", *words])
+    return lambda *words, input=None: runner.invoke(app, ["secrets", *words], input=input)
 
 
 def without_s3(repository: Repository) -> None:
@@ -60,3 +61,72 @@ def test_a_new_recipient_opens_what_was_there(slipway, repository):
     found = json.loads(slipway("init", "--recipient", offline, "--json").stdout)
     assert found["recipients"] == [offline]
     assert len(found["reencrypted"]) == 11
+
+
+def test_check_shows_each_secret_and_ends_well(slipway, repository):
+    done = slipway("check")
+    assert done.exit_code == 0
+    assert "openbao/openbao-seal" in done.stdout
+    assert "one key alone opens all of this" in done.stderr
+
+
+def test_check_names_what_is_wrong_and_ends_with_3(slipway, repository):
+    (repository.root / BY_NAME["openbao-seal"].file).unlink()
+    done = slipway("check", "--json")
+    found = json.loads(done.stdout)
+    assert [problem["secret"] for problem in found["problems"]] == ["openbao/openbao-seal"]
+    assert [row["secret"] for row in found["secrets"] if not row["ok"]] == ["openbao/openbao-seal"]
+    assert done.exception is not None
+    assert done.exception.exit_code == 3
+
+
+def test_an_edit_from_standard_input_changes_what_it_names_and_what_repeats_it(slipway, repository):
+    before = repository.values("backup-s3")
+    done = slipway("edit", "secrets/backup-s3", "--stdin", input="AWS_SECRET_ACCESS_KEY: another-secret-key\n")
+    assert done.exit_code == 0
+    after = {**before, "AWS_SECRET_ACCESS_KEY": b"another-secret-key"}
+    assert repository.values("backup-s3") == after
+    assert repository.values("openbao-snapshots-backup")["AWS_SECRET_ACCESS_KEY"] == b"another-secret-key"
+    assert "another-secret-key" not in done.output
+
+
+def test_an_edit_that_is_wrong_changes_nothing(slipway, repository):
+    before = repository.files()
+    done = slipway("edit", "openbao-seal", "--stdin", input="key: too-short\n")
+    assert "key: not 64 hex digits and no newline: 9 bytes; nothing was changed" in str(done.exception)
+    assert repository.files() == before
+
+
+EDITOR = """#!/bin/sh
+case $1 in /dev/shm/slipway-*) ;; *) exit 9 ;; esac
+[ "$(stat -c %a "$1")" = 600 ] || exit 8
+sed -i 's/^"password": .*/"password": "by-the-editor-of-the-test"/' "$1"
+"""
+
+
+def test_an_edit_by_an_editor_sees_a_file_in_memory(slipway, repository, tmp_path, monkeypatch):
+    editor = tmp_path / "editor"
+    editor.write_text(EDITOR)
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    assert slipway("edit", "openbao/openbao-admin").exit_code == 0
+    assert repository.values("openbao-admin") == {"password": b"by-the-editor-of-the-test"}
+    assert not list(Path("/dev/shm").glob("slipway-*"))
+
+
+def test_an_editor_that_changes_nothing_leaves_the_file_as_it_is(slipway, repository, monkeypatch):
+    before = repository.files()
+    monkeypatch.setenv("VISUAL", "true")
+    assert "nothing was changed" in slipway("edit", "secrets/backup-s3").stderr
+    assert repository.files() == before
+
+
+def test_an_editor_that_fails_changes_nothing(slipway, repository, monkeypatch):
+    before = repository.files()
+    monkeypatch.setenv("VISUAL", "false")
+    assert "the editor ended with 1" in str(slipway("edit", "secrets/backup-s3").exception)
+    assert repository.files() == before
+
+
+def test_a_secret_that_nobody_knows_is_told_with_those_there_are(slipway, repository):
+    assert "secrets/backup-s3" in str(slipway("edit", "nobody").exception)

@@ -82,10 +82,11 @@ class Wanted:
     reader: str
     keys: tuple[Key, ...] = ()
     when: Callable[[Inventory], bool] = _always
+    filename: str = ""
 
     @property
     def file(self) -> Path:
-        return self.folder / f"{self.name}{SUFFIX}"
+        return self.folder / (self.filename or f"{self.name}{SUFFIX}")
 
     @property
     def open(self) -> bool:
