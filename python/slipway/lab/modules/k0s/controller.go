@@ -274,6 +274,11 @@ func (c *controller) adminClient() (*client, error) {
 	return admin.client()
 }
 
+const egressSelection = `apiVersion: apiserver.k8s.io/v1beta1
+kind: EgressSelectorConfiguration
+egressSelections: []
+`
+
 func (c *controller) startAPIServer(ctx context.Context) error {
 	pki, spec := c.data.pki, c.config.Spec
 	arguments := flags{
@@ -312,6 +317,10 @@ func (c *controller) startAPIServer(ctx context.Context) error {
 	}
 	if spec.API.OnlyBindToAddress {
 		arguments["bind-address"] = spec.API.Address
+	}
+	// The lab has no konnectivity. k0s leaves this file for everybody to read, which whoever looks for open keys must know.
+	if err := writeFile(c.data.path("konnectivity.conf"), []byte(egressSelection), 0o644); err != nil {
+		return err
 	}
 	if err := c.startWith("kube-apiserver", arguments, spec.API.extraArgs); err != nil {
 		return err

@@ -13,6 +13,10 @@ from slipway.verify.check import CannotRun, expect, listed
 ETCD_PEER, KUBELET, KUBE_PROXY = 2380, 10250, (10249, 10256)
 CONTROLLER_ALONE = (2379, 10257, 10259)
 """etcd's clients, kube-controller-manager, kube-scheduler: on loopback alone, which is the pack network's check."""
+VIP_PROXY = 6444
+"""k0s's balancer behind the virtual address, on every address of a controller (its userSpaceProxyBindPort)."""
+KONNECTIVITY_AGENT = 8093
+"""The health of k0s's konnectivity-agent, a pod in the network of every node (seen with k0s 1.36.3)."""
 PODS = {
     Provider.CILIUM: (4240, 4244, 4250, 9234, 9878, 9879, 9890, 9891, 9893, 9962, 9963, 9964, 9965),
     Provider.KUBEROUTER: (179, 8080, 20244, 50051),
@@ -29,8 +33,9 @@ def allowed(node: Host, inventory: Inventory) -> set[int]:
     ports = {node.ssh.port, *firewall.allowed_tcp_ports, *firewall.pod_tcp_ports}
     if node.is_controller:
         ports |= {k0s.api, k0s.k0s_api, k0s.konnectivity_agent, k0s.konnectivity_admin, ETCD_PEER, *CONTROLLER_ALONE}
+        ports |= {VIP_PROXY} if inventory.cluster.network.vip else set()
     if node.runs_workloads:
-        ports |= {KUBELET, *KUBE_PROXY, *PODS[inventory.cluster.network.provider], *NODE_PORTS}
+        ports |= {KUBELET, KONNECTIVITY_AGENT, *KUBE_PROXY, *PODS[inventory.cluster.network.provider], *NODE_PORTS}
     return ports
 
 
