@@ -201,8 +201,8 @@ BUILDS: tuple[Build, ...] = (
     ),
     Build(
         name="balancer",
-        module=MODULES / "balancer",
-        programs=(Program("balancer", "."),),
+        module=MODULES / "k0s",
+        programs=(Program("balancer", "./envoy"),),
         seconds=5,
         megabytes=100,
     ),

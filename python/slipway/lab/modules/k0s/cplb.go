@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"slipway.lab/k0s/balance"
 )
 
 const (
@@ -172,15 +174,17 @@ func (c *controller) startVIPProxy(ctx context.Context, spec keepalivedSpec) err
 	if err != nil {
 		return err
 	}
-	rules := balancerRules{dial: 10 * time.Second, every: time.Second, failures: 1, wins: 1, check: admin.healthz}
+	rules := balance.Rules{
+		Dial: 10 * time.Second, Every: time.Second, Timeout: time.Second, Failures: 1, Wins: 1, Check: admin.healthz,
+	}
 	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(spec.UserSpaceProxyBindPort)))
 	if err != nil {
 		return err
 	}
-	balance := newBalancer("balancer of the virtual address", rules)
-	balance.set(ctx, []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(c.config.Spec.API.Port))})
-	go balance.serve(ctx, listener)
-	c.onServers = func(servers []string) { balance.set(ctx, servers) }
+	balancer := balance.New("balancer of the virtual address", rules, say)
+	balancer.Set(ctx, []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(c.config.Spec.API.Port))})
+	go balancer.Serve(ctx, listener)
+	c.onServers = func(servers []string) { setServers(ctx, balancer, servers) }
 	for _, address := range spec.virtualAddresses() {
 		if err := redirect(address, c.config.Spec.API.Port, spec.UserSpaceProxyBindPort); err != nil {
 			return err

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"slipway.lab/k0s/balance"
 )
 
 const (
@@ -23,7 +25,9 @@ const (
 
 // envoyRules are those that k0s gives to Envoy (pkg/component/worker/nllb/envoy.go). Envoy itself is a pod of k0s; here
 // the worker does its work.
-var envoyRules = balancerRules{dial: 250 * time.Millisecond, every: 5 * time.Second, failures: 5, wins: 3, check: dialCheck}
+var envoyRules = balance.Rules{
+	Dial: 250 * time.Millisecond, Every: 5 * time.Second, Timeout: time.Second, Failures: 5, Wins: 3, Check: balance.Connects,
+}
 
 // profile is a ConfigMap that a worker reads (pkg/component/worker/config): its fields are JSON, but for the kubelet's.
 type profile struct {
@@ -77,11 +81,11 @@ func (w *worker) startBalancer(ctx context.Context, first profile, as kubeconfig
 	if len(servers) == 0 {
 		servers = []string{hostOf(as.server())}
 	}
-	balance := newBalancer("node-local load balancer", envoyRules)
-	balance.set(ctx, servers)
+	balancer := balance.New("node-local load balancer", envoyRules, say)
+	balancer.Set(ctx, servers)
 	w.local = "https://" + listener.Addr().String()
-	go balance.serve(ctx, listener)
-	go w.followServers(ctx, balance, as.at(w.local))
+	go balancer.Serve(ctx, listener)
+	go w.followServers(ctx, balancer, as.at(w.local))
 	return nil
 }
 
@@ -113,7 +117,7 @@ func hostOf(server string) string {
 }
 
 // followServers asks for the profile through the balancer itself, as whoever the worker is by then.
-func (w *worker) followServers(ctx context.Context, balance *balancer, as kubeconfig) {
+func (w *worker) followServers(ctx context.Context, balancer *balance.Balancer, as kubeconfig) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -133,9 +137,16 @@ func (w *worker) followServers(ctx context.Context, balance *balancer, as kubeco
 			continue
 		}
 		if found, err := readProfile(data); err == nil {
-			balance.set(ctx, found.servers)
+			setServers(ctx, balancer, found.servers)
 			_ = remember(w.data, w.kubelet.profile, data)
 		}
+	}
+}
+
+// setServers gives a balancer its servers. None at all is a mistake of the moment, and changes nothing.
+func setServers(ctx context.Context, balancer *balance.Balancer, servers []string) {
+	if len(servers) > 0 {
+		balancer.Set(ctx, servers)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"slipway.lab/k0s/balance"
 )
 
 const bootstrapText = `
@@ -28,7 +30,9 @@ static_resources:
 // clusters writes the file as k0s does: whole, under its name by a rename.
 func clusters(t *testing.T, folder string, servers ...string) {
 	t.Helper()
-	text := "resources:\n- name: apiserver\n  load_assignment:\n    endpoints:\n    - lb_endpoints:"
+	text := "resources:\n- name: apiserver\n  connect_timeout: 0.25s\n  health_checks:\n" +
+		"  - {tcp_health_check: {}, timeout: 1s, interval: 0.05s, healthy_threshold: 3, unhealthy_threshold: 5}\n" +
+		"  load_assignment:\n    endpoints:\n    - lb_endpoints:"
 	for _, server := range servers {
 		host, port, _ := net.SplitHostPort(server)
 		text += fmt.Sprintf("\n      - endpoint: {address: {socket_address: {address: %q, port_value: %s}}}", host, port)
@@ -108,16 +112,25 @@ func TestConnectionsReachTheServersThatAreThereNow(t *testing.T) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrapText, port), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	clusters(t, folder, nobody(t), server(t, "cp1"), nobody(t))
-	go func() { t.Error(serve(file)) }()
-	eventually(t, own, "cp1 heard hello")
-	for range 10 {
-		if answer := ask(own); answer != "cp1 heard hello" {
-			t.Fatalf("a server that is down kept a client from one that is up: %q", answer)
+	clusters(t, folder, server(t, "cp1"))
+	go func() {
+		if err := serve(t.Context(), file); err != nil {
+			t.Error(err)
 		}
-	}
+	}()
+	eventually(t, own, "cp1 heard hello")
 	clusters(t, folder, server(t, "cp2"))
 	eventually(t, own, "cp2 heard hello")
+	clusters(t, folder, nobody(t), server(t, "cp2"), server(t, "cp2"))
+	for row, deadline := 0, time.Now().Add(20*time.Second); row < 50; row++ {
+		if time.Now().After(deadline) {
+			t.Fatal("clients are led to a server that is down for good")
+		}
+		if ask(own) != "cp2 heard hello" {
+			row = -1
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
 	clusters(t, folder)
 	eventually(t, own, "")
 }
@@ -133,8 +146,34 @@ func TestWhatItCannotDoIsRefused(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := serve(file); err == nil || !strings.Contains(err.Error(), file) {
+		if err := serve(t.Context(), file); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestTheFilesOfK0sSayHowServersAreTreated(t *testing.T) {
+	folder := t.TempDir()
+	clusters(t, folder, "10.0.0.11:6443", "10.0.0.12:6443")
+	path := filepath.Join(folder, "cds.yaml")
+	found, err := readClusters(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := found["apiserver"]
+	if fmt.Sprint(api.servers) != "[10.0.0.11:6443 10.0.0.12:6443]" {
+		t.Error(api.servers)
+	}
+	api.rules.Check = nil
+	wanted := balance.Rules{Dial: 250 * time.Millisecond, Every: 50 * time.Millisecond, Timeout: time.Second, Failures: 5, Wins: 3}
+	if fmt.Sprint(api.rules) != fmt.Sprint(wanted) {
+		t.Error(api.rules)
+	}
+	content, _ := os.ReadFile(path)
+	if err := os.WriteFile(path, []byte(strings.Replace(string(content), "tcp_health_check", "http_health_check", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readClusters(path); err == nil || !strings.Contains(err.Error(), "tcp_health_check") {
+		t.Error(err)
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"slipway.lab/k0s/balance"
 )
 
 // listener is where clients connect, and the cluster that they reach.
@@ -48,9 +51,19 @@ type bootstrap struct {
 	} `yaml:"static_resources"`
 }
 
+// duration is one as Envoy's files have it: 0.25s.
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	found, err := time.ParseDuration(string(text))
+	*d = duration(found)
+	return err
+}
+
 type clusterFile struct {
 	Resources []struct {
-		Name       string `yaml:"name"`
+		Name       string   `yaml:"name"`
+		Dial       duration `yaml:"connect_timeout"`
 		Assignment struct {
 			Endpoints []struct {
 				Servers []struct {
@@ -60,7 +73,20 @@ type clusterFile struct {
 				} `yaml:"lb_endpoints"`
 			} `yaml:"endpoints"`
 		} `yaml:"load_assignment"`
+		Checks []struct {
+			TCP      *struct{} `yaml:"tcp_health_check"`
+			Timeout  duration  `yaml:"timeout"`
+			Interval duration  `yaml:"interval"`
+			Wins     int       `yaml:"healthy_threshold"`
+			Failures int       `yaml:"unhealthy_threshold"`
+		} `yaml:"health_checks"`
 	} `yaml:"resources"`
+}
+
+// cluster is a set of servers and how they are treated.
+type cluster struct {
+	servers []string
+	rules   balance.Rules
 }
 
 // readBootstrap returns the listeners and the path of the file of clusters.
@@ -82,20 +108,29 @@ func readBootstrap(path string) ([]listener, string, error) {
 	return found, file.Dynamic.CDS.Path, nil
 }
 
-// readClusters returns the servers of each cluster.
-func readClusters(path string) (map[string][]string, error) {
+// readClusters returns the clusters by their names.
+func readClusters(path string) (map[string]cluster, error) {
 	var file clusterFile
 	if err := read(path, &file); err != nil {
 		return nil, err
 	}
-	found := map[string][]string{}
-	for _, cluster := range file.Resources {
-		found[cluster.Name] = []string{}
-		for _, group := range cluster.Assignment.Endpoints {
+	found := map[string]cluster{}
+	for _, each := range file.Resources {
+		if len(each.Checks) != 1 || each.Checks[0].TCP == nil || each.Dial <= 0 {
+			return nil, fmt.Errorf("%s: cluster %q: a connect_timeout and one tcp_health_check is all that this stand-in can do", path, each.Name)
+		}
+		check := each.Checks[0]
+		rules := balance.Rules{
+			Dial: time.Duration(each.Dial), Every: time.Duration(check.Interval), Timeout: time.Duration(check.Timeout),
+			Failures: check.Failures, Wins: check.Wins, Check: balance.Connects,
+		}
+		servers := []string{}
+		for _, group := range each.Assignment.Endpoints {
 			for _, server := range group.Servers {
-				found[cluster.Name] = append(found[cluster.Name], server.Endpoint.Address.String())
+				servers = append(servers, server.Endpoint.Address.String())
 			}
 		}
+		found[each.Name] = cluster{servers, rules}
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%s: no cluster in it", path)

@@ -3,107 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
 	"net"
 	"strings"
 	"testing"
-	"time"
 )
-
-// speaks listens and says `word` to whoever calls.
-func speaks(t *testing.T, word string) net.Listener {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(connection, word)
-			connection.Close()
-		}
-	}()
-	return listener
-}
-
-func never(context.Context, string) error { return nil }
-
-func TestABalancerReachesEveryServerAndLeavesTheOneThatIsDown(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	first, second := speaks(t, "1"), speaks(t, "2")
-	rules := balancerRules{dial: time.Second, every: time.Hour, failures: 2, wins: 1, check: never}
-	balance := newBalancer("test", rules)
-	balance.set(ctx, []string{first.Addr().String(), second.Addr().String()})
-	front, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go balance.serve(ctx, front)
-	heard := func() string {
-		all := map[string]bool{}
-		for range 50 {
-			connection, err := net.Dial("tcp", front.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			word, _ := io.ReadAll(connection)
-			all[string(word)] = true
-		}
-		return strings.Join(sortedKeys(all), "")
-	}
-	if found := heard(); found != "12" {
-		t.Errorf("both up: %q", found)
-	}
-	address, down := first.Addr().String(), errors.New("no answer")
-	balance.note(address, balance.servers[address], down)
-	if found := heard(); found != "12" {
-		t.Errorf("one failure of two: %q", found)
-	}
-	balance.note(address, balance.servers[address], down)
-	if found := heard(); found != "2" {
-		t.Errorf("the first down: %q", found)
-	}
-	balance.note(address, balance.servers[address], nil)
-	if found := heard(); found != "12" {
-		t.Errorf("back: %q", found)
-	}
-	balance.set(ctx, nil)
-	balance.set(ctx, []string{second.Addr().String()})
-	if found := heard(); found != "2" {
-		t.Errorf("the first taken away: %q", found)
-	}
-}
-
-func TestAServerIsCheckedByItself(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	gone := speaks(t, "")
-	address := gone.Addr().String()
-	gone.Close()
-	rules := balancerRules{dial: time.Second, every: time.Millisecond, failures: 1, wins: 1, check: dialCheck}
-	balance := newBalancer("test", rules)
-	balance.set(ctx, []string{address, speaks(t, "2").Addr().String()})
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		balance.mu.Lock()
-		down := balance.servers[address].down
-		balance.mu.Unlock()
-		if down {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("never down")
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
 
 const virtual = `
 spec:
