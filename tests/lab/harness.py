@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from slipway.errors import SlipwayError
 from slipway.inventory import Inventory, load
 from slipway.lab import machines
 from slipway.lab.settings import Machine
@@ -28,9 +29,12 @@ from slipway.ssh.pool import Pool
 from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.tools.run import find_program, run
+from slipway.wait import wait_until
 
 COMMAND_TIMEOUT = 600.0
 """Seconds; the longest command is the first deploy."""
+SEEN_WITHIN = 60.0
+"""Seconds for what a machine does by itself, on a host that has much else to do."""
 SHELL_TIMEOUT = 120.0
 ENDS_WITHIN = 10.0
 
@@ -57,6 +61,18 @@ class Ran:
         found = self.result.exit_code
         assert found == code, f"{self.result.command}: exit code {found}, not {code}\n{self.out}\n{self.err}"
         return self
+
+
+def eventually(is_so: Callable[[], object], what: str, *, deadline: float = SEEN_WITHIN) -> None:
+    """Wait until it is so; a question that nobody answers meanwhile, as while something restarts, is asked again."""
+
+    def look() -> tuple[bool | None, str]:
+        try:
+            return (True, "") if is_so() else (None, "not yet")
+        except SlipwayError as error:
+            return None, str(error)
+
+    wait_until(look, deadline=deadline, describe=what, interval=0.2)
 
 
 class HasNodes(Protocol):

@@ -1,15 +1,15 @@
 """Activation on a machine that boots, with systemd-run, nix-env and a power button; the systems are hand-made."""
 
 import threading
-import time
 
 import pytest
+from tests.lab.harness import eventually
 
 from slipway.events import Events
-from slipway.lab import machines
+from slipway.lab import machines, nspawn
 from slipway.lab.reach import remote, wait_reachable
 from slipway.node import diff, facts
-from slipway.node.activate import Limits, activate
+from slipway.node.activate import UNIT, Limits, activate
 from slipway.outcome import Outcome
 from slipway.ssh import openssh
 from slipway.tools import nix
@@ -71,8 +71,12 @@ def test_a_confirmed_system_is_kept_and_its_unit_is_gone(host, before, system):
     assert (result.outcome, result.old_system) == (Outcome.OK, before.current)
     assert facts.read(host).runs(new)
     assert "hand-made: boot" in result.log
-    time.sleep(1)
-    assert not host.run(["systemctl", "is-active", "slipway-activate"], check=False).ok
+    eventually(lambda: not is_active(host, UNIT), f"the end of {UNIT}")
+
+
+def is_active(host, unit: str) -> bool:
+    said = host.run(["systemctl", "is-active", unit], check=False).stdout.strip()
+    return said in ("active", "activating", "deactivating")
 
 
 def test_a_machine_that_lets_nobody_in_returns_by_itself(host, before, system):
@@ -85,14 +89,20 @@ def test_a_machine_that_lets_nobody_in_returns_by_itself(host, before, system):
 
 
 def test_a_power_cut_before_the_confirmation_comes_up_in_the_old_system(host, before, system, machine):
+    new = system("systemctl stop sshd; true")
+
+    def runs_it() -> bool:
+        now = nspawn.inside(machine, "run/current-system")
+        return now is not None and now.is_symlink() and str(now.readlink()) == new
+
     def cut() -> None:
-        time.sleep(3)
+        eventually(runs_it, "the new system, which nobody can confirm")
         machines.power_cut(machine)
         machines.start(machine)
 
     button = threading.Thread(target=cut)
     button.start()
-    result = activate(host, system("systemctl stop sshd; true"), Events(), limits=Limits(activate=60, confirm=50))
+    result = activate(host, new, Events(), limits=Limits(activate=60, confirm=50))
     button.join()
     assert result.outcome is Outcome.ROLLED_BACK
     assert "restarted while it activated; it runs its old system" in result.reason
@@ -102,13 +112,14 @@ def test_a_power_cut_before_the_confirmation_comes_up_in_the_old_system(host, be
 
 
 def test_a_second_activation_at_a_time_is_refused(host, before, system, machine):
-    slow = system("sleep 4")
+    slow = system("for try in $(seq 500); do [ ! -e /run/go-on ] || break; sleep 0.1; done; rm /run/go-on")
     second = remote(machine)
     results = []
     thread = threading.Thread(target=lambda: results.append(activate(host, slow, Events(), limits=LIMITS)))
     thread.start()
-    time.sleep(2)
+    eventually(lambda: is_active(second, UNIT), "the first activation")
     refused = activate(second, str(before.current), Events(), limits=LIMITS)
+    second.run(["touch", "/run/go-on"])
     second.close()
     thread.join()
     assert refused.outcome is Outcome.BLOCKED

@@ -11,13 +11,12 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from tests.lab.harness import Repository, fault, outcomes
+from tests.lab.harness import Repository, eventually, fault, outcomes
 
 from slipway.lab import faults
 from slipway.lab.reach import remote
 from slipway.lab.settings import Fault, Lab, Machine
 from slipway.lab.state import recorded
-from slipway.wait import wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -58,8 +57,12 @@ class Ha:
 
     def holder(self) -> Machine:
         """Who has the virtual address."""
-        (found,) = (name for name in CONTROLLERS if f" {self.vip}/" in self.sh(name, "ip -4 -br address"))
+        eventually(lambda: len(self._holders()) == 1, "one controller with the virtual address")
+        (found,) = self._holders()
         return self.machines[found]
+
+    def _holders(self) -> list[str]:
+        return [name for name in CONTROLLERS if f" {self.vip}/" in self.sh(name, "ip -4 -br address")]
 
     def heard(self, node: str) -> datetime:
         """When the API server last heard of w1's kubelet, whose first lease comes some seconds after it is Ready."""
@@ -155,6 +158,7 @@ def test_controllers_take_a_minor_release_one_by_one_and_the_api_goes_on(ha):
     # The next is not stopped before the one before it serves again, which takes longer than this.
     assert all(after - before > 2 for before, after in pairwise(times)), times
     assert set(outcomes(ha.repository.slipway("deploy", "--json").ended(0)).values()) == {"unchanged"}
+    ha.repository.slipway("verify").ended(0)
 
 
 def started(ha: Ha, name: str) -> float:
@@ -163,4 +167,4 @@ def started(ha: Ha, name: str) -> float:
 
 
 def wait_for(is_so, what: str) -> None:
-    wait_until(lambda: (True, "") if is_so() else (None, "not yet"), deadline=ANSWERS, describe=what, interval=0.5)
+    eventually(is_so, what, deadline=ANSWERS)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.lab.harness import Cluster
+from tests.lab.harness import Cluster, eventually
 from tests.lab.observed import STORE, Arguments, Observed, store_paths
 
 from slipway.ssh.host import Host, Local
@@ -98,6 +98,7 @@ def in_arguments(left: Left, texts: Iterable[bytes]) -> list[str]:
 def in_journals(left: Left, texts: Iterable[bytes]) -> list[str]:
     found = []
     for node in left.nodes:
+        left.host(node).run(["journalctl", "--sync"])  # what was logged a moment ago is on its way
         argv = ["journalctl", "--no-pager", "--output=export", "--all", "--since=-1h"]
         said = left.host(node).run(argv, timeout=120).stdout.encode()
         found += [f"journal of {node}" for text in texts if text in said]
@@ -152,7 +153,12 @@ def planted(left: Left, place: str, text: bytes, folder: Path) -> Iterator[None]
             node.run(["rm", "/tmp/planted"])
         case "in_arguments":
             with Arguments() as arguments:
-                run(["sh", "-c", "sleep 0.3", text.decode()])
+
+                def seen() -> bool:
+                    run(["sh", "-c", "sleep 0.3", text.decode()])
+                    return any(text in line for line in arguments.seen)
+
+                eventually(seen, "the sampler to come to it")
             left.observed.arguments.seen.update(arguments.seen)
             yield
         case "in_journals":

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.lab.harness import eventually
 
 from slipway.lab import machines
 from slipway.lab.reach import remote, wait_reachable
@@ -179,6 +180,7 @@ def test_two_at_a_time_are_refused(host, make, switch):
     lock = "/run/nixos/switch-to-configuration.lock"
     host.run(["systemd-run", "--unit=holds-the-lock", "flock", lock, "sleep", "infinity"])
     try:
+        eventually(lambda: not host.run(["flock", "-n", lock, "true"], check=False).ok, "the lock to be held")
         assert "Could not acquire lock" in switch(system, expect=1)
     finally:
         host.run(["systemctl", "stop", "holds-the-lock"])

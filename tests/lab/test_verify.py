@@ -70,6 +70,13 @@ CRASHING = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slipway-
 "spec": {"nodeName": "w2", "tolerations": [{"operator": "Exists"}], "terminationGracePeriodSeconds": 0,
 "containers": [{"name": "fault", "image": "IMAGE", "imagePullPolicy": "IfNotPresent", "command": ["/nothing"]}]}}"""
 
+
+def listen(port: int, more: str = "") -> str:
+    """Somebody listens on the port, from the end of the script on."""
+    listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
+    return f'{RUN} socat TCP-LISTEN:{port}{more},fork -; timeout 30 sh -c "until {listens}; do sleep 0.1; done"'
+
+
 FAULTS = (
     Fault(
         "os.system.runs_what_was_deployed",
@@ -135,20 +142,20 @@ FAULTS = (
     Fault(
         "network.listening.kubelet_has_no_open_port",
         "w2",
-        f"{RUN} socat TCP-LISTEN:10255,bind=127.0.0.1,fork -; sleep 1",
+        listen(10255, ",bind=127.0.0.1"),
         STOP,
     ),
     Fault(
         "network.listening.local_ports_are_local",
         "w2",
-        f"{RUN} socat TCP-LISTEN:10259,fork -; sleep 1",
+        listen(10259),
         STOP,
         companions=("security.ports.are_declared",),
     ),
     Fault(
         "network.listening.worker_is_no_controller",
         "w2",
-        f"{RUN} socat TCP-LISTEN:9443,fork -; sleep 1",
+        listen(9443),
         STOP,
         companions=("security.ports.are_declared",),
     ),
