@@ -81,6 +81,11 @@ in
       }
       // lib.mapAttrs' hostsEntry cfg.registries;
     })
+    (mkIf (cfg.airgap ? ${platform} || cfg.first ? ${platform}) {
+      # `k0s reset` removes the whole folder (k0s pkg/cleanup/directories.go), and what it needs to come back is in there.
+      systemd.services.k0s.serviceConfig.ExecStartPre =
+        "-${pkgs.systemd}/bin/systemd-tmpfiles --create --prefix=/var/lib/k0s/images";
+    })
     (mkIf (cfg.airgap ? ${platform}) (imported "airgap" cfg.airgap.${platform}))
     (mkIf (cfg.first ? ${platform}) (imported "first" cfg.first.${platform}))
   ]);

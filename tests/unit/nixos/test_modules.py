@@ -460,6 +460,15 @@ def test_an_airgap_bundle_is_fetched_when_a_system_is_built_and_not_before(evalu
     assert evaluate("config.systemd.tmpfiles.rules", "controller", more) == evaluate("config.systemd.tmpfiles.rules")
 
 
+@pytest.mark.parametrize("name", ["airgap", "first"])
+def test_a_bundle_is_there_again_after_a_reset_of_k0s(evaluate, name):
+    bundle = '{ url = "file:///nowhere/bundle.tar"; hash = "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="; }'
+    before = 'config.systemd.services.k0s.serviceConfig.ExecStartPre or ""'
+    said = evaluate(before, "worker", f"slipway.images.{name}.x86_64-linux = {bundle};")
+    assert said.endswith("/bin/systemd-tmpfiles --create --prefix=/var/lib/k0s/images")
+    assert evaluate(before, "worker") == ""
+
+
 def test_a_node_of_a_dual_stack_cluster_has_both_addresses(evaluate):
     more = 'slipway.cluster.dualStack = true; slipway.network.ipv6.address = "fd00::11";'
     assert "--node-ip=10.0.0.11,fd00::11" in start_script(evaluate, "worker", more)
