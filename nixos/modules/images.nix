@@ -8,7 +8,7 @@ let
   # A mirror with a path (Harbor, Nexus) serves below that path: containerd would put its own /v2 behind it.
   hasPath = url: builtins.match "[^:/]+://[^/]+/.+" url != null;
   hostsFile = mirrors: concatMapStrings (url: ''
-    [host."${url}"]
+    [host.${builtins.toJSON url}]
       capabilities = ["pull", "resolve"]
     ${lib.optionalString (hasPath url) "  override_path = true\n"}'') mirrors;
   # From 1.36 on k0s runs containerd 2 and refuses to start on a drop-in of any version but 3; up to 1.35 it wants 2

@@ -13,13 +13,14 @@ in
       description = "What pulls: NixOS's own system.autoUpgrade, or comin (whose module the flake has to add).";
     };
     url = mkOption {
-      type = types.str;
+      # NixOS's upgrade puts the flake into a line of a shell as it is.
+      type = types.strMatching "[A-Za-z0-9._~:/?@+,=%-]*";
       default = "";
       example = "git+https://git.example.org/homelab.git";
       description = "The flake (autoUpgrade), or the Git repository (comin).";
     };
     branch = mkOption {
-      type = types.nonEmptyStr;
+      type = types.strMatching "[A-Za-z0-9_][A-Za-z0-9_./-]*";
       default = "main";
       description = "Branch to follow.";
     };

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import pytest
 from tests.unit.nixos.conftest import MACHINE, NIXOS
 
-from slipway.result import CommandFailed
+from slipway.generate import tree
+from slipway.inventory import load
+from slipway.result import CommandFailed, CommandResult
 from slipway.tools.run import run
 
 pytestmark = pytest.mark.lab
@@ -89,6 +91,39 @@ class Ground:
         """As NixOS checks rules: by the protocol names of iana-etc."""
         script = f'mount --bind {NIXOS}/lab/protocols /etc/protocols; echo "$1" | nft -f -'
         self.node.run("sh", "-ec", script, "sh", text)
+
+
+EXAMPLES = NIXOS.parent / "examples"
+CHECK = f"mount --bind {NIXOS}/lab/protocols /etc/protocols; nft --check --file -"
+
+
+@pytest.mark.parametrize("example", ["homelab", "large", "single"])
+def test_nft_takes_the_rules_of_every_machine_of_the_examples(example, nix_value, tmp_path):
+    """As NixOS asks it while it builds a system."""
+    for path, content in tree.render(load(EXAMPLES / example)).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    of = f"{{ root = {tmp_path}; specialArgs = {{ }}; inherit (import {NIXOS}/lab) nixosSystem; }}"
+    rules = nix_value(f"""
+        builtins.mapAttrs (_: system: system.config.environment.etc."nftables.conf".text)
+          (import {NIXOS}/lib/configurations.nix {of})
+    """)
+    assert set(rules) == {host.name for host in load(EXAMPLES / example).hosts}
+    for name, text in rules.items():
+        assert checked(text).ok, name
+
+
+@pytest.mark.parametrize("protocol", ["ipencap", "nobody"])
+def test_control_nft_refuses_what_nixos_would(protocol):
+    """Debian knows the first one, and iana-etc does not."""
+    rules = "table inet one {{\n chain two {{\n meta l4proto {} accept\n }}\n}}\n"
+    assert checked(rules.format("4")).ok
+    assert not checked(rules.format(protocol)).ok
+
+
+def checked(rules: str) -> CommandResult:
+    """In namespaces of its own, where protocols are those of iana-etc and nothing is loaded."""
+    return run(["unshare", "--net", "--mount", "sh", "-ec", CHECK], input=rules.encode(), check=False)
 
 
 @pytest.fixture(params=LINKS)

@@ -19,9 +19,6 @@ from slipway.result import CommandTimedOut
 from slipway.ssh.host import Host
 from slipway.wait import WaitedTooLong, wait_until
 
-DEAD = ("failed", "inactive")
-"""States that a unit does not leave by itself."""
-
 LONGEST_SIGHT = 200
 
 Say = Callable[[str], None]
@@ -209,10 +206,9 @@ def _wait(machine: Host, check: Check[Seen], what: str, within: float, say: Say)
         standing = unit.standing(machine)
         restarts.append(standing.restarts)
         ended = standing.restarts - restarts[0]
-        if standing.state in DEAD or ended >= unit.MOST_RESTARTS:
-            state = f"is {standing.state}" if standing.state in DEAD else f"ended {ended} times"
+        if standing.state in unit.DEAD or ended >= unit.MOST_RESTARTS:
             raise DeployFailed(
-                f"{machine.name}: waiting for {what}, but {unit.UNIT} {state} ({standing.result}){_cause(machine)}; "
+                f"{machine.name}: waiting for {what}, but {unit.UNIT} {standing.why(ended)}{_cause(machine)}; "
                 f"last seen: {seen}",
                 hint=f"journalctl -u {unit.UNIT}, on {machine.name}",
             )

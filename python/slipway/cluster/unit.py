@@ -16,6 +16,8 @@ LINES_READ = 400
 LONGEST = 200
 MOST_RESTARTS = 3
 """So often may k0s end while it is waited for; systemd starts it again after 10 s each time."""
+DEAD = ("failed", "inactive")
+"""States that a unit does not leave by itself."""
 PROPERTIES = ("ActiveState", "Result", "NRestarts")
 
 MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
@@ -43,6 +45,17 @@ def stop(host: Host) -> None:
     host.run(["systemctl", "stop", UNIT], timeout=STOP_TIMEOUT)
 
 
+ENDED = {
+    "exit-code": "with an error",
+    "signal": "killed by a signal",
+    "core-dump": "in a crash",
+    "oom-kill": "for lack of memory",
+    "timeout": "because it took too long",
+    "start-limit-hit": "too often for systemd to start it again",
+}
+"""How a unit's last process ended, by systemd's Result (systemctl(1), org.freedesktop.systemd1(5))."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """How the unit is, in systemd's words: `state` active, activating, failed, ...; `result` of its last process
@@ -52,6 +65,18 @@ class Standing:
     state: str
     result: str
     restarts: int
+
+    def why(self, ended: int) -> str:
+        """Why it is not waited for any more, to follow its name; it has `ended` so often meanwhile."""
+        if self.state not in DEAD:
+            # Of a process that has just been started systemd says `success`: how the one before it ended is forgotten.
+            return f"ended {ended} times{self._how()} and is started again each time"
+        if self.result == "success":
+            return f"is {self.state}: its conditions are not met, or somebody stopped it"
+        return f"is {self.state}: it ended{self._how()}"
+
+    def _how(self) -> str:
+        return "" if self.result == "success" else f" {ENDED.get(self.result, f'({self.result})')}"
 
 
 def standing(host: Host) -> Standing:

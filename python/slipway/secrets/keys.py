@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from slipway import words
 from slipway.errors import InvalidInput
 from slipway.secret import Secret
 from slipway.tools import age
@@ -29,7 +30,8 @@ def add(pair: KeyPair, label: str) -> Path:
     with os.fdopen(descriptor, "r+b") as stream:
         os.fchmod(descriptor, 0o600)
         gap = b"" if stream.read()[-1:] in (b"", b"\n") else b"\n"
-        text = f"# {label}\n# public key: {pair.public}\n".encode()
+        # The label names a folder, whose own name may have more than one line.
+        text = f"# {words.line(label)}\n# public key: {pair.public}\n".encode()
         stream.write(gap + text + pair.private.reveal() + b"\n")
         stream.flush()
         os.fsync(descriptor)

@@ -93,7 +93,7 @@ def test_a_worker_whose_k0s_dies_is_degraded_with_its_last_words(world):
     one.machine("w1").breaks = "dies"
     results = one.bring_up()
     assert results["w1"].outcome == "degraded"
-    assert "k0s.service is failed (exit-code)" in results["w1"].reason
+    assert "k0s.service is failed: it ended with an error" in results["w1"].reason
     assert results["w1"].log == "what k0s said on w1"
     assert results["w2"].outcome == "ok"
     assert one.cluster.tokens == {}
@@ -249,7 +249,7 @@ def test_a_worker_whose_start_its_machine_refuses_is_no_member(world):
     one.machine("w1").says = "slipway: cp1 is behind: it waits for the control plane"
     result = one.bring_up("w1")["w1"]
     assert result.outcome == "degraded"
-    assert 'k0s.service is inactive (exit-code): "slipway: cp1 is behind: it waits for' in result.reason
+    assert 'k0s.service is inactive: it ended with an error: "slipway: cp1 is behind: it waits for' in result.reason
 
 
 def test_a_controller_that_does_not_say_what_it_serves_holds_nobody_up(world):
@@ -540,7 +540,7 @@ def test_a_k0s_that_ends_again_and_again_is_not_waited_for(world, name):
     result = one.bring_up()[name]
     assert time.monotonic() - began < 30
     assert result.outcome == "degraded"
-    assert "k0s.service ended 3 times (exit-code)" in result.reason
+    assert "k0s.service ended 3 times with an error and is started again each time" in result.reason
     assert '"Error: chmod /var/lib/k0s/images: read-only file system"' in result.reason
     assert "Usage" not in result.reason + result.log
 

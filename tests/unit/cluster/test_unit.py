@@ -69,6 +69,23 @@ def test_only_the_last_lines_are_told(machine):
     assert unit.journal(machine, 2) == "98\n99"
 
 
+@pytest.mark.parametrize(
+    ("standing", "why"),
+    [
+        (Standing("activating", "exit-code", 3), "ended 3 times with an error and is started again each time"),
+        (Standing("active", "success", 3), "ended 3 times and is started again each time"),
+        (Standing("activating", "oom-kill", 3), "ended 3 times for lack of memory and is started again each time"),
+        (Standing("failed", "exit-code", 0), "is failed: it ended with an error"),
+        (Standing("failed", "start-limit-hit", 9), "is failed: it ended too often for systemd to start it again"),
+        (Standing("failed", "protocol", 0), "is failed: it ended (protocol)"),
+        (Standing("inactive", "success", 0), "is inactive: its conditions are not met, or somebody stopped it"),
+    ],
+)
+def test_nobody_reads_that_a_unit_ended_in_success(standing, why):
+    """Which is what systemd says of a process that it has just started again."""
+    assert standing.why(3) == why
+
+
 def test_systemd_is_asked_how_it_stands(machine):
     machine.state = "active"
     assert unit.standing(machine) == Standing("active", "success", 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -84,6 +85,25 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from sections(part)
 
 
+def keys(node: Any, place: Place = ()) -> Iterator[Place]:
+    """Where somebody else than the model names something: hosts, groups, links, registries."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if isinstance(node, dict) and key not in NAMED:
+            yield (*place, key)
+        yield from keys(value, (*place, key))
+
+
+def renamed(place: Place, name: str) -> dict[str, Any]:
+    made = copy.deepcopy(EVERYTHING)
+    node: Any = made
+    for key in place[:-1]:
+        node = node[key]
+    items = [(name if key == place[-1] else key, value) for key, value in node.items()]
+    node.clear()
+    node.update(items)
+    return made
+
+
 def put(place: Place, text: str) -> dict[str, Any]:
     made = copy.deepcopy(EVERYTHING)
     node: Any = made
@@ -91,6 +111,10 @@ def put(place: Place, text: str) -> dict[str, Any]:
         node = node[key]
     node[place[-1]] = text
     return made
+
+
+NAMED = set(fields(File))
+KEYS = sorted((place for place in keys(EVERYTHING) if place[0] != "include"), key=str)
 
 
 def loaded(folder: Path, document: dict[str, Any]) -> Inventory | None:
@@ -124,7 +148,9 @@ def require_data(inventory: Inventory) -> list[bytes]:
         if name.endswith(".nix"):
             nix.append(content)
         elif name.endswith((".yaml", ".yml")):
-            assert len(list(yaml.safe_load_all(content))) == documents_of(name), name
+            read = list(yaml.safe_load_all(content))
+            assert len(read) == documents_of(name), name
+            assert "evil" not in set(every_key(read)), name
     hosts = [line.split("\t") for line in export.hosts_file(inventory).splitlines()]
     assert all(len(words) == 2 for words in hosts)
     assert set(yaml.safe_load(export.ansible(inventory))["all"]) == {"hosts", "children"}
@@ -133,11 +159,25 @@ def require_data(inventory: Inventory) -> list[bytes]:
     return nix
 
 
+def every_key(node: Any) -> Iterator[Any]:
+    """Of all mappings; a hostile text that became YAML has made one named `evil`."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if isinstance(node, dict):
+            yield key
+        yield from every_key(value)
+
+
 def require_nix(contents: set[bytes], folder: Path) -> None:
+    """Nix's parser takes them, and no text has become an attribute named `evil`."""
     files = [folder / f"{number}.nix" for number in range(len(contents))]
     for file, content in zip(files, sorted(contents), strict=True):
         file.write_bytes(content)
-    subprocess.run(["nix-instantiate", "--parse", *files], check=True, capture_output=True, timeout=120)
+    said = subprocess.run(["nix-instantiate", "--parse", *files], check=True, capture_output=True, timeout=120).stdout
+    assert not is_evil(said.decode())
+
+
+def is_evil(parsed: str) -> bool:
+    return "evil" in re.sub(r'"(?:[^"\\]|\\.)*"', "", parsed, flags=re.DOTALL)
 
 
 IN_FOLDER = settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
@@ -154,14 +194,30 @@ def test_a_text_is_data_or_refused(tmp_path: Path, place: Place, text: str, afte
         require_data(inventory)
 
 
+@IN_FOLDER
+@given(st.sampled_from(KEYS), st.one_of(st.sampled_from(HOSTILE), st.text(max_size=12)), st.booleans())
+def test_a_key_is_data_or_refused(tmp_path: Path, place: Place, text: str, after: bool):
+    inventory = loaded(tmp_path, renamed(place, str(place[-1]) + text if after else text))
+    if inventory is not None:
+        require_data(inventory)
+
+
+def test_control_what_a_text_made_of_its_own_would_be_seen(tmp_path: Path):
+    assert "evil" in set(every_key(list(yaml.safe_load_all("# from a\nevil: 1\n"))))
+    assert not is_evil('{ a = "evil = 1"; }')
+    with pytest.raises(AssertionError):
+        require_nix({b"# from a\n{ evil = 1; }"}, tmp_path)
+
+
 @pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="needs Nix")
 def test_nix_parses_what_hostile_texts_make(tmp_path: Path):
     free = [place for place in PLACES if "kubeletExtraArgs" in place or "workerProfiles" in place or "mirrors" in place]
     assert free
     made = set()
     for number, text in enumerate(HOSTILE):
-        inventory = loaded(tmp_path, put(free[number % len(free)], text))
-        made |= set(require_data(inventory)) if inventory else set()
+        for document in (put(free[number % len(free)], text), renamed(KEYS[number % len(KEYS)], text)):
+            inventory = loaded(tmp_path, document)
+            made |= set(require_data(inventory)) if inventory else set()
     require_nix(made, tmp_path)
 
 

@@ -1,5 +1,6 @@
 """What slipway's modules make of their options: units, files, firewall, refusals."""
 
+import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -415,6 +416,27 @@ def test_a_machine_that_pulls_does_not_reboot_by_itself(evaluate):
     upgrade = evaluate("config.system.autoUpgrade", more=more)
     assert upgrade["flake"] == "git+https://git.example.org/c.git?dir=x&ref=prod"
     assert upgrade["allowReboot"] is False
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'url = "git+https://g.example/$(id)";',
+        'url = "https://g.example/a b";',
+        'url = "https://g/c.git"; branch = "a;id";',
+    ],
+)
+def test_no_word_of_a_shell_is_in_what_a_machine_pulls(evaluate, settings):
+    """NixOS's upgrade puts the flake into a line of a shell as it is."""
+    with pytest.raises(AssertionError, match=r"slipway\.pull\.(url|branch)"):
+        evaluate("config.system.autoUpgrade.flake", more=f'slipway.pull = {{ engine = "autoUpgrade"; {settings} }};')
+
+
+@pytest.mark.parametrize("url", ["https://m.example/v2/hub", 'https://m.example/"] evil'])
+def test_a_mirror_stays_a_text_in_what_containerd_reads(evaluate, url):
+    more = f'slipway.images.registries."docker.io" = [ {json.dumps(url)} ];'
+    hosts = evaluate('config.environment.etc."k0s/certs.d/docker.io/hosts.toml".text', "worker", more)
+    assert list(tomllib.loads(hosts)["host"]) == [url]
 
 
 def test_the_guard_knows_the_name(evaluate):

@@ -57,6 +57,15 @@ def test_the_private_key_is_outside_the_repository_and_for_its_user_alone(root, 
         assert path.is_dir() or b"AGE-SECRET-KEY" not in path.read_bytes()
 
 
+def test_a_folders_name_stays_one_comment_in_the_key_file(tmp_path, home):
+    root = tmp_path / "a\nAGE-SECRET-KEY-1\udcff"
+    root.mkdir()
+    store.create(root)
+    comment, public, private = keys.key_file().read_text().splitlines()
+    assert comment.startswith("# slipway: ")
+    assert (public[:14], private[:16]) == ("# public key: ", "AGE-SECRET-KEY-1")
+
+
 def test_the_key_of_the_cluster_is_encrypted_to_itself(root, home):
     store.create(root)
     data = data_of(root, store.AGE_KEY)
