@@ -38,6 +38,7 @@ class Entry:
 
 _DESCRIBE = "Describe your machines"
 _DEPLOY = "Take them to a cluster"
+_DAYS_AFTER = "After the first day"
 _FLEET = "Work on the nodes"
 _HELP = "Around it"
 
@@ -63,11 +64,13 @@ COMMANDS: dict[str, Entry] = {
     "handoff": Entry("slipway.cli.handoff", "handoff", _DEPLOY),
     "app": Entry("slipway.cli.apps", "app", _DEPLOY),
     "runs": Entry("slipway.cli.runs", "app", _DEPLOY),
-    "backup": Entry("slipway.cli.backup", "backup", _DEPLOY),
-    "restore": Entry("slipway.cli.restore", "restore", _DEPLOY),
     "kubeconfig": Entry("slipway.cli.kubeconfig", "kubeconfig", _DEPLOY),
     "encryption": Entry("slipway.cli.encryption", "app", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
+    "backup": Entry("slipway.cli.backup", "backup", _DAYS_AFTER),
+    "restore": Entry("slipway.cli.restore", "restore", _DAYS_AFTER),
+    "node": Entry("slipway.cli.node", "app", _DAYS_AFTER),
+    "reset": Entry("slipway.cli.node", "reset", _DAYS_AFTER),
     "ssh": Entry("slipway.cli.fleet", "ssh", _FLEET, runs=True),
     "exec": Entry("slipway.cli.fleet", "exec_", _FLEET, runs=True),
     "logs": Entry("slipway.cli.fleet", "logs", _FLEET),

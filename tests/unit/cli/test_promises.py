@@ -32,6 +32,9 @@ ARGUMENTS = {
     "app new": ["shop", "--image", "example.org/shop:1.0"],
     "runs show": ["2026"],
     "restore": ["backup.tar.gz.age"],
+    "node remove": ["w1"],
+    "node replace": ["w1"],
+    "reset": ["w1"],
 }
 """What a command has to be given; the others can be called without a word."""
 

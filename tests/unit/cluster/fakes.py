@@ -152,12 +152,31 @@ class FakeMachine:
                 return 0, ""
             case ["sh", "-c", _, "restore the control plane", path, "/var/lib/k0s", "/etc/k0s/k0s.yaml"]:
                 return self.restore(self.files[path])
+            case ["sh", "-c", _, "reset k0s"]:
+                return self.wiped()
             case ["rm", "-rf", path]:
                 self.files.pop(path, None)
                 return 0, ""
             case ["k0s", *words]:
                 return self.k0s(words) if self.state == "active" else (1, "Error: is k0s running?")
         raise AssertionError(f"nobody has taught the fake this: {argv}")
+
+    def leave(self, url: str) -> tuple[int, str]:
+        known = [name for name, each in self.cluster.etcd.items() if each == url]
+        if not known:
+            return 1, f"Error: peer not found: {url}"
+        if self.breaks != "keeps members":
+            self.cluster.etcd.pop(known[0])
+        return 0, ""
+
+    def wiped(self) -> tuple[int, str]:
+        """k0s reset, and what slipway takes away beside it."""
+        assert self.state != "active"
+        if self.breaks == "reset":
+            return 5, "k0s reset ended with 1, and /var/lib/k0s/pki is still there"
+        self.data, self.kubelet, self.ca = False, False, ""
+        self.files.clear()
+        return 0, ""
 
     def restore(self, archive: bytes) -> tuple[int, str]:
         """k0s restore: etcd with this machine alone, and the authority of the archive."""
@@ -187,6 +206,8 @@ class FakeMachine:
                 raise CommandTimedOut(["k0s", *words], self.name, 20.0)
             case ["etcd", "member-list"]:
                 return 0, json.dumps({"members": self.cluster.etcd})
+            case ["etcd", "leave", address]:
+                return self.leave(f"https://{address.removeprefix('--peer-address=')}:2380")
         raise AssertionError(f"nobody has taught the fake this: k0s {words}")
 
     def look(self) -> str:

@@ -1,0 +1,119 @@
+"""`slipway node` and `slipway reset` as a user sees them, over a real sshd; the cluster is a fake."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from tests.unit.cli.test_deploy import repository, slipway  # noqa: F401 (fixtures)
+
+from slipway.cluster import members, removal
+from slipway.cluster.members import Membership
+from slipway.cluster.removal import LastController, Standing, StillMember
+from slipway.errors import InvalidInput, Unreachable, UsageError
+from slipway.inventory import load
+from slipway.ssh.connection import shown_key
+from slipway.ssh.known_hosts import fingerprint_of
+
+MEMBERS = {"cp1": "https://10.0.0.11:2380", "cp2": "https://10.0.0.12:2380", "cp3": "https://10.0.0.13:2380"}
+
+
+@pytest.fixture
+def cluster(repository, monkeypatch):  # noqa: F811
+    """What was done to it; `looked` is how a host stands."""
+    done: list[str] = []
+    hosts = load(repository / "inventory.yaml")
+    worker = Standing(hosts.host("w1"), "cp1", Membership(kubelet=True, active=True), "", "", True, {})
+    lost = Standing(hosts.host("cp1"), "cp2", None, "cp1: no route to host", "10.0.0.11", True, MEMBERS)
+    looked = {"w1": worker, "cp1": lost}
+    monkeypatch.setattr(removal, "look", lambda _inventory, _pool, name: looked[name])
+    monkeypatch.setattr(
+        removal, "remove", lambda *_, drains: done.append(f"removed, {'' if drains else 'not '}drained")
+    )
+    monkeypatch.setattr(removal, "forget", lambda *_: done.append("forgotten"))
+    monkeypatch.setattr(removal, "wipe", lambda machine: done.append(f"wiped {machine.name}"))
+    monkeypatch.setattr(removal, "require_forgotten", lambda *_: None)
+    monkeypatch.setattr(members, "look", lambda _: Membership(control_plane=True, ca="c" * 64))
+    return done, looked
+
+
+def test_what_is_lost_is_named_and_somebody_has_to_agree(cluster, slipway):  # noqa: F811
+    done, _ = cluster
+    with pytest.raises(UsageError, match="nobody is there to agree"):
+        slipway("node", "remove", "w1")
+    assert done == []
+    said = slipway("node", "remove", "w1", "--yes").stderr
+    assert "w1: its Node goes" in said and "its kubelet's certificate" in said
+    assert "next: delete w1 from the inventory: " in said and "inventory.yaml:14" in said
+    assert done == ["removed, drained"]
+    slipway("node", "remove", "w1", "--yes", "--no-drain")
+    assert done[1:] == ["removed, not drained"]
+
+
+def test_a_dry_run_does_nothing(cluster, slipway):  # noqa: F811
+    done, _ = cluster
+    assert "would lose: w1: its Node goes" in slipway("node", "remove", "w1", "--dry-run").stderr
+    assert json.loads(slipway("reset", "w1", "--dry-run", "--json").stdout)["wouldLose"]
+    assert json.loads(slipway("node", "replace", "cp1", "--dry-run", "--json").stdout)["wouldLose"]
+    assert done == []
+
+
+def test_an_even_number_of_members_and_a_machine_that_is_silent_are_told(cluster, slipway):  # noqa: F811
+    said = slipway("node", "remove", "cp1", "--dry-run").stderr
+    assert "out of etcd (10.0.0.11), which has 2 members then; an even number" in said
+    assert "does not answer and keeps its data and keys" in said
+
+
+def test_a_lost_machine_is_forgotten_and_the_next_steps_are_told(cluster, slipway):  # noqa: F811
+    done, _ = cluster
+    printed = json.loads(slipway("node", "replace", "cp1", "--yes", "--json").stdout)
+    assert printed["next"] == ["slipway trust cp1 --replace, when it is installed", "slipway deploy cp1"]
+    assert done == ["forgotten"]
+
+
+def test_a_machine_that_lives_is_not_replaced(cluster, slipway):  # noqa: F811
+    done, _ = cluster
+    with pytest.raises(StillMember):
+        slipway("node", "replace", "w1", "--yes")
+    assert done == []
+
+
+def test_the_host_key_is_pinned_anew_if_it_is_the_one_that_was_named(cluster, slipway, repository, sshd):  # noqa: F811
+    done, looked = cluster
+    looked["w1"] = replace(looked["w1"], machine=Membership())
+    known = repository / "known_hosts"
+    (line,) = known.read_text().splitlines()
+    known.write_text(line.replace(line.split()[2], OTHER_KEY) + "\n")
+    before = known.read_text()
+    with pytest.raises(Unreachable, match=r"that is not SHA256:x: not pinned"):
+        slipway("node", "replace", "w1", "--yes", "--fingerprint", "SHA256:x")
+    assert known.read_text() == before and done == []
+    shown = fingerprint_of(shown_key(sshd.endpoint).asbytes())
+    slipway("node", "replace", "w1", "--yes", "--fingerprint", shown, "--dry-run")
+    assert known.read_text() == before, "a dry run pins nothing"
+    said = json.loads(slipway("node", "replace", "w1", "--yes", "--fingerprint", shown, "--json").stdout)
+    pinned = shown_key(sshd.endpoint).get_base64()
+    assert pinned not in before and pinned in known.read_text() and said["next"] == ["slipway deploy w1"]
+
+
+OTHER_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm"
+
+
+def test_reset_names_the_control_plane_and_wipes_all_that_were_named(cluster, slipway):  # noqa: F811
+    done, _ = cluster
+    said = slipway("reset", "cp1", "w1", "--yes").stderr
+    assert "cp1: the control plane's data and keys there (cluster cccccccccccc)" in said
+    assert done == ["wiped cp1", "wiped w1"]
+
+
+def test_what_is_refused_changes_nothing(cluster, slipway, monkeypatch):  # noqa: F811
+    done, _ = cluster
+
+    def refuse(*_):
+        raise LastController("cp1: is the only controller", hint="x")
+
+    monkeypatch.setattr(removal, "look", refuse)
+    with pytest.raises(LastController):
+        slipway("node", "remove", "cp1", "--yes")
+    with pytest.raises(InvalidInput, match="no host 'w9'"):
+        slipway("node", "remove", "w9", "--yes")
+    assert done == []
