@@ -19,6 +19,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     folded = {_fold(choice): choice for choice in choices}
     if _fold(word) in folded:
         return folded[_fold(word)]
+    swapped = next((choice for choice in choices if sorted(_fold(choice)) == sorted(_fold(word))), None)
+    if swapped is not None:
+        return swapped
     found = difflib.get_close_matches(word, choices, n=1, cutoff=LIKENESS)
     return found[0] if found else None
 

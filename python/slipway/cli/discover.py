@@ -14,6 +14,7 @@ from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cli.targets import Targets, resolve
 from slipway.errors import SlipwayError, Unreachable
 from slipway.events import Events
+from slipway.groups import alike, typed
 from slipway.hardware import probe
 from slipway.hardware.facts import Hardware
 from slipway.hardware.proposal import Entry, free_name, propose, summary
@@ -101,5 +102,5 @@ def _failure(failed: Mapping[str, SlipwayError]) -> SlipwayError:
     if len(errors) == 1:
         return errors[0]
     refused = [name for name, error in failed.items() if isinstance(error, HostKeyRefused)]
-    hint = f"slipway trust {' '.join(refused)}" if refused else errors[0].hint
-    return Unreachable("\n".join(map(str, errors)), hint=hint)
+    hint = f"slipway trust{typed(refused)}" if refused else errors[0].hint
+    return Unreachable("\n".join(alike((name, str(error)) for name, error in failed.items())), hint=hint)

@@ -6,6 +6,7 @@ from slipway.cli.console import print_json, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.errors import GateRefused
 from slipway.events import Events
+from slipway.groups import named
 from slipway.inventory import Inventory, load
 from slipway.rollout.phases import Preparation
 from slipway.ssh.pool import Pool
@@ -28,7 +29,7 @@ def gate(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = 
     else:
         _show(found)
     if not found.open:
-        raise GateRefused(f"the gate is shut for {' '.join(found.nodes)}", hint=found.hint)
+        raise GateRefused(f"the gate is shut for {named(found.nodes)}", hint=found.hint)
 
 
 def look(inventory: Inventory, pool: Pool, events: Events) -> GateResult:
@@ -39,7 +40,7 @@ def look(inventory: Inventory, pool: Pool, events: Events) -> GateResult:
 
 
 def _show(found: GateResult) -> None:
-    for reason in found.reasons:
-        tell(str(reason))
+    for line in found.lines():
+        tell(line)
     if found.open:
         say("the gate is open: slipway handoff")

@@ -14,6 +14,7 @@ from slipway.cli.console import print_json, say
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.cli.targets import resolve
 from slipway.errors import InvalidInput, SlipwayError, Unreachable, UsageError
+from slipway.groups import named
 from slipway.ssh.connection import Endpoint, shown_key
 from slipway.ssh.keys import KnownHosts, PKey, describe
 from slipway.ssh.known_hosts import PinnedKey, fingerprint_of
@@ -186,4 +187,4 @@ def _judge(decisions: Sequence[Decision]) -> None:
         if others
         else f"read the fingerprint at the machine itself ({LOOK}), then slipway trust {refused[0].offer.name}"
     )
-    raise Unreachable(f"not pinned: {' '.join(decision.offer.name for decision in refused)}", hint=hint)
+    raise Unreachable(f"not pinned: {named([decision.offer.name for decision in refused])}", hint=hint)

@@ -17,6 +17,7 @@ from slipway.cli.watch import Watch
 from slipway.cluster import kubeconfig, members
 from slipway.errors import SlipwayError, Unreachable, UsageError, VerificationRed
 from slipway.events import Events, Listener
+from slipway.groups import named, typed
 from slipway.inventory import Inventory, load
 from slipway.inventory.select import select
 from slipway.report import html, junit, text
@@ -168,27 +169,28 @@ def _judge(found: Verification) -> None:
     bad = [node for node in found.nodes if not node.green]
     if not bad:
         return
-    names = " ".join(node.node for node in bad)
+    names = typed([node.node for node in bad])
     asked = [node for node in bad if node.obstacle is None]
     if all(node.unreachable for node in bad):
         trust = next((node.hint for node in bad if node.obstacle is Obstacle.NOT_TRUSTED), "ping them")
-        raise Unreachable(f"cannot be asked: {_with_states(bad)}", hint=f"{trust}; then slipway verify {names}")
+        raise Unreachable(f"cannot be asked: {_with_states(bad)}", hint=f"{trust}; then slipway verify{names}")
     if not asked:
         raise VerificationRed(f"cannot be verified: {_with_states(bad)}", hint=_first_step(bad))
-    red = f"{_checks(sum(len(node.red) for node in asked))} red on {' '.join(node.node for node in asked)}"
+    red = f"{_checks(sum(len(node.red) for node in asked))} red on {named([node.node for node in asked])}"
     others = [node for node in bad if node.obstacle is not None]
     also = f"; {_with_states(others)}" if others else ""
-    raise VerificationRed(red + also, hint=f"mend what `fix` says, then slipway verify {names}")
+    raise VerificationRed(red + also, hint=f"mend what `fix` says, then slipway verify{names}")
 
 
 def _with_states(nodes: list[NodeVerification]) -> str:
-    return ", ".join(f"{node.node} {node.state}" for node in nodes)
+    states = dict.fromkeys(node.state for node in nodes)
+    return ", ".join(f"{named([node.node for node in nodes if node.state == state])} {state}" for state in states)
 
 
 def _first_step(nodes: list[NodeVerification]) -> str:
     """What to type; one deploy takes all those that want one."""
     behind = [node.node for node in nodes if node.obstacle in (Obstacle.NEVER_DEPLOYED, Obstacle.NOT_NIXOS)]
-    return f"slipway deploy {' '.join(behind)}" if behind else next((n.hint for n in nodes if n.hint), "slipway doctor")
+    return f"slipway deploy{typed(behind)}" if behind else next((n.hint for n in nodes if n.hint), "slipway doctor")
 
 
 def _nodes(number: int) -> str:
@@ -226,8 +228,8 @@ def status(
         print_json(found.to_json())
         return
     print_table(("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next"), map(_row, found.nodes))
-    for reason in found.gate.reasons:
-        say(f"gate: {reason}")
+    for line in found.gate.lines():
+        say(f"gate: {line}")
     say(f"next: {found.next_step}" if found.next_step else f"handed over {found.handed_over}; nothing is left to do")
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from slipway.groups import named
 from slipway.rollout.ask import Answer
 
-MOST_NAMES = 12
-"""Nodes of one group that are named; the others are counted."""
 MOST_LINES = 100
 """Lines of one answer that are shown, its last ones; --json has all of them."""
 
@@ -22,10 +21,7 @@ def render(groups: Sequence[tuple[Sequence[str], Answer]]) -> Iterator[str]:
 
 
 def _named(names: Sequence[str]) -> str:
-    shown = " ".join(names[:MOST_NAMES])
-    more = len(names) - MOST_NAMES
-    listed = f"{shown} and {more} more" if more > 0 else shown
-    return f"{len(names)} nodes ({listed})" if len(names) > 1 else listed
+    return f"{len(names)} nodes ({named(names)})" if len(names) > 1 else names[0]
 
 
 def _shown(lines: Sequence[str], what: str) -> Iterator[str]:

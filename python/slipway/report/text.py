@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from slipway.groups import alike
 from slipway.verify.comparison import Change, Changed
 from slipway.verify.result import Check, Counts, Finding, Verdict, Verification
 
@@ -30,11 +31,8 @@ def rows(verification: Verification) -> Iterator[tuple[str, ...]]:
 
 def findings(verification: Verification) -> Iterator[str]:
     """Errors of whole nodes, then the red checks: a block for each finding, with all nodes that share it."""
-    for node in verification.nodes:
-        if node.error:
-            # Errors of connections begin with the node and where it was looked for.
-            who = "" if node.error.startswith(f"{node.node} (") else f"{node.node}: "
-            yield f"{who}{node.error}" + (f"; try: {node.hint}" if node.hint else "")
+    failed = [node for node in verification.nodes if node.error]
+    yield from alike((node.node, f"{node.error}{f'; try: {node.hint}' if node.hint else ''}") for node in failed)
     blocks: dict[tuple[Check, Finding], list[str]] = {}
     for node in verification.nodes:
         for check in node.red:

@@ -15,6 +15,7 @@ from slipway.cluster import bringup, cilium, comparison, drain, encryption, kube
 from slipway.cluster.bringup import Looked
 from slipway.cluster.drain import Abandoned
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
+from slipway.groups import named, typed
 from slipway.node import health, reboot
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
@@ -54,12 +55,14 @@ class Deployment:
         return None
 
     def _named(self, outcome: Outcome) -> str:
-        return " ".join(node.node for node in self.nodes if node.outcome is outcome)
+        return named([node.node for node in self.nodes if node.outcome is outcome])
 
     def _again(self) -> str:
         left = [node.node for node in self.nodes if not node.outcome.good]
-        all_of_them = len(left) == len(self.nodes) and self.command == "deploy"
-        return f"slipway {self.command}" + ("" if all_of_them else f" {' '.join(left)}")
+        if self.command == "reboot":  # takes no node that is not named
+            return f"slipway reboot {' '.join(left)}"
+        every = len(self.nodes) if self.command == "deploy" else None
+        return f"slipway {self.command}{typed(left, of=every)}"
 
 
 GRAVITY: tuple[tuple[tuple[Outcome, ...], type[SlipwayError]], ...] = (

@@ -18,6 +18,7 @@ from slipway.cluster.live import Sight
 from slipway.cluster.members import Membership
 from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.generate import cilium as chart
+from slipway.groups import alike, typed
 from slipway.inventory import Host as InventoryHost
 from slipway.inventory.model import Provider, Role
 from slipway.node import contents, diff
@@ -27,6 +28,7 @@ from slipway.rollout import difference
 from slipway.rollout.phases import Preparation
 from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
+from slipway.ssh.keys import HostKeyRefused
 from slipway.tools import helm, nix
 from slipway.tools.nix import Graph
 
@@ -285,8 +287,10 @@ def _require(answers: Mapping[str, Answer | SlipwayError]) -> dict[str, Answer]:
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
     if not errors:
         return {name: answer for name, answer in answers.items() if not isinstance(answer, SlipwayError)}
-    text = "\n".join(str(error) for error in errors.values())
-    hint = next((error.hint for error in errors.values() if error.hint), None)
+    text = "\n".join(alike((name, str(error)) for name, error in errors.items()))
+    untrusted = [name for name, error in errors.items() if isinstance(error, HostKeyRefused)]
+    known = next((error.hint for error in errors.values() if error.hint), None)
+    hint = f"slipway trust{typed(untrusted)}" if untrusted else known
     if any(isinstance(error, Unreachable) for error in errors.values()):
         raise Unreachable(text, hint=hint)
     raise DeployFailed(text, hint=hint)

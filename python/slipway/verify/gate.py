@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from slipway.errors import GateRefused, InvalidInput, SlipwayError
+from slipway.groups import alike, typed
 from slipway.inventory import Inventory
 from slipway.ssh.pool import for_each
 from slipway.verify import catalog, copies, digests
@@ -70,9 +71,9 @@ class GateResult:
     @property
     def hint(self) -> str:
         """What to type, where the gate is shut."""
-        verify = f"slipway verify {' '.join(self.nodes)}"
-        behind = dict.fromkeys(reason.node for reason in self.reasons if reason.behind)
-        return f"slipway deploy {' '.join(behind)}; {verify}" if behind else verify
+        verify = f"slipway verify{typed(self.nodes)}"
+        behind = list(dict.fromkeys(reason.node for reason in self.reasons if reason.behind))
+        return f"slipway deploy{typed(behind)}; {verify}" if behind else verify
 
     @property
     def behind(self) -> frozenset[str]:
@@ -84,11 +85,15 @@ class GateResult:
         """The nodes that something is missing of."""
         return tuple(dict.fromkeys(reason.node for reason in self.reasons))
 
+    def lines(self) -> Iterator[str]:
+        """Each reason once, with the nodes that have it."""
+        return alike((reason.node, reason.what) for reason in self.reasons)
+
     def require(self) -> None:
         """Raises GateRefused with every reason, unless the gate is open."""
         if self.open:
             return
-        lines = "\n".join(f"  {reason}" for reason in self.reasons)
+        lines = "\n".join(f"  {line}" for line in self.lines())
         raise GateRefused(
             f"the gate stays shut, {_not_verified(len(self.nodes))}:\n{lines}",
             hint=self.hint,

@@ -1,4 +1,5 @@
-from slipway.report.answers import MOST_LINES, MOST_NAMES, render
+from slipway.groups import MOST_NAMED
+from slipway.report.answers import MOST_LINES, render
 from slipway.rollout.ask import Answer, groups
 
 
@@ -11,7 +12,7 @@ def test_equal_answers_stand_once_the_odd_ones_last():
 def test_three_hundred_equal_nodes_are_a_line():
     names = [f"w{number}" for number in range(300)]
     (head,) = render(groups({name: Answer(0) for name in names}, names))
-    assert head == f"300 nodes ({' '.join(names[:MOST_NAMES])} and 288 more): exit code 0"
+    assert head == f"300 nodes ({' '.join(names[:MOST_NAMED])} and 288 more): exit code 0"
 
 
 def test_a_long_answer_is_its_end():
