@@ -60,6 +60,14 @@ bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1
 bench-verify: $(VENV)/ready ## Seconds and memory of verify, and pytest-testinfra beside it on the same checks
 	python -m tests.bench.verify
 
+.PHONY: bench-fanout
+bench-fanout: $(VENV)/ready ## Seconds of one command on 50 machines, pyinfra and ansible beside it; memory on 500
+	python -m tests.bench.fanout
+
+.PHONY: bench-deploy
+bench-deploy: $(VENV)/ready ## Seconds of a deploy with nothing to do on 20 and 300 nodes; memory on 500
+	python -m tests.bench.deploy
+
 .PHONY: bench-stages
 bench-stages: $(VENV)/ready ## Seconds of the stage law on 2,000 manifests, and of writing all stages
 	python -m tests.bench.stages
