@@ -108,15 +108,17 @@ def main() -> None:
                 print(f"round {number + 1} of {ROUNDS}: {name} {one.seconds:.2f} s", file=sys.stderr, flush=True)
     with machines(MANY) as made:
         large = ours(made)
-    report({name: statistics.median(seconds) for name, seconds in taken.items()}, large)
+    seconds = {name: statistics.median(run.seconds for run in runs) for name, runs in taken.items()}
+    cpu = {name: statistics.median(run.cpu for run in runs) for name, runs in taken.items()}
+    report(seconds, cpu, large)
 
 
-def report(seconds: dict[str, float], large: Measured) -> None:
+def report(seconds: dict[str, float], cpu: dict[str, float], large: Measured) -> None:
     ratios = {name: seconds[name] / seconds["slipway"] for name in BARS}
+    print(f"slipway: {seconds['slipway']:.2f} s, {cpu['slipway']:.2f} s of processor time")
     for name, ratio in ratios.items():
-        print(
-            f"{name}: {seconds[name]:.2f} s, {ratio:.1f} times slipway's {seconds['slipway']:.2f} s (bar {BARS[name]})"
-        )
+        told = f"{ratio:.1f} times slipway's (bar {BARS[name]}); {cpu[name]:.2f} s of processor time"
+        print(f"{name}: {seconds[name]:.2f} s, {told}")
     print(
         f"{MANY} machines at once: {large.seconds:.1f} s, {large.memory:.0f} MB (bar {MEMORY}), "
         f"{large.descriptors} descriptors (bar {DESCRIPTORS})"
