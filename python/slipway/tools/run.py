@@ -19,8 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, cast
 
-from plumbum import local
-
 from slipway.errors import Interrupted, PrerequisiteMissing
 from slipway.paths import cache_dir
 from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid
@@ -156,6 +154,8 @@ def _program(name: str) -> Path:
 
 
 def _start(words: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    from plumbum import local  # here: a command that starts no program needs none of it
+
     command = local[str(_program(words[0]))][list(words[1:])]
     started = command.popen(
         stdin=subprocess.PIPE,
