@@ -18,7 +18,7 @@ in
       w1.wait_for_unit("multi-user.target")
       w1.fail(f"{other} test")
       w1.succeed("test $(hostname) = w1")
-      w1.succeed("touch /var/lib/slipway/allow-rename")
+      w1.succeed("install -D /dev/null /var/lib/slipway/allow-rename")
       w1.succeed(f"{other} check")
     '';
 }

@@ -36,6 +36,7 @@ def found(machine: Host, seen: Membership, may_found: Ask, may_restart: Ask, *, 
     if seen.control_plane:
         return _resume_controller(machine, seen, may_restart, within=within, say=say)
     may_found()
+    clear_left(machine, seen)
     with _allowed_to_found(machine):
         unit.restart(machine)
         wait_for_api(machine, within=within, say=say)

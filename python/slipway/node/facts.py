@@ -10,6 +10,9 @@ from slipway.ssh.host import Host
 LEAST_FREE = 256
 """MiB in the store below which no closure is worth trying to copy."""
 
+RENAME = f"install -D /dev/null {NIXOS.allow_rename}"
+"""Lets the next deploy rename the machine, which takes the permission back (cluster/join.py)."""
+
 READ = """say() { printf '%s=%s\\n' "$1" "$2"; }
 say hostname "$(cat /proc/sys/kernel/hostname)"
 say boot_id "$(cat /proc/sys/kernel/random/boot_id)"
@@ -17,6 +20,15 @@ say current "$(readlink -f "$1")"
 say booted "$(readlink -f "$2")"
 say profile "$(readlink -f "$3")"
 if [ -e "$4" ]; then say rename 1; fi
+# Every system of ours has k0s's unit, every member of a cluster has its certificates. nixos/modules/guard.nix looks for
+# both, too.
+for path in /etc/systemd/system/k0s.service /var/lib/k0s/pki /var/lib/k0s/kubelet.conf; do
+  if [ -e "$path" ]; then say member 1; fi
+done
+if [ -r /etc/os-release ]; then
+  say os "$(. /etc/os-release; printf '%s' "${PRETTY_NAME-${ID-}}")"
+  say variant "$(. /etc/os-release; printf '%s' "${VARIANT_ID-}")"
+fi
 if [ -d /run/systemd/system ]; then say systemd 1; fi
 if { command -v nix-daemon && command -v nix-env; } >/dev/null; then say nix 1; fi
 say failed "$(systemctl list-units --failed --plain --no-legend 2>/dev/null | cut -d ' ' -f 1 | tr '\\n' ' ')"
@@ -26,7 +38,8 @@ say free "$(df -Pm /nix/store 2>/dev/null | awk 'NR == 2 { print $4 }')"
 
 @dataclass(frozen=True)
 class Facts:
-    """Systems are store paths, None where there is none; `free` is MiB in the Nix store; units have systemd's names."""
+    """Systems are store paths, None where there is none; `free` is MiB in the Nix store; units have systemd's names.
+    `os` is what its system calls itself; `is_member`: it ran a system of slipway's, or is a member of a cluster."""
 
     hostname: str
     boot_id: str
@@ -38,6 +51,9 @@ class Facts:
     has_nix: bool
     free: int
     failed_units: tuple[str, ...] = ()
+    os: str = ""
+    is_installer: bool = False
+    is_member: bool = True
 
     def runs(self, system: str) -> bool:
         """Whether `system` is what runs now and what the next boot takes."""
@@ -45,11 +61,15 @@ class Facts:
 
     def obstacles(self, name: str) -> list[str]:
         """Why no system can be activated here for the host `name`; empty if one can."""
+        if self.is_installer:
+            return [f"an installer runs there ({self.os}); the next command: slipway install {name}"]
+        if self.current is None:
+            return [f"it runs {self.os or 'an unknown system'}, not NixOS; to make it a node: slipway install {name}"]
         found = []
-        if self.hostname != name and not self.may_be_renamed:
+        if self.hostname != name and self.is_member and not self.may_be_renamed:
             found.append(
-                f"this machine is called {self.hostname}, the inventory calls it {name}: is its address right? "
-                f"(`touch {NIXOS.allow_rename}` there to rename it)"
+                f"this machine is called {self.hostname}, the inventory calls it {name}: is its address right? If it "
+                f"shall be renamed: slipway exec {name} -- {RENAME}"
             )
         if not self.has_systemd:
             found.append("systemd does not run there")
@@ -76,6 +96,9 @@ def read(host: Host, places: Places = NIXOS) -> Facts:
             has_nix="nix" in facts,
             free=int(facts["free"] or 0),
             failed_units=tuple(facts["failed"].split()),
+            os=facts.get("os", ""),
+            is_installer=facts.get("variant") == "installer",
+            is_member="member" in facts,
         )
 
 

@@ -5,6 +5,7 @@ Each goes over all nodes before the next begins, so that what can fail early fai
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -68,7 +69,8 @@ class Preparation:
         refused = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
         for name, error in refused.items():
             self.events.emit("preflight", outcome_of(error), name, reason=str(error))
-        text = f"{len(answers) - len(refused)} of {counted(len(answers), 'node')} answer and are fit for it"
+        fit = f"{len(answers) - len(refused)} of {counted(len(answers), 'node')} answer and are fit for it"
+        text = fit + _running(answers)
         self.events.emit("preflight", "failed" if refused else "done", text=text)
         return answers
 
@@ -168,6 +170,13 @@ def _examine(host: Host) -> Facts:
     if obstacles:
         raise Obstructed("; ".join(obstacles))
     return found
+
+
+def _running(answers: Mapping[str, Facts | SlipwayError]) -> str:
+    """What those that are fit call their system, the most common first."""
+    known = Counter(answer.os for answer in answers.values() if isinstance(answer, Facts) and answer.os)
+    told = [f"{name} ({number})" if len(known) > 1 else name for name, number in known.most_common()]
+    return f"; they run {', '.join(told)}" if told else ""
 
 
 def outcome_of(error: SlipwayError) -> Outcome:

@@ -58,6 +58,16 @@ def test_tokens_and_the_sentinel_do_not_outlive_the_join(world):
         assert SENTINEL not in machine.files
 
 
+def test_the_permission_to_be_renamed_is_taken_back(world):
+    """By a first join, and on a machine that was a member before."""
+    one = world()
+    for _ in range(2):
+        for machine in one.pool.machines.values():
+            machine.files[RENAME] = b""
+        one.bring_up()
+        assert not [machine.name for machine in one.pool.machines.values() if RENAME in machine.files]
+
+
 def test_no_secret_is_an_argument_or_an_event(world):
     one = world()
     one.bring_up()

@@ -1,6 +1,8 @@
 """What slipway's modules make of their options: units, files, firewall, refusals."""
 
 import json
+import re
+import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -441,6 +443,42 @@ def test_a_mirror_stays_a_text_in_what_containerd_reads(evaluate, url):
 
 def test_the_guard_knows_the_name(evaluate):
     assert "wanted=n1" in evaluate("config.system.preSwitchChecks.slipwayHostname").replace("'", "")
+
+
+def test_a_machine_that_is_renamed_has_its_name_before_k0s_asks(evaluate, tmp_path):
+    """NixOS itself sets the kernel's at boot alone."""
+    script = evaluate("config.system.activationScripts.slipwayHostname")
+    file = tmp_path / "hostname"
+    file.write_text("nixos\n")
+    subprocess.run(["sh", "-c", script.replace("/proc/sys/kernel/hostname", str(file))], check=True)
+    assert file.read_text() == "n1"
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "refused"),
+    [
+        ("nixos", (), False),
+        ("w9", ("etc/systemd/system/k0s.service",), True),
+        ("w9", ("var/lib/k0s/pki",), True),
+        ("n1", ("etc/systemd/system/k0s.service", "var/lib/k0s/pki"), False),
+        ("w9", ("var/lib/k0s/kubelet.conf", "var/lib/slipway/allow-rename"), False),
+    ],
+)
+def test_the_guard_is_for_machines_that_are_somebody(evaluate, tmp_path, name, there, refused):
+    """The check itself, in a root of the test's own."""
+    script = evaluate("config.system.preSwitchChecks.slipwayHostname")
+    for path in ("proc/sys/kernel", *(str(Path(each).parent) for each in there)):
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "proc/sys/kernel/hostname").write_text(f"{name}\n")
+    for each in there:
+        (tmp_path / each).touch()
+    moved = re.sub(r"(?<![\w/])/(proc|etc|var)/", rf"{tmp_path}/\1/", script)
+    done = subprocess.run(["sh", "-c", moved], capture_output=True, text=True, check=False)
+    assert done.returncode == refused, done.stderr
+    if refused:
+        hint = done.stderr.rpartition("renamed: ")[2].strip()
+        subprocess.run(["sh", "-c", hint], check=True)
+        assert subprocess.run(["sh", "-c", moved], check=False).returncode == 0, "the hint works as typed"
 
 
 def test_the_watchdog(evaluate):

@@ -12,7 +12,10 @@ def here(node, remote):
     return facts.read(remote, node.places)
 
 
-GOOD = {"hostname": "cp1", "may_be_renamed": False, "has_systemd": True, "has_nix": True, "free": 5000}
+GOOD = {
+    **{"hostname": "cp1", "may_be_renamed": False, "has_systemd": True, "has_nix": True, "free": 5000},
+    **{"is_member": True, "is_installer": False},
+}
 
 
 def test_facts_are_the_machine_s_own(here, node):
@@ -20,6 +23,13 @@ def test_facts_are_the_machine_s_own(here, node):
     assert here.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert here.current == here.profile == here.booted == str(node.folder / "old")
     assert here.runs(str(node.folder / "old"))
+
+
+def test_the_system_is_named_as_it_names_itself(here):
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    assert here.os == release["PRETTY_NAME"].strip('"')
+    assert not here.is_installer
+    assert here.is_member is Path("/var/lib/k0s/pki").exists()
 
 
 def test_what_is_not_there_is_none(node, remote):
@@ -39,6 +49,9 @@ def test_a_system_that_is_not_the_default_does_not_count_as_run(here, node):
         ({}, None),
         ({"hostname": "w1"}, "called w1, the inventory calls it cp1"),
         ({"hostname": "w1", "may_be_renamed": True}, None),
+        ({"hostname": "nixos", "is_member": False}, None),
+        ({"hostname": "nixos", "is_installer": True, "os": "NixOS 26.05"}, "an installer runs there (NixOS 26.05)"),
+        ({"current": None, "os": "Debian GNU/Linux 12"}, "it runs Debian GNU/Linux 12, not NixOS; to make it a node"),
         ({"has_systemd": False}, "systemd does not run"),
         ({"has_nix": False}, "Nix is not installed"),
         ({"free": 3}, "only 3 MiB are free"),
