@@ -50,6 +50,7 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("slipway.cli.inventory", "import_app", _DESCRIBE),
     "export": Entry("slipway.cli.inventory", "export_app", _DESCRIBE),
     "discover": Entry("slipway.cli.discover", "discover", _DESCRIBE),
+    "hardware": Entry("slipway.cli.hardware", "hardware", _DESCRIBE),
     "trust": Entry("slipway.cli.trust", "trust", _DESCRIBE),
     "generate": Entry("slipway.cli.generate", "generate", _DEPLOY),
     "install": Entry("slipway.cli.install", "install", _DEPLOY),
