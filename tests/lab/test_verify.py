@@ -51,12 +51,15 @@ class Fault:
     mend: str
     red: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """`node: check` of what other nodes cannot but see, too."""
     reconnect: bool = False
     """Whether the checks are asked over connections of their own, as `slipway verify` does."""
 
     @property
     def expected(self) -> set[str]:
-        return {f"{node}: {check}" for node in self.red or (self.on,) for check in (self.check, *self.companions)}
+        here = {f"{node}: {check}" for node in self.red or (self.on,) for check in (self.check, *self.companions)}
+        return here | set(self.beside)
 
     def __str__(self) -> str:
         return self.check
@@ -131,7 +134,18 @@ FAULTS = (
     ),
     # A connection from before keeps its segments, and loses the long questions.
     Fault(
-        "network.address.has_its_mtu", "w2", "ip link set host0 mtu 1200", "ip link set host0 mtu 1500", reconnect=True
+        "network.address.has_its_mtu",
+        "w2",
+        "ip link set host0 mtu 1200",
+        "ip link set host0 mtu 1500",
+        beside=("cp1: network.path.large_packets_arrive", "w1: network.path.large_packets_arrive"),
+        reconnect=True,
+    ),
+    Fault(
+        "os.system.is_what_the_inventory_wants",
+        "w2",
+        "cp -a /etc/slipway/inventory /run/fault; rm /etc/slipway/inventory; echo host 0 >/etc/slipway/inventory",
+        "rm /etc/slipway/inventory; cp -a /run/fault /etc/slipway/inventory",
     ),
     Fault(
         "network.names.localhost_is_here",

@@ -161,6 +161,8 @@ def show(found: Verification) -> None:
     print_table(text.columns(found), text.rows(found))
     for line in text.findings(found):
         tell(line)
+    for note in text.notes(found):
+        say(note)
     say(f"{_nodes(len(found.nodes))} in {found.duration:.1f} s")
 
 

@@ -626,6 +626,9 @@ class Verify(Section):
     )  # fmt: skip
     fresh_for: v.Seconds = 86400.0
     """Age at which a green verification no longer opens the gate."""
+    peers: Annotated[int, Field(ge=1, le=100_000), v.DIGITS] | None = None
+    """Other nodes that each node tries to reach, the next ones in the order of the inventory; default: every one. With
+    hundreds of nodes a sample is quicker, and the report says that it is one."""
 
 
 class Source(Section):

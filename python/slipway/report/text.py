@@ -42,6 +42,12 @@ def findings(verification: Verification) -> Iterator[str]:
         yield from _block(check, finding, nodes)
 
 
+def notes(verification: Verification) -> Iterator[str]:
+    """What people should know of checks that ran, each thing once."""
+    asked = (check for node in verification.nodes for check in node.checks if check.verdict is not Verdict.SKIPPED)
+    yield from dict.fromkeys(check.reason for check in asked if check.reason)
+
+
 def changes(found: Sequence[Changed]) -> str:
     """`2 red, 1 green, 4 new`: how many checks became what."""
     counts = Counter(each.change.value for each in found)

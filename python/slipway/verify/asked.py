@@ -23,6 +23,10 @@ class Facts:
     boot_id: str
     machine_id: str
     hostname: str
+    macs: tuple[str, ...] = ()
+    """Of all its links."""
+    addresses: tuple[str, ...] = ()
+    """Of all its links, those that others can reach, without prefix lengths."""
     clock_offset: float = 0.0
     clock_error: float = 0.0
 

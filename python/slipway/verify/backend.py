@@ -41,7 +41,8 @@ Ask = Callable[[str, float], Answer]
 
 
 class SlipwayBackend(BaseBackend):  # type: ignore[misc]
-    """The testinfra backend of one node; `asked` are the commands of the running check, `ways` the ports it tried."""
+    """The testinfra backend of one node. Of the running check: `asked` are its commands, `ways` the ports it tried, and
+    `note` is what people should know of it."""
 
     NAME = "slipway"
 
@@ -50,6 +51,7 @@ class SlipwayBackend(BaseBackend):  # type: ignore[misc]
         self._ask = ask
         self.asked: list[str] = []
         self.ways: list[Way] = []
+        self.note = ""
         self.lost: ConnectionLost | None = None
 
     def run(self, command: str, *args: str, timeout: float = COMMAND_BOUND, **_: Any) -> CommandResult:  # noqa: ANN401 (testinfra's signature)
@@ -66,6 +68,7 @@ class SlipwayBackend(BaseBackend):  # type: ignore[misc]
         """Another check begins."""
         self.asked.clear()
         self.ways.clear()
+        self.note = ""
 
     def get_encoding(self) -> str:
         """testinfra would ask the node's Python; NixOS has none, and our connections speak UTF-8."""
@@ -83,6 +86,10 @@ class NodeHost(Host):  # type: ignore[misc]
     def note_ways(self, ways: Iterable[Way]) -> None:
         """Tell the report, which draws them, how ports of other nodes answered the check that is running."""
         self.backend.ways.extend(ways)
+
+    def note(self, text: str) -> None:
+        """Tell people what they should know of the check that is running, whatever its verdict."""
+        self.backend.note = text
 
     def run_expect(self, expected: list[int], command: str, *args: str, **kwargs: Any) -> CommandResult:  # noqa: ANN401
         __tracebackhide__ = True

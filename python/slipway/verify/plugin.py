@@ -134,7 +134,7 @@ def _check(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         verdict=verdict,
         duration=call.duration + now.setup_time.get(item.nodeid, 0.0),
         finding=_finding(item, call, report) if verdict.red else None,
-        reason=_reason(report) if verdict is Verdict.SKIPPED else "",
+        reason=_reason(report) if verdict is Verdict.SKIPPED else backend_of(item).note,
         ways=tuple(backend_of(item).ways),
     )
 

@@ -61,7 +61,8 @@ class Way:
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one node. `id` is pack.subject.check; `duration` in seconds; `reason` says why one was skipped."""
+    """One check of one node. `id` is pack.subject.check; `duration` in seconds; `reason` says why one was skipped,
+    or what people should know of another."""
 
     id: str
     pack: str

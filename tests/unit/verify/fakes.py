@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from slipway.result import CommandResult
 from slipway.secret import Secret
 
-FACTS = "/nix/store/{system}\n/nix/store/{system}\n{boot}\n{machine}\n{hostname}\n{clock}\n"
+FACTS = "/nix/store/{system}\n/nix/store/{system}\n{boot}\n{machine}\n{hostname}\n\n\n{clock}\n"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.unit.verify.fakes import Canned, FakeHost, batched, from_table
+from tests.unit.verify.fakes import Answers, Canned, FakeHost, batched, from_table
 
 from slipway.generate import k0s
 from slipway.generate.nixos import made_of
@@ -21,6 +22,7 @@ from slipway.inventory import load
 HERE = Path(__file__).parent
 INVENTORY = load(HERE / "inventory.yaml")
 HEALTHY = yaml.safe_load((HERE / "healthy.yaml").read_text())
+VIP = "10.77.0.10"
 SYSTEM = "/nix/store/00000000000000000000000000000000-nixos-system"
 
 
@@ -32,16 +34,18 @@ def machine(
     changed: Sequence[tuple[str, str, str]] = (),
     recorded: dict[str, str] | None = None,
     facts: dict[str, Any] | None = None,
+    ways: dict[str, str] | None = None,
     silent: bool = False,
 ) -> FakeHost:
     """A node like healthy ones but for what is given; `silent` has no program at all."""
     said: dict[str, Any] = {"system": SYSTEM, "profile": SYSTEM, "hostname": node, "ahead": 0}
-    said |= {"machine": hashlib.md5(key.encode()).hexdigest()} | (facts or {})
+    said |= {"machine": hashlib.md5(key.encode()).hexdigest(), "macs": [_card(node)]}
+    said |= {"addresses": [VIP] if node == "cp1" else []} | (facts or {})
     table = [Canned(match, **fields) for match, fields in (answers or {}).items()]
     table += [Canned(match, (HERE / "recorded" / name).read_text()) for match, name in (recorded or {}).items()]
     healthy = () if silent else healthy_table(node)
     table += [_changed(canned, changed) for canned in healthy]
-    ask = batched(from_table(table))
+    ask = batched(from_table(table) if silent else reaching(node, ways or {}, from_table(table)))
 
     def answer(command: str) -> Canned:
         if "boot_id" not in command:
@@ -53,11 +57,39 @@ def machine(
             "boot",
             said["machine"],
             said["hostname"],
+            " ".join(said["macs"]),
+            " ".join(said["addresses"]),
             time.time() + said["ahead"],
         )
         return Canned("", "".join(f"{line}\n" for line in lines))
 
     return FakeHost(key, answer)
+
+
+def reaching(node: str, ways: dict[str, str], otherwise: Answers) -> Answers:
+    """How others answer `node` where it tries their ports, and packets of any size: as in healthy.yaml, but for `ways`,
+    which is `10.77.0.11 6443` or an address to what comes back."""
+    usual = {str(port): state for port, state in HEALTHY["ways"][_role(node)].items()}
+
+    def answer(command: str) -> Canned:
+        words = shlex.split(command) if "AT_ONCE" in command else []
+        if "tcp" in words[3:4]:
+            pairs = zip(words[6::2], words[7::2], strict=True)
+            told = [f"{to} {port} {ways.get(f'{to} {port}', usual.get(port, 'silent'))}" for to, port in pairs]
+            return Canned("", "".join(f"{line}\n" for line in told))
+        if "paths" in words[3:4]:
+            return Canned("", "".join(f"{to} {ways.get(to, 'host0 1500 whole')}\n" for to in words[7::2]))
+        return otherwise(command)
+
+    return answer
+
+
+def _role(node: str) -> str:
+    return "controller" if INVENTORY.host(node).is_controller else "worker"
+
+
+def _card(node: str) -> str:
+    return f"52:54:00:aa:00:{INVENTORY.host(node).address.rpartition('.')[2]}"
 
 
 def healthy_table(node: str) -> list[Canned]:

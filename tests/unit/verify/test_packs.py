@@ -10,10 +10,11 @@ from slipway.verify.asked import Question
 from slipway.verify.result import NodeVerification, Verdict
 from slipway.verify.runner import Limits, ask
 
+HOW = ("answers", "changed", "recorded", "facts", "ways")
 CONTROLS = yaml.safe_load((HERE / "controls.yaml").read_text())
 ASKED_BEFORE = {
     "os.system.runs_what_was_deployed", "os.system.has_its_name", "os.system.machine_id_is_its_own",
-    "os.clock.within_30_s", "os.clock.agrees_with_the_others",
+    "os.clock.within_30_s", "os.clock.agrees_with_the_others", "network.single.address_is_on_no_other_node",
 }  # fmt: skip
 """Checks on what the node said before, which ask it nothing themselves."""
 
@@ -25,7 +26,7 @@ def results():
     machines["twin"] = machine("twin", "w1", facts={"machine": "f" * 32})
     nodes = {key: key.split()[-1] for key in machines} | {"twin": "w1"}
     for key, control in CONTROLS.items():
-        broken = {word: control[word] for word in ("answers", "changed", "recorded", "facts") if word in control}
+        broken = {word: control[word] for word in HOW if word in control}
         machines[key] = machine(key, control["node"], **broken)
         nodes[key] = control["node"]
     questions = tuple(Question(key, INVENTORY.host(node)) for key, node in nodes.items())

@@ -16,7 +16,7 @@ from slipway.ssh.keys import HostKeyRefused
 from slipway.verify.result import NodeVerification, Verdict
 from slipway.verify.runner import Limits, verify
 
-FACTS = "/nix/store/system\n/nix/store/system\nthis-boot\n{machine}\n{node}\n{now}\n"
+FACTS = "/nix/store/system\n/nix/store/system\nthis-boot\n{machine}\n{node}\n\n\n{now}\n"
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_an_unreachable_node_is_its_own_error_and_the_others_finish(pack, run):
 @pytest.mark.parametrize(("links", "state"), [("\n\n", "not NixOS"), ("/nix/store/installer\n\n", "never deployed")])
 def test_a_node_without_a_system_of_ours_is_told_once_and_asked_nothing(pack, run, links, state):
     pack("def test_fine(host):\n    host.check_output('true')\n")
-    host = FakeHost("w1", lambda _: Canned("", f"{links}boot\n{'a' * 32}\nw1\n{time.time()}\n"))
+    host = FakeHost("w1", lambda _: Canned("", f"{links}boot\n{'a' * 32}\nw1\n\n\n{time.time()}\n"))
     results = run("w1", "w2", hosts={"w1": host})
     assert results["w2"].green
     w1 = results["w1"]

@@ -16,7 +16,7 @@ from slipway.ssh.host import Remote
 from slipway.verify.result import Verdict
 from slipway.verify.runner import verify
 
-FACTS = f"/nix/store/system\n/nix/store/system\nthis-boot\n{'a' * 32}\nw1\n"
+FACTS = f"/nix/store/system\n/nix/store/system\nthis-boot\n{'a' * 32}\nw1\n\n\n"
 
 MODULES = """
 import getpass

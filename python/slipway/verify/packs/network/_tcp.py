@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from slipway.inventory import Host, Inventory
-from slipway.verify.backend import NodeHost
+from slipway.verify.backend import COMMAND_BOUND, NodeHost
 from slipway.verify.check import CannotRun
 from slipway.verify.result import Way
 
@@ -15,8 +15,8 @@ WAIT = 3.0
 """Seconds for a connection that should come about."""
 SHORT = 1.0
 """Seconds for one that should not: a firewall that drops gives no answer, and each check has to wait for that."""
-NEIGHBOURS = 10
-"""Nodes that one node tries, the next ones in the inventory's order: all are tried by somebody, in bounded time."""
+AT_ONCE = 64
+"""Connections that one node tries at the same time: two small processes each."""
 
 SCRIPT = """
 try() {
@@ -25,8 +25,14 @@ try() {
   echo "$1 $2 $state"
 }
 WAIT=$1
-shift
-while [ $# -gt 0 ]; do try "$1" "$2" & shift 2; done
+AT_ONCE=$2
+shift 2
+number=0
+while [ $# -gt 0 ]; do
+  try "$1" "$2" & shift 2
+  number=$((number + 1))
+  [ $((number % AT_ONCE)) != 0 ] || wait
+done
 wait
 """
 
@@ -52,13 +58,15 @@ class Target:
 
 
 def tried(host: NodeHost, targets: Sequence[Target], *, wait: float = WAIT) -> dict[Target, State]:
-    """How each of `targets` answers a TCP connection from the node within `wait` seconds.
+    """How each of `targets` answers a TCP connection from the node within `wait` seconds, AT_ONCE at a time.
 
     >>> tried(host, targets(inventory.controllers, [6443]))
     {Target(name='cp1', address='10.0.0.11', port=6443): State.OPEN}
     """
     words = [word for target in targets for word in (target.address, str(target.port))]
-    said = host.check_output(f"bash -c %s tcp {wait:g} {' '.join(['%s'] * len(words))}", SCRIPT, *words).split()
+    rounds = -(-len(targets) // AT_ONCE)
+    command = f"bash -c %s tcp {wait:g} {AT_ONCE} {' '.join(['%s'] * len(words))}"
+    said = host.check_output(command, SCRIPT, *words, timeout=COMMAND_BOUND + rounds * wait).split()
     fields = zip(said[::3], said[1::3], said[2::3], strict=True)
     answers = {(address, int(port)): State(state) for address, port, state in fields}
     if set(answers) != {(target.address, target.port) for target in targets}:
@@ -72,10 +80,11 @@ def draw(host: NodeHost, states: Mapping[Target, State], amiss: Collection[Targe
 
 
 def neighbours(inventory: Inventory, node: Host, among: Iterable[Host]) -> list[Host]:
-    """The next nodes after `node` among those, at most NEIGHBOURS, round the end."""
+    """All of those but `node`; or the next ones after it, round the end, where verify.peers says how many."""
     order = {host.name: place for place, host in enumerate(inventory.hosts)}
     others = [host for host in among if host.name != node.name]
-    return sorted(others, key=lambda host: (order[host.name] - order[node.name]) % len(order))[:NEIGHBOURS]
+    ranked = sorted(others, key=lambda host: (order[host.name] - order[node.name]) % len(order))
+    return ranked[: inventory.verify.peers]
 
 
 def targets(hosts: Iterable[Host], ports: Iterable[int]) -> list[Target]:
