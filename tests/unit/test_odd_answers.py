@@ -80,7 +80,7 @@ READERS: dict[str, tuple[Callable[[Host], object], str]] = {
     "unit": (unit.standing, "ActiveState=active\nResult=success\nNRestarts=0\n"),
     "journal": (unit.cause, "level=fatal msg=gone\n"),
     "API server": (join.api_problem, "[-]etcd failed: reason withheld\n"),
-    "verification": (asked.gather, "/nix/store/a\n/nix/store/a\nb\nm\nw9\n1700000000.5\n"),
+    "verification": (asked.gather, "/nix/store/a\n/nix/store/a\nb\nm\nw9\n\n\n1700000000.5\n"),
 }
 
 WORDS = st.text(max_size=30) | st.sampled_from(

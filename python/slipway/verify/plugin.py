@@ -15,6 +15,7 @@ import pytest
 from slipway.inventory import Host, Inventory
 from slipway.verify.asked import Facts
 from slipway.verify.backend import NodeHost, SlipwayBackend
+from slipway.verify.canary import Canaries
 from slipway.verify.check import Red
 from slipway.verify.result import Check, Finding, Verdict
 from slipway.verify.roles import MARKS
@@ -36,6 +37,7 @@ class Asking:
     host: NodeHost
     packs: Mapping[str, Path]
     tell: Callable[[Check], None]
+    canaries: Callable[[], Canaries]
     setup_time: dict[str, float] = field(default_factory=dict)
     subtests: int | None = None
     """How many subtests the running test told so far; None outside of a test."""
@@ -77,6 +79,12 @@ def facts(asking: Asking) -> Facts:
 def others(asking: Asking) -> Mapping[str, Facts]:
     """What the other nodes of this verification said about themselves, name to facts."""
     return {key: facts for key, facts in asking.facts.items() if key != asking.key}
+
+
+@pytest.fixture(scope="session")
+def canaries(asking: Asking) -> Canaries:
+    """A pod on every node that runs pods, name of the node to it; they are made for the first check that asks."""
+    return asking.canaries()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ from slipway.ssh.keys import HostKeyRefused
 from slipway.tools.run import run
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.facts import gather
+from slipway.verify.flock import Flock
 from slipway.verify.result import Check, Counts, Finding, NodeVerification, Obstacle, Verdict
 from slipway.verify.wire import CONTROL, Line, Message
 from slipway.words import counted
@@ -72,11 +73,12 @@ class Session:
         self._events = events
         self._nodes = {question.key: _Node(question) for question in job.questions}
         self._known = threading.Event()
+        self._canaries = Flock(job, connect)
         self._called = False
 
     def run(self) -> tuple[NodeVerification, ...]:
         """Never raises for a node. Raises SlipwayError when the checks cannot be started at all."""
-        with self._serving() as serving:
+        with self._serving() as serving, self._canaries:
             worker = _in_background(self._run_worker)
             self._get_all_facts()
             said = worker.result()
@@ -179,6 +181,8 @@ class Session:
         if "run" in message:
             node.asked = _first_line(message["run"].strip())
             line.send(**self._answer(node, message["run"], message["timeout"]))
+        elif "canaries" in message:
+            line.send(**self._canaries.told())
         elif "check" in message:
             self._take_check(node, Check.of_json(message["check"]["pack"], message["check"]))
         else:

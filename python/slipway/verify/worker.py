@@ -26,6 +26,7 @@ from slipway.inventory import Host
 from slipway.verify import plugin
 from slipway.verify.asked import Facts, Job, Question
 from slipway.verify.backend import Answer, ConnectionLost, host_of
+from slipway.verify.canary import Canaries, Canary
 from slipway.verify.catalog import USER, holds_checks
 from slipway.verify.check import CannotRun
 from slipway.verify.children import Children
@@ -136,6 +137,7 @@ class Conductor:
             host=host_of(question.key, lambda command, timeout: _over(line, command, timeout)),
             packs=self.job.packs,
             tell=lambda check: line.send(check=_plain(check)),
+            canaries=lambda: _canaries_over(line),
         )
 
 
@@ -176,6 +178,16 @@ def _over(line: Line, command: str, timeout: float) -> Answer:
     if "failed" in message:
         raise CannotRun(message["failed"])
     return Answer(message["exitCode"], message["stdout"], message["stderr"])
+
+
+def _canaries_over(line: Line) -> Canaries:
+    line.send(canaries=True)
+    message = line.receive()
+    if message is None:
+        raise ConnectionLost("the verification was broken off")
+    if "failed" in message:
+        raise CannotRun(message["failed"])
+    return {name: Canary(tuple(each["addresses"]), each["state"]) for name, each in message["canaries"].items()}
 
 
 def _plain(check: Check) -> dict[str, object]:

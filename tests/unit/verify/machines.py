@@ -73,8 +73,9 @@ def reaching(node: str, ways: dict[str, str], otherwise: Answers) -> Answers:
 
     def answer(command: str) -> Canned:
         words = shlex.split(command) if "AT_ONCE" in command else []
-        if "tcp" in words[3:4]:
-            pairs = zip(words[6::2], words[7::2], strict=True)
+        if "tcp" in words:
+            first = words.index("tcp") + 3
+            pairs = zip(words[first::2], words[first + 1 :: 2], strict=True)
             told = [f"{to} {port} {ways.get(f'{to} {port}', usual.get(port, 'silent'))}" for to, port in pairs]
             return Canned("", "".join(f"{line}\n" for line in told))
         if "paths" in words[3:4]:

@@ -150,7 +150,7 @@ VALUES = sorted({key.split()[1] for key in ASKED})
 @pytest.fixture(scope="module")
 def found() -> dict[str, set[str]]:
     """Place of a value to the checks that saw that it is another one, on any node."""
-    machines = {key: machine(key, key.split()[0]) for key in ASKED}
+    machines = {key: machine(key, key.split()[0]) for key in (*ASKED, "cp1")}
     packs = catalog.chosen(INVENTORY)
     told: dict[str, set[str]] = {name: set() for name in VALUES}
     for result in ask(INVENTORY, tuple(ASKED.values()), machines.__getitem__, packs, limits=Limits(16, 600)):

@@ -57,16 +57,19 @@ class Target:
         return f"{self.name} {self.address}:{self.port}"
 
 
-def tried(host: NodeHost, targets: Sequence[Target], *, wait: float = WAIT) -> dict[Target, State]:
-    """How each of `targets` answers a TCP connection from the node within `wait` seconds, AT_ONCE at a time.
+def tried(
+    host: NodeHost, targets: Sequence[Target], *, wait: float = WAIT, within: Sequence[str] = ()
+) -> dict[Target, State]:
+    """How each of `targets` answers a TCP connection from the node within `wait` seconds, AT_ONCE at a time. `within`
+    are words before the command, such as those that run it in a pod's network.
 
     >>> tried(host, targets(inventory.controllers, [6443]))
     {Target(name='cp1', address='10.0.0.11', port=6443): State.OPEN}
     """
-    words = [word for target in targets for word in (target.address, str(target.port))]
+    words = [*within, "bash", "-c", SCRIPT, "tcp", f"{wait:g}", str(AT_ONCE)]
+    words += [word for target in targets for word in (target.address, str(target.port))]
     rounds = -(-len(targets) // AT_ONCE)
-    command = f"bash -c %s tcp {wait:g} {AT_ONCE} {' '.join(['%s'] * len(words))}"
-    said = host.check_output(command, SCRIPT, *words, timeout=COMMAND_BOUND + rounds * wait).split()
+    said = host.check_output(" ".join(["%s"] * len(words)), *words, timeout=COMMAND_BOUND + rounds * wait).split()
     fields = zip(said[::3], said[1::3], said[2::3], strict=True)
     answers = {(address, int(port)): State(state) for address, port, state in fields}
     if set(answers) != {(target.address, target.port) for target in targets}:

@@ -1,0 +1,150 @@
+"""Canaries: a pod on every node that runs pods, for as long as a verification runs, so that pods can be seen to reach
+each other whatever their network is made of.
+
+Each is a Job of its own, bound to its node: if nobody comes to take it away, Kubernetes itself does, DEADLINE and
+LINGER seconds later. It runs the image of the pause container, which is on every node because every pod needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from slipway.errors import SlipwayError
+from slipway.result import CommandResult
+from slipway.ssh.host import Host as Connection
+from slipway.wait import WaitedTooLong, wait_until
+
+T = TypeVar("T")
+
+NAMESPACE = "default"
+RUN = "slipway.verify/run"
+NODE = "slipway.verify/node"
+STARTING = 30.0
+"""Seconds for all canaries to run."""
+DEADLINE, LINGER = 600, 60
+"""Seconds after which a canary that was left is ended, and its object taken away."""
+KUBECTL_BOUND = 20.0
+
+
+@dataclass(frozen=True)
+class Canary:
+    """`addresses` of both families once it has them; `state` is its phase, or why there is none."""
+
+    addresses: tuple[str, ...]
+    state: str
+
+    @property
+    def runs(self) -> bool:
+        return self.state == "Running" and bool(self.addresses)
+
+
+Canaries = Mapping[str, Canary]
+"""By the name of their node."""
+
+
+@contextmanager
+def placed(controller: Connection, wanted: Collection[str]) -> Iterator[Canaries]:
+    """A canary on each of `wanted` that the cluster knows, until the block ends.
+
+    Raises SlipwayError where the API takes none. One that does not run in time has its state instead.
+    """
+    known, image = _get(controller, "nodes", _nodes)
+    names = [name for name in wanted if name in known]
+    run = secrets.token_hex(4)
+    try:
+        _create(controller, [_job(name, run, image) for name in names])
+        running = _running(controller, run, names)
+        yield {name: running.get(name, Canary((), "the cluster has no such node")) for name in wanted}
+    finally:
+        _take_away(controller, run)
+
+
+def _take_away(controller: Connection, run: str) -> None:
+    """Told to nobody where it fails: Kubernetes takes them away itself, a little later."""
+    with contextlib.suppress(SlipwayError):
+        _kubectl(controller, f"delete jobs -n {NAMESPACE} -l {RUN}={run} --wait=false")
+
+
+def _running(controller: Connection, run: str, names: Collection[str]) -> dict[str, Canary]:
+    seen = {name: Canary((), "no pod was made") for name in names}
+
+    def look() -> tuple[bool | None, str]:
+        seen.update(_get(controller, f"pods -n {NAMESPACE} -l {RUN}={run}", _canaries))
+        waiting = [name for name in names if not seen[name].runs]
+        return (None if waiting else True), ", ".join(waiting)
+
+    with contextlib.suppress(WaitedTooLong):
+        wait_until(look, deadline=STARTING, describe="canaries run")
+    return seen
+
+
+def _canaries(items: list[Any]) -> dict[str, Canary]:
+    return {str(pod["metadata"]["labels"][NODE]): _canary(pod["status"]) for pod in items}
+
+
+def _canary(status: Mapping[str, Any]) -> Canary:
+    addresses = tuple(str(each["ip"]) for each in status.get("podIPs", ()))
+    states = [each.get("state", {}).get("waiting", {}) for each in status.get("containerStatuses", ())]
+    # `ErrImagePull` and the like; `ContainerCreating` while the pod has no network.
+    why = next((str(each["reason"]) for each in states if "reason" in each), "")
+    return Canary(addresses, why or str(status.get("phase", "Pending")))
+
+
+def _nodes(items: list[Any]) -> tuple[set[str], str]:
+    """The names of all nodes, and the image of the pause container as one of them has it."""
+    images = (name for node in items for each in node["status"].get("images", ()) for name in each.get("names") or ())
+    image = next((str(name) for name in images if "pause" in name and "@" not in name), "")
+    if not image:
+        raise SlipwayError("no node says that it has the image of the pause container, which every pod needs")
+    return {str(node["metadata"]["name"]) for node in items}, image
+
+
+def _job(node: str, run: str, image: str) -> dict[str, Any]:
+    """Bound to its node by name: no scheduler is asked, and no taint keeps it away."""
+    labels = {RUN: run, NODE: node}
+    pod = {
+        "nodeName": node,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [
+            {
+                "name": "canary",
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+            }
+        ],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"slipway-canary-{run}-{node}"[:63].rstrip("-"), "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "activeDeadlineSeconds": DEADLINE,
+            "ttlSecondsAfterFinished": LINGER,
+            "backoffLimit": 0,
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def _create(controller: Connection, jobs: list[dict[str, Any]]) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": jobs}
+    _kubectl(controller, "create -f -", json.dumps(listed).encode())
+
+
+def _get(controller: Connection, what: str, reader: Callable[[list[Any]], T]) -> T:
+    with _kubectl(controller, f"get {what} -o json").read() as said:
+        return reader(json.loads(said)["items"])
+
+
+def _kubectl(controller: Connection, words: str, content: bytes | None = None) -> CommandResult:
+    return controller.run(["sh", "-c", f"k0s kubectl {words}"], input=content, timeout=KUBECTL_BOUND)
