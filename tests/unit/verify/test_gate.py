@@ -140,6 +140,14 @@ def test_a_pack_that_is_required_and_gone_shuts():
     assert {each.what for each in result.reasons} == {
         f"pack {PACKS[-1]} is required by verify.packs, and there is none"
     }
+    assert result.hint.startswith(f"take {PACKS[-1]} out of verify.packs, or write its checks; then slipway verify ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(40, "40 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (-400, "6 min")]
+)
+def test_an_age_is_told_in_words_that_fit(seconds, said):
+    assert gate._hours(timedelta(seconds=seconds)) == said
 
 
 def test_look_asks_the_nodes_and_reads_the_records(tmp_path):

@@ -14,7 +14,7 @@ from slipway.inventory import load
 from slipway.result import CommandTimedOut
 from slipway.ssh.keys import HostKeyRefused
 from slipway.verify.result import NodeVerification, Verdict
-from slipway.verify.runner import Limits, verify
+from slipway.verify.runner import Limits, NotKept, verify, verify_and_keep
 
 FACTS = "/nix/store/system\n/nix/store/system\nthis-boot\n{machine}\n{node}\n\n\n{now}\n"
 
@@ -357,3 +357,12 @@ def test_a_file_for_machines_that_nobody_knows_is_an_error_and_not_left_out(pack
     result = run("w2")["w2"]
     assert verdicts(result) == {"user.named": "error"}
     assert "testinfra_hosts names paramiko://db7" in result.red[0].finding.found
+
+
+def test_what_cannot_be_kept_is_in_the_error(pack, inventory):
+    pack("def test_fine(): pass\n")
+    (inventory.root / ".slipway").mkdir(exist_ok=True)
+    (inventory.root / ".slipway" / "records").write_text("a file where the folder should be")
+    with pytest.raises(NotKept, match="not written") as told:
+        verify_and_keep(inventory, [inventory.host("w1")], node, packs=["user"])
+    assert told.value.found.green

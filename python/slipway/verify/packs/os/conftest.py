@@ -7,6 +7,7 @@ import pytest
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.packs._reads import Answers, Read
+from slipway.verify.packs.os.mounts import FSTAB, MOUNTS
 
 ACCOUNT = 'echo "account $name $(id -nG "$name" 2>/dev/null)"; cat "/etc/ssh/authorized_keys.d/$name" 2>/dev/null'
 
@@ -29,6 +30,8 @@ def answers(host: NodeHost, node: Host) -> Answers:
             Read("boot", "grep -q ' /boot ' /proc/mounts || exit 3; df --block-size=1 --output=avail /boot | sed 1d"),
             Read("generations", "ls -d /nix/var/nix/profiles/system-*-link | wc -l"),
             Read("journal", "journalctl --boot --priority=crit --no-pager --quiet --output=short --lines=20", 30),
+            Read("fstab", FSTAB),
+            Read("mounts", MOUNTS),
             Read("made of", "cat /etc/slipway/inventory"),
             Read("sshd", "sshd -T"),
             Read("keys", keys),
