@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from slipway.ssh.pool import Pool
 from slipway.verify import comparison, gate, history, record
 from slipway.verify.gate import GateResult
 from slipway.verify.result import NodeVerification, Obstacle, Verification
-from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits
+from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits, NotKept
 from slipway.verify.runner import verify_and_keep as run_packs
 from slipway.words import counted
 
@@ -105,14 +106,22 @@ def verify(
     with Pool.of(inventory) as pool:
         if watch:
             Watch(inventory.root, once, write_reports, interval, json_output).run()
-        with progress(quiet=json_output and not sys.stderr.isatty()) as listener:
-            found = _recorded(inventory.root, once, listener)
+        try:
+            with progress(quiet=json_output and not sys.stderr.isatty()) as listener:
+                found = _recorded(inventory.root, once, listener)
+        except NotKept as error:
+            _print(error.found, json_output)
+            raise
+    _print(found, json_output)
     write_reports(found)
+    _judge(found)
+
+
+def _print(found: Verification, json_output: bool) -> None:
     if json_output:
         print_json(found.to_json())
     else:
         show(found)
-    _judge(found)
 
 
 def _recorded(root: Path, once: Callable[[Events, Run], Verification], listener: Listener) -> Verification:
@@ -121,7 +130,9 @@ def _recorded(root: Path, once: Callable[[Events, Run], Verification], listener:
     try:
         found = once(Events(listener, run.listener, run=run.id), run)
     except SlipwayError as error:
-        run.finish((), error)
+        # Where nothing can be written, the run's end cannot either.
+        with contextlib.suppress(*((OSError,) if isinstance(error, NotKept) else ())):
+            run.finish((), error)
         raise
     run.finish((), None)
     return found

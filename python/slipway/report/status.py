@@ -128,7 +128,8 @@ def gather(
             record=record,
             missing=tuple(reason.what for reason in gate.reasons if reason.node == host.name),
             ready=_ready(host, ready),
-            age=(now - datetime.fromisoformat(record.time)).total_seconds() if record else None,
+            # A record may come from a deployer whose clock is ahead of ours.
+            age=max(0.0, (now - datetime.fromisoformat(record.time)).total_seconds()) if record else None,
             behind=host.name in gate.behind,
         )
 

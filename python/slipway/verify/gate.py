@@ -53,6 +53,8 @@ class Reason:
     what: str
     behind: bool = False
     """Whether only a deploy helps."""
+    no_pack: str = ""
+    """A pack that the inventory requires and nobody has: only another inventory helps, or the pack."""
 
     def __str__(self) -> str:
         return f"{self.node}: {self.what}"
@@ -72,6 +74,9 @@ class GateResult:
     def hint(self) -> str:
         """What to type, where the gate is shut."""
         verify = f"slipway verify{typed(self.nodes)}"
+        lacking = dict.fromkeys(reason.no_pack for reason in self.reasons if reason.no_pack)
+        if lacking:
+            return f"take {', '.join(lacking)} out of verify.packs, or write its checks; then {verify}"
         behind = list(dict.fromkeys(reason.node for reason in self.reasons if reason.behind))
         return f"slipway deploy{typed(behind)}; {verify}" if behind else verify
 
@@ -112,6 +117,7 @@ def check(inventory: Inventory, records: Records, present: Present, now: datetim
     reasons: list[Reason] = []
     for host in inventory.hosts:
         reasons += _behind(host.name, present)
+        reasons += _without_pack(inventory, host.name, present)
         found = _missing(inventory, host.name, records.get(host.name), present, now)
         reasons += [Reason(host.name, what) for what in found]
     return GateResult(tuple(reasons))
@@ -140,6 +146,12 @@ def _behind(name: str, present: Present) -> Iterator[Reason]:
         yield Reason(name, f"runs {system}, the inventory wants {wanted}", behind=True)
 
 
+def _without_pack(inventory: Inventory, name: str, present: Present) -> Iterator[Reason]:
+    for pack in inventory.verify.packs:
+        if pack not in present.digests.packs:
+            yield Reason(name, f"pack {pack} is required by verify.packs, and there is none", no_pack=pack)
+
+
 def _missing(
     inventory: Inventory, name: str, record: Record | InvalidInput | None, present: Present, now: datetime
 ) -> Iterator[str]:
@@ -159,8 +171,8 @@ def _missing(
     ran = (pack for pack in record.packs if pack in present.digests.packs)
     for pack in dict.fromkeys([*inventory.verify.packs, *ran]):
         if pack not in present.digests.packs:
-            yield f"pack {pack} is required by verify.packs, and there is none"
-        elif pack not in record.packs:
+            continue
+        if pack not in record.packs:
             yield f"pack {pack} never ran on this system in this boot"
         else:
             yield from _stale(pack, record.packs[pack], present.digests.packs[pack], inventory.verify.fresh_for, now)
@@ -200,6 +212,6 @@ def _not_verified(number: int) -> str:
 
 
 def _hours(age: timedelta) -> str:
-    """`36 h`, or `12 min` for what is shorter than two hours."""
-    minutes = int(age.total_seconds() // 60)
-    return f"{minutes // 60} h" if minutes >= 120 else f"{minutes} min"
+    """`36 h`, `12 min` for what is shorter than two hours, `40 s` for what is shorter than two minutes."""
+    seconds = abs(int(age.total_seconds()))
+    return f"{seconds // 3600} h" if seconds >= 7200 else f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"

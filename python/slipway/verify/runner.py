@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from slipway.errors import SlipwayError
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
 from slipway.verify import catalog, copies, digests, history, record
@@ -25,6 +26,17 @@ NODE_BOUND = 180.0
 """Seconds that all checks of one node may take together."""
 AT_ONCE = max(8, 6 * (os.cpu_count() or 1))
 """Nodes asked at the same time: the checks wait for the network most of their time, each in a process of 8 MB."""
+
+
+class NotKept(SlipwayError):
+    """The nodes were asked, and what was `found` could not be written: people shall see it all the same."""
+
+    def __init__(self, found: Verification, why: Exception) -> None:
+        super().__init__(
+            f"what was found is not written, and opens no gate: {why}",
+            hint="df -h .slipway; ls -ld .slipway .slipway/*; then slipway verify",
+        )
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -83,11 +95,14 @@ def verify_and_keep(
     found = verify(inventory, nodes, connect, packs=packs, events=events, limits=limits)
     # A node that was lost on the way would only cost its time-outs again.
     answering = {node.node for node in found.nodes if not node.error}
-    records = {name: content for name, content in record.keep(inventory.root, found).items() if name in answering}
-    for name, error in copies.leave(records, connect).items():
-        (events or Events()).emit(PHASE, "progress", name, text=f"its copy of the record is not written: {error}")
-    if folder is not None:
-        history.keep(inventory.root, folder, found)
+    try:
+        records = {name: content for name, content in record.keep(inventory.root, found).items() if name in answering}
+        if folder is not None:
+            history.keep(inventory.root, folder, found)
+    except (OSError, SlipwayError) as error:
+        raise NotKept(found, error) from error
+    for name, lost in copies.leave(records, connect).items():
+        (events or Events()).emit(PHASE, "progress", name, text=f"its copy of the record is not written: {lost}")
     return found
 
 

@@ -6,6 +6,7 @@ from tests.unit.verify.machines import HERE
 from slipway.cli import verify as command
 from slipway.errors import SlipwayError, Unreachable, VerificationRed
 from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
+from slipway.verify.runner import NotKept
 
 PASSED = Check("os.x.y", "os", "Something", Verdict.PASSED)
 FAILED = Check("os.x.z", "os", "Something else", Verdict.FAILED, finding=Finding("that"))
@@ -83,3 +84,17 @@ def test_excluded_nodes_are_not_asked(tmp_path, monkeypatch):
     assert asked
     assert "w1" not in asked
     assert all(name.startswith("w") for name in asked)
+
+
+def test_what_cannot_be_written_is_shown_all_the_same(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "inventory.yaml"
+    file.write_text((HERE / "inventory.yaml").read_text())
+
+    def full(*_args, **_options):
+        raise NotKept(Verification("", (RED,)), OSError("No space left on device"))
+
+    monkeypatch.setattr(command, "run_packs", full)
+    with pytest.raises(NotKept, match="No space left") as told:
+        command.verify(["w2"], inventory_file=file)
+    assert told.value.hint
+    assert "w2: os.x.z: not so: Something else" in capsys.readouterr().out

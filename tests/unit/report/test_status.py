@@ -126,3 +126,7 @@ def test_the_newest_hand_off_that_ended_well_counts(tmp_path):
         (folder / "result.json").write_text(json.dumps({"command": command, "time": time, "error": error}))
     assert status.last_handoff(tmp_path) == "2026-11-23T10:00:00+00:00"
     assert status.last_handoff(tmp_path / "elsewhere") is None
+
+
+def test_a_record_of_a_clock_that_is_ahead_is_no_second_old():
+    assert of_w1(records=record(hours=-0.05)).age == 0.0
