@@ -17,6 +17,7 @@ from slipway.cli.console import print_json, print_table, progress, say, stdout, 
 from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cluster import comparison
+from slipway.cluster.backup import Archive
 from slipway.cluster.encryption import Keys
 from slipway.errors import ChangesPending, InvalidInput, SlipwayError, UsageError
 from slipway.events import Events
@@ -37,7 +38,7 @@ from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
 from slipway.rollout.runs import Known
-from slipway.secrets import at_rest
+from slipway.secrets import at_rest, backups
 from slipway.ssh.pool import Pool
 from slipway.words import counted
 
@@ -251,12 +252,16 @@ def _carry_out(
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            preparation = preparing(inventory, hosts, pool, events, keys)
+            preparation = preparing(inventory, hosts, pool, events, keys, partial(_keep, inventory.root))
             result = _recorded(run, preparation, interruption, options, break_lock)
     _show(run, result, json_output)
     failure = result.failure()
     if failure is not None:
         raise failure
+
+
+def _keep(root: Path, archive: Archive) -> Path:
+    return backups.save(root, archive).path
 
 
 def _size(text: str) -> str:

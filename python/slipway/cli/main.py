@@ -68,6 +68,7 @@ COMMANDS: dict[str, Entry] = {
     "kubeconfig": Entry("slipway.cli.kubeconfig", "kubeconfig", _DEPLOY),
     "encryption": Entry("slipway.cli.encryption", "app", _DEPLOY),
     "status": Entry("slipway.cli.verify", "status", _DEPLOY),
+    "upgrade": Entry("slipway.cli.upgrade", "upgrade", _DAYS_AFTER),
     "backup": Entry("slipway.cli.backup", "backup", _DAYS_AFTER),
     "restore": Entry("slipway.cli.restore", "restore", _DAYS_AFTER),
     "node": Entry("slipway.cli.node", "app", _DAYS_AFTER),

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import secrets
 import tarfile
 import zlib
@@ -34,6 +35,8 @@ PHASE = "backup"
 ABOUT = "slipway.json"
 """In the archive, beside k0s's own files; k0s takes no notice of it."""
 SNAPSHOT, AUTHORITY = "etcd-snapshot.db", "pki/ca.crt"
+STATUS_TIMEOUT = 20.0
+RELEASE = re.compile(r"\d+\.\d+\.\d+")
 CHUNK = 4 << 20
 """Bytes that are asked for, or sent, at a time."""
 CHUNK_TIMEOUT = 120.0
@@ -141,8 +144,11 @@ def healthy(inventory: Inventory, pool: Pool) -> tuple[str, str]:
 
 def running_release(controller: Host) -> str:
     """The release of k0s that runs there, such as 1.36.3+k0s.2."""
-    with controller.run(["k0s", "status", "-o", "json"]).read() as said:
-        return str(json.loads(said)["Version"]).removeprefix("v")
+    with controller.run(["k0s", "status", "-o", "json"], timeout=STATUS_TIMEOUT).read() as said:
+        release = str(json.loads(said)["Version"]).removeprefix("v")
+        if not RELEASE.match(release):
+            raise ValueError(release)
+        return release
 
 
 @contextmanager

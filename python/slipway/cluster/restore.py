@@ -7,12 +7,11 @@ that they have; what has none joins as for the first time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from slipway.cluster import bringup, encryption, join, members, unit
-from slipway.cluster.backup import CHUNK, CHUNK_TIMEOUT, Archive, folder
+from slipway.cluster.backup import CHUNK, CHUNK_TIMEOUT, RELEASE, Archive, folder
 from slipway.cluster.bringup import MayNotFound, Results, SplitCluster
 from slipway.cluster.encryption import Keys
 from slipway.cluster.members import Membership
@@ -25,7 +24,6 @@ from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
 
 PHASE = "restore"
-RELEASE = re.compile(r"\d+\.\d+\.\d+")
 
 SEND = 'umask 077; mkdir -p "$1" && cat >>"$1/sent"'
 # `$1` is the folder with the archive, `$2` k0s's data, `$3` this machine's k0s.yaml, which takes the place of the

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from slipway.cluster import join
+from slipway.cluster.backup import running_release
 from slipway.cluster.live import Living
 from slipway.errors import DeployFailed
 from slipway.inventory import Host, Inventory
@@ -59,6 +60,14 @@ def require(inventory: Inventory, now: Running, chosen: Collection[str]) -> None
     if late:
         why = "nodes may be one minor release behind their control plane, not two"
         raise _too_far(inventory, late, goes, why)
+
+
+def rises(inventory: Inventory, pool: Pool, chosen: Collection[str]) -> int:
+    """The minor release of k0s that the chosen controllers go to from another one; 0 where none does, or says."""
+    hosts = {host.name: host for host in inventory.controllers if host.name in chosen}
+    runs = pool.map(running_release, hosts) if hosts else {}
+    goes = {name: _wanted(inventory, hosts[name]) for name, now in runs.items() if isinstance(now, str)}
+    return max((minor for name, minor in goes.items() if minor != minor_of(str(runs[name]))), default=0)
 
 
 def _wanted(inventory: Inventory, host: Host) -> int:

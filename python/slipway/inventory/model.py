@@ -612,6 +612,9 @@ class Deploy(Section):
     """Machines worked on at the same time."""
     waves: Waves = Waves()
     drain: Drain = Drain()
+    backup_before_upgrade: v.Truth = True
+    """Whether the control plane is backed up before its k0s goes to another minor release; without a backup nothing is
+    changed then."""
     timeouts: Timeouts = Timeouts()
     nix_options: v.NixOptions = Field(default_factory=dict)
     """Options for every Nix command, name to value (`--option NAME VALUE`); only those that give the repository no hold

@@ -11,7 +11,19 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
 
-from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, rekeying, skew
+from slipway.cluster import (
+    backup,
+    bringup,
+    cilium,
+    comparison,
+    drain,
+    encryption,
+    kubeconfig,
+    marks,
+    members,
+    rekeying,
+    skew,
+)
 from slipway.cluster.bringup import Looked
 from slipway.cluster.drain import Abandoned
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
@@ -148,6 +160,8 @@ class _Rollout:
         if not self._copy(changed):
             return
         self._find_cluster()
+        if not self._backed_up(changed):
+            return
         self._change(changed)
         if not self.held_up and not self._waits_for_boot and self.options.join:
             self._bring_up()
@@ -182,6 +196,29 @@ class _Rollout:
             skew.require(inventory, skew.running(inventory, pool, cluster), names)
         if self.preparation.encryption_keys is not None:
             rekeying.require(self.preparation.encryption_keys, rekeying.look_at(inventory, pool))
+
+    def _backed_up(self, changed: Collection[str]) -> bool:
+        """Whether the run may go on: with a backup before k0s goes to another minor release, whose data has no way
+        back."""
+        inventory, pool, events = self.preparation.inventory, self.preparation.pool, self.preparation.events
+        keep, wanted = self.preparation.keep, inventory.deploy.backup_before_upgrade
+        if keep is None or not wanted or self.living is None or self._waits_for_boot:
+            return True
+        rises = skew.rises(inventory, pool, changed)
+        if not rises:
+            return True
+        try:
+            path = keep(backup.make(inventory, pool, events))
+        except Interrupted:
+            raise
+        except SlipwayError as error:
+            why = f"no backup of the control plane before k0s goes to 1.{rises}"
+            self.error = DeployFailed(f"nothing was changed: {why}: {error}", hint="slipway backup; or set "
+                                      "deploy.backupBeforeUpgrade: false to go without")  # fmt: skip
+            self._skip([name for name in self.preparation.names if name not in self.results], why)
+            return False
+        events.emit("backup", "done", text=f"{path}, before k0s goes to 1.{rises}")
+        return True
 
     def _remember(self, old: Mapping[str, str | None], new: Mapping[str, str]) -> None:
         """Before anything changes: the way back, also of a run that is killed (rollout/runs.py reads it)."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from slipway import inside
+from slipway.cluster.backup import Archive
 from slipway.cluster.encryption import Keys
 from slipway.errors import DeployFailed, InvalidInput, SlipwayError, Unreachable
 from slipway.events import Events
@@ -44,6 +46,9 @@ class Preparation:
     events: Events
     encryption_keys: Keys | None = None
     """For Secrets at rest; None: they are not encrypted."""
+
+    keep: Callable[[Archive], Path] | None = None
+    """Writes a backup of the control plane into a file; None: none is made."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from slipway.cluster import cilium, comparison, live, marks, members
+from slipway.cluster import cilium, comparison, live, marks, members, skew
 from slipway.cluster.comparison import Difference
 from slipway.cluster.live import Sight
 from slipway.cluster.members import Membership
@@ -149,7 +149,7 @@ def plan(preparation: Preparation, *, copy: bool = True) -> Plan:
     return Plan(
         tuple(replace(node, wave=wave_of.get(node.node, "")) for node in nodes),
         order,
-        work.cluster(),
+        (*work.backup(nodes), *work.cluster()),
         comparison.differences(preparation.inventory, cluster) if cluster else (),
         work.sight.why_not,
     )
@@ -229,6 +229,14 @@ class _Planning:
             replace(node, asked=said[node.node][0], activation=said[node.node][1]) if node.node in said else node
             for node in nodes
         ]
+
+    def backup(self, nodes: Sequence[NodePlan]) -> tuple[str, ...]:
+        """What is done before anything else where k0s goes to another minor release."""
+        inventory, changed = self.preparation.inventory, [node.node for node in nodes if node.changed]
+        if self.sight.cluster is None or not inventory.deploy.backup_before_upgrade:
+            return ()
+        rises = skew.rises(inventory, self.preparation.pool, changed)
+        return (f"backs the control plane up first, for k0s goes to 1.{rises}",) if rises else ()
 
     def cluster(self) -> tuple[str, ...]:
         """What happens to the network's Helm release."""

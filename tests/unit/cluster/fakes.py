@@ -192,6 +192,8 @@ class FakeMachine:
         match words:
             case ["kubectl", "get", "--raw=/readyz", _]:
                 return (1, "[-]etcd failed: reason withheld") if self.breaks == "api" else (0, "ok")
+            case ["status", "-o", "json"]:
+                return 0, json.dumps({"Version": f"v{self.release}"})
             case ["kubectl", "get", "--raw=/version", _]:
                 return 0, json.dumps({"major": "1", "minor": self.serves}, indent=2)
             case ["kubeconfig", "admin"]:

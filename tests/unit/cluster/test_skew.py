@@ -5,6 +5,7 @@ import pytest
 from slipway.cluster import join, skew
 from slipway.cluster.live import LiveNode, Living
 from slipway.cluster.skew import Leap, Running
+from slipway.errors import Unreachable
 from slipway.inventory.releases import newest_release
 
 ALL = ("cp1", "cp2", "cp3", "w1", "w2")
@@ -66,3 +67,19 @@ def test_controllers_are_asked_and_kubelets_known(fleet, monkeypatch):
     monkeypatch.setattr(join, "serves_minor", lambda machine: 35 if machine.name == "cp1" else None)
     nodes = {"w1": LiveNode("w1", kubelet="v1.34.2+k0s"), "w2": LiveNode("w2", kubelet="odd")}
     assert skew.running(fleet.inventory, fleet.pool, Living(nodes)) == Running({"cp1": 35}, {"w1": 34})
+
+
+def test_the_control_plane_rises_where_a_chosen_controller_goes_to_another_minor_release(fleet, monkeypatch):
+    runs = dict.fromkeys(("cp1", "cp2"), "1.36.3+k0s.1") | {"cp3": "1.35.7+k0s.0"}
+    monkeypatch.setattr(skew, "running_release", lambda machine: runs[machine.name])
+    assert skew.rises(fleet.inventory, fleet.pool, ALL) == 36, "half-way"
+    for chosen in (["cp1", "cp2"], ["w1"], []):
+        assert skew.rises(fleet.inventory, fleet.pool, chosen) == 0
+
+
+def test_a_controller_that_does_not_say_what_runs_does_not_rise(fleet, monkeypatch):
+    def silent(_machine):
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(skew, "running_release", silent)
+    assert skew.rises(fleet.inventory, fleet.pool, ALL) == 0

@@ -2,13 +2,26 @@
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.unit.rollout.conftest import INVENTORY
 
-from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, marks, members, rekeying, skew
+from slipway.cluster import (
+    backup,
+    bringup,
+    cilium,
+    comparison,
+    drain,
+    encryption,
+    kubeconfig,
+    marks,
+    members,
+    rekeying,
+    skew,
+)
 from slipway.cluster.encryption import Key, Keys
 from slipway.cluster.live import Living, Sight
 from slipway.cluster.members import Membership
@@ -493,3 +506,76 @@ def test_the_health_check_of_a_host_is_part_of_its_confirmation(world, tmp_path,
     monkeypatch.setattr(engine, "activate", activate)
     world.deploy(changed=("w1", "cp1"))
     assert asked == ["fresh w1 is-well"]
+
+
+class FakeLiving:
+    """A cluster in which nothing needs to be asked."""
+
+    outdated: frozenset[str] = frozenset()
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def may_change(self, _name):
+        return None
+
+    def is_disturbed(self, _host, _system):
+        return False
+
+    def rejoin(self, names):
+        return {name: NodeResult(name, Outcome.UNCHANGED) for name in names}
+
+    def not_well(self, _names):
+        return {}
+
+    def release(self, _names):
+        return ()
+
+
+@pytest.fixture
+def rising(world, monkeypatch):
+    """A cluster that lives and goes to another minor release; what was kept of it, and when."""
+    kept: list[int] = []
+    monkeypatch.setattr(engine, "Living", FakeLiving)
+    monkeypatch.setattr(skew, "rises", lambda _inventory, _pool, changed: 36 if "cp1" in changed else 0)
+    monkeypatch.setattr(backup, "make", lambda *_: None)
+    world.lives = True
+
+    def keep(_archive):
+        kept.append(len(world.activated))
+        return Path("backup.age")
+
+    return keep, kept
+
+
+def test_the_control_plane_is_backed_up_before_its_k0s_goes_to_another_minor_release(world, rising):
+    keep, kept = rising
+    assert set(outcomes(world.deploy(keep=keep)).values()) == {"ok"}
+    assert kept == [0]
+    assert "backup.age, before k0s goes to 1.36" in [event.data.get("text") for event in world.told]
+
+
+def test_without_a_backup_nothing_is_changed(world, rising, monkeypatch):
+    def fail(*_):
+        raise SlipwayError("no controller can be backed up")
+
+    monkeypatch.setattr(backup, "make", fail)
+    deployment = world.deploy(keep=rising[0])
+    assert world.activated == [] and set(outcomes(deployment).values()) == {"skipped"}
+    assert "nothing was changed: no backup" in str(deployment.failure())
+    assert "backupBeforeUpgrade" in str(deployment.failure().hint)
+
+
+@pytest.mark.parametrize("why", ["the same release", "the setting", "the next boot", "no place for one"])
+def test_control_no_backup_is_made_where_none_is_wanted(world, rising, monkeypatch, tmp_path, why):
+    keep, kept = rising
+    if why == "the same release":
+        monkeypatch.setattr(skew, "rises", lambda *_: 0)
+    if why == "the setting":
+        (tmp_path / "inventory.yaml").write_text(
+            INVENTORY.replace("deploy: {", "deploy: {backupBeforeUpgrade: false, ")
+        )
+        world.inventory = load(tmp_path / "inventory.yaml")
+    options = Options(boot=True) if why == "the next boot" else PLAIN
+    world.deploy(options=options, keep=None if why == "no place for one" else keep)
+    assert kept == [] and len(world.activated) == 5

@@ -236,6 +236,15 @@ def test_the_helm_release_that_differs_is_told(world, release, words):
     assert " ".join(world.plan().cluster).startswith(words)
 
 
+@pytest.mark.parametrize(("release", "told"), [("1.35.7+k0s.0", True), ("1.36.3+k0s.1", False)])
+def test_a_backup_before_another_minor_release_is_told(world, release, told):
+    for machine in world.pool.machines.values():
+        machine.release = release
+    world.change("cp1")
+    found = world.plan()
+    assert ("backs the control plane up first, for k0s goes to 1.36" in found.cluster) is told
+
+
 @pytest.mark.parametrize("error", [Unreachable("w1: no answer"), DeployFailed("w1: another machine")])
 def test_a_node_that_cannot_be_asked_ends_the_plan(world, error):
     with pytest.raises(type(error), match="w1: "):
