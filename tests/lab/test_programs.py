@@ -4,11 +4,12 @@ import json
 import tarfile
 
 import pytest
+import yaml
 
 from slipway.events import Event, Events
 from slipway.lab import binaries, elf, images
 from slipway.lab.binaries import bin_dir
-from slipway.lab.builds import KUBERNETES, K0s, build_of, needed
+from slipway.lab.builds import FLUX, KUBERNETES, K0s, build_of, needed
 from slipway.lab.images import references
 from slipway.tools.run import run
 
@@ -57,6 +58,9 @@ def test_every_image_lies_in_an_archive_under_its_name():
     assert sorted(names) == sorted(references().values())
 
 
-def test_flux_has_the_kinds_that_its_controllers_serve():
-    found = {path.name.partition(".yaml")[0].rpartition("_")[2] for path in images.flux_crds(Events()).iterdir()}
-    assert {"gitrepositories", "ocirepositories", "kustomizations", "helmreleases", "receivers"} <= found
+def test_the_operator_carries_the_release_of_flux_that_the_controllers_are_of():
+    data = binaries.result_dir("flux-operator") / "data"
+    release = (data / "flux-images" / "VERSION").read_text().strip()
+    wanted = yaml.safe_load((data / "flux-images" / release / "upstream-alpine.yaml").read_text())["images"]
+    tags = {each["name"].rpartition("/")[2]: each["newTag"] for each in wanted}
+    assert {name: tags[name] for name in FLUX} == {name: references()[name].rpartition(":")[2] for name in FLUX}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -210,7 +211,9 @@ def _compile(build: Build, folder: Path, events: Events) -> None:
     try:
         # Work of go that an interruption leaves is in the draft, which the next try clears.
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            _go(build, ["build", "-v", *build.flags, "-o", output, *packages], work, _counting(build, events))
+            module = _completed(build, Path(work)) if build.additions else build.module
+            words = ["build", "-v", *build.flags, "-o", output, *packages]
+            _go(build, words, module, work, _counting(build, events))
         _copy_assets(build, folder)
     except CommandFailed as error:
         raise BuildFailed(
@@ -219,12 +222,38 @@ def _compile(build: Build, folder: Path, events: Events) -> None:
         ) from error
 
 
-def _go(build: Build, words: Sequence[str], work: str, on_line: OnLine) -> None:
+def _completed(build: Build, work: Path) -> Path:
+    """A copy of the module that builds against copies of those Go modules that lack a file, with the file in them.
+
+    Their places are relative to it, so that what is built does not depend on where.
+    """
+    module = work / "module"
+    shutil.copytree(build.module, module)
+    for pin in dict.fromkeys(addition.pin for addition in build.additions):
+        copy = Path(pin).name
+        _copy_tree(_downloaded(build, pin), module / copy)
+        with (module / "go.mod").open("a") as stream:
+            stream.write(f"\nreplace {pin} => ./{copy}\n")
+    for addition in build.additions:
+        target = module / Path(addition.pin).name / addition.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(addition.text)
+    return module
+
+
+def _downloaded(build: Build, pin: str) -> Path:
+    """The folder of a pinned Go module in go's own cache."""
+    words: list[str | Path] = [toolchain.go(), "mod", "download", "-json", pin]
+    result = run(words, cwd=build.module, env=toolchain.environment(cgo=build.cgo), timeout=BUILD_TIMEOUT)
+    return Path(json.loads(result.stdout)["Dir"])
+
+
+def _go(build: Build, words: Sequence[str], module: Path, work: str, on_line: OnLine) -> None:
     # A build must not outlive us, whatever ends us. TERM: what a shell starts in the background does not hear INT.
     # Machines start beside it: be nice.
     bounds = ["setpriv", "--pdeathsig", "TERM", "nice", "-n", "5"]
     environment = {**toolchain.environment(cgo=build.cgo), "GOTMPDIR": work}
-    run([*bounds, toolchain.go(), *words], cwd=build.module, env=environment, timeout=BUILD_TIMEOUT, on_line=on_line)
+    run([*bounds, toolchain.go(), *words], cwd=module, env=environment, timeout=BUILD_TIMEOUT, on_line=on_line)
 
 
 def _counting(build: Build, events: Events) -> OnLine:
@@ -246,9 +275,7 @@ def _counting(build: Build, events: Events) -> OnLine:
 
 def _copy_assets(build: Build, folder: Path) -> None:
     for asset in build.assets:
-        words: list[str | Path] = [toolchain.go(), "list", "-m", "-f", "{{.Dir}}", asset.pin]
-        module = run(words, cwd=build.module, env=toolchain.environment(cgo=build.cgo)).stdout.strip()
-        _copy_tree(Path(module) / asset.folder, folder / asset.name)
+        _copy_tree(_downloaded(build, asset.pin) / asset.folder, folder / asset.name)
 
 
 def _copy_tree(source: Path, target: Path) -> None:

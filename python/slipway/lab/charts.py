@@ -11,18 +11,14 @@ import io
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from slipway.events import Events
 from slipway.generate.gitops import CHARTS
-from slipway.lab import images
+from slipway.lab import binaries, images
 from slipway.paths import cache_dir
 
 SOURCES = Path(__file__).parent / "charts"
-FLUX = "2.7.3"
-"""The release of Flux that the pinned controllers belong to; the stand-in for flux-operator reports it."""
-
 Files = Mapping[str, bytes]
 
 
@@ -50,7 +46,7 @@ def packaged() -> tuple[Packaged, ...]:
     inside = images.references()["gitea"].rpartition(":")[2].removesuffix("-rootless")
     return (
         Packaged("cilium", images.CILIUM, images.CILIUM, lambda _events: {}),
-        Packaged(flux.name, flux.version, flux.version, _flux),
+        Packaged(flux.name, flux.version, images.references()["flux-operator"].rpartition(":")[2], _flux_operator),
         Packaged(gitea.name, gitea.version, inside, lambda _events: {}),
     )
 
@@ -68,7 +64,7 @@ def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ..
 
 
 def _write(chart: Packaged, more: Files) -> Path:
-    content = _archive(chart.name, {**_sources(chart), **more})
+    content = packed(chart.name, {**_sources(chart), **more})
     if not chart.archive.exists() or chart.archive.read_bytes() != content:
         chart.archive.parent.mkdir(parents=True, exist_ok=True)
         draft = chart.archive.with_suffix(".draft")
@@ -84,7 +80,7 @@ def _sources(chart: Packaged) -> Files:
     return {**files, "Chart.yaml": f'{about}appVersion: "{chart.app_version}"\n'.encode()}
 
 
-def _archive(name: str, files: Files) -> bytes:
+def packed(name: str, files: Files) -> bytes:
     """The files below a folder `name`, the same bytes for the same files."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as archive:
@@ -95,13 +91,12 @@ def _archive(name: str, files: Files) -> bytes:
     return gzip.compress(plain.getvalue(), mtime=0)
 
 
-def _flux(events: Events) -> Files:
-    """Upstream's CRDs, a file for each API group, and which controllers the lab's images hold."""
-    paths = sorted(images.flux_crds(events).glob("*.yaml"))
-    files = {
-        f"files/crds/crds-{group}.yaml": b"---\n".join(path.read_bytes() for path in members)
-        for group, members in groupby(paths, key=lambda path: path.name.partition(".")[0])
-    }
-    tags = {name: images.references()[name].rpartition(":")[2] for name in images.FLUX}
-    lines = [f"FLUX_VERSION={FLUX}", *(f"{name.replace('-', '_')}={tag}" for name, tag in tags.items())]
-    return {**files, "files/versions": "\n".join([*lines, ""]).encode()}
+def _flux_operator(events: Events) -> Files:
+    """Upstream's CRDs, which stay when the release goes."""
+    binaries.ensure(("flux-operator",), events)
+    paths = sorted((binaries.result_dir("flux-operator") / "crds").glob("*.yaml"))
+    return {f"files/crds/{path.name}": _kept(path.read_bytes()) for path in paths}
+
+
+def _kept(manifest: bytes) -> bytes:
+    return manifest.replace(b"  annotations:\n", b"  annotations:\n    helm.sh/resource-policy: keep\n", 1)

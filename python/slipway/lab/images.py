@@ -14,17 +14,15 @@ from pathlib import Path
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
 from slipway.generate import cilium
-from slipway.generate.gitops import CHARTS
 from slipway.lab import archive, binaries, elf, locks
 from slipway.lab.archive import Entry, Image, Layer, folder, link, program, text, tree
-from slipway.lab.builds import GITEA_STATIC, build_of
+from slipway.lab.builds import FLUX, GITEA_STATIC, build_of
 from slipway.paths import cache_dir
 from slipway.tools.run import find_program, run
 
 PHASE = "images"
 CILIUM = cilium.CHART.version
 """The chart of Cilium that the lab's own stands in for, whose image has the same version."""
-FLUX = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 MAKE_TIMEOUT = 600.0
 """Seconds to wait for another process that makes the same archive; the largest takes a few."""
@@ -36,6 +34,8 @@ git:x:1000:1000:Gitea:/var/lib/gitea/git:/bin/bash
 nobody:x:65534:65534:nobody:/tmp:/bin/false
 """
 GROUPS = "root:x:0:\ngit:x:1000:\nnobody:x:65534:\n"
+OPERATING_SYSTEM = 'ID=slipway-lab\nPRETTY_NAME="distroless"\nVERSION_ID="12"\n'
+"""flux-operator does nothing in an image of another system, by one of these names, or of an older one."""
 GIT_COMMANDS = ("git-receive-pack", "git-shell", "git-upload-archive", "git-upload-pack")
 
 
@@ -66,7 +66,7 @@ def references() -> dict[str, str]:
         "busybox": "docker.io/library/busybox:stable",
         "coredns": f"registry.k8s.io/coredns/coredns:{_version('coredns')}",
         "cilium": f"quay.io/cilium/cilium:v{CILIUM}",
-        "flux-operator": f"ghcr.io/controlplaneio-fluxcd/flux-operator:v{CHARTS['flux-operator'].version}",
+        "flux-operator": f"ghcr.io/controlplaneio-fluxcd/flux-operator:{_version('flux-operator')}",
         **{name: f"ghcr.io/fluxcd/{name}:{_version(name)}" for name in FLUX},
         "gitea": f"docker.gitea.com/gitea:{_version('gitea').removeprefix('v')}-rootless",
     }
@@ -96,27 +96,6 @@ def ensure_for_k0s(wanted: Iterable[str], target: Path, events: Events) -> tuple
 def _repository(reference: str) -> str:
     """`pause` of `quay.io/k0sproject/pause:3.10.2-0`."""
     return reference.rpartition("/")[2].partition(":")[0].partition("@")[0]
-
-
-def flux_crds(events: Events) -> Path:
-    """The folder with the CRDs of Flux's controllers, as upstream wrote them, one file each."""
-    target = cache_dir() / "lab" / "flux-crds"
-    target.mkdir(parents=True, exist_ok=True)
-    binaries.ensure(("flux", "notification"), events)
-    sources = [path for name in ("flux", "notification") for path in binaries.result_dir(name).glob("crds/*/*.yaml")]
-    for stale in {path.name for path in target.iterdir()} - {path.name for path in sources}:
-        (target / stale).unlink()
-    for source in sources:
-        _copy_changed(source, target / source.name)
-    return target
-
-
-def _copy_changed(source: Path, target: Path) -> None:
-    content = source.read_bytes()
-    if not target.exists() or target.read_bytes() != content:
-        draft = target.with_suffix(".draft")
-        draft.write_bytes(content)
-        draft.replace(target)
 
 
 def _make(name: str, images: tuple[Image, ...], place: Path, events: Events) -> Path:
@@ -268,9 +247,23 @@ def _coredns_images() -> tuple[Image, ...]:
 
 
 def _kube_node_images() -> tuple[Image, ...]:
-    """Two images in one archive, since nearly all of both is the same program."""
-    kube, nft = _kube_node(), Layer(_with_libraries("usr/sbin/nft", _here("nft")))
-    return _image("cilium", kube, nft), _image("flux-operator", kube, user="65534:65534")
+    return (_image("cilium", _kube_node(), Layer(_with_libraries("usr/sbin/nft", _here("nft")))),)
+
+
+def _flux_operator_images() -> tuple[Image, ...]:
+    """The operator and the manifests that it carries, without the digests of images of other makers than the lab."""
+    data = binaries.result_dir("flux-operator") / "data"
+    layer = Layer(
+        (
+            program("flux-operator", _built("flux-operator")),
+            text("etc/os-release", OPERATING_SYSTEM),
+            *tree("data/flux", data / "flux"),
+            *(Entry(f"data/{path.relative_to(data)}", 0o644, source=path) for path in data.glob("flux-images/VERSION")),
+        )
+    )
+    # It takes no other cryptography than that of FIPS 140-3.
+    settings = {"GODEBUG": "fips140=on", "HOME": "/tmp"}  # noqa: S108
+    return (_image("flux-operator", layer, entrypoint="/flux-operator", user="65532:65532", env=settings),)
 
 
 def _controller_images(name: str) -> Callable[[], tuple[Image, ...]]:
@@ -299,6 +292,7 @@ BUNDLES: Mapping[str, Bundle] = {
     "busybox": Bundle((), _busybox_images),
     "coredns": Bundle(("coredns",), _coredns_images),
     "kube-node": Bundle(("kube-node",), _kube_node_images),
+    "flux-operator": Bundle(("flux-operator",), _flux_operator_images),
     **{name: Bundle((build_of(name).name,), _controller_images(name)) for name in FLUX},
     "gitea": Bundle(("gitea",), _gitea_images),
 }

@@ -1,11 +1,12 @@
 #!/bin/sh
-# A fake of go: `build` writes the main.go of the module as the program, `list` names a folder of assets.
+# A fake of go: `build` writes the main.go of the module as the program, `mod download` names a folder as the module.
 # It notes each build in $FAKE_GO/calls, fails when $FAKE_GO/broken exists, and waits while $FAKE_GO/hold does.
 case "$1" in
   env) echo "go1.99.0" ;;
-  list) echo "$FAKE_GO/assets" ;;
+  mod) printf '{"Dir": "%s"}' "$FAKE_GO/assets" ;;
   build)
     echo "$PWD $CGO_ENABLED $GOFLAGS $GOTOOLCHAIN $*" >> "$FAKE_GO/calls"
+    cp -R . "$FAKE_GO/module"
     while [ -e "$FAKE_GO/hold" ]; do sleep 0.05; done
     if [ -e "$FAKE_GO/broken" ]; then echo "main.go:1: no such thing" >&2; exit 1; fi
     while [ "$1" != -o ]; do shift; done

@@ -16,7 +16,7 @@ import pytest
 from slipway.events import Event, Events
 from slipway.lab import binaries, elf
 from slipway.lab.binaries import Background, BuildFailed, bin_dir, make
-from slipway.lab.builds import Assets, Build, Program
+from slipway.lab.builds import Addition, Assets, Build, Program
 from slipway.wait import WaitedTooLong, wait_until
 
 FAKE_GO = Path(__file__).with_name("fake_go.sh")
@@ -161,6 +161,26 @@ def test_assets_come_with_the_build(go, build, events, monkeypatch):
     copy = binaries.result_dir("tool") / "crds" / "pin" / "a.yaml"
     assert copy.read_text() == "kind: X\n"
     assert copy.stat().st_mode & 0o200, "read-only copies could not be removed again"
+
+
+def test_a_file_that_the_published_module_lacks_is_added(go, build, events):
+    """go takes the module with the file in it, by a path that is the same wherever the build is made."""
+    (go.folder / "assets").mkdir()
+    (go.folder / "assets" / "main.go").write_text("package upstream\n")
+    make(replace(build, additions=(Addition("example.org/pin", "web/dist/index.html", "<p>\n"),)), events)
+    built = go.folder / "module"
+    assert (built / "pin/web/dist/index.html").read_text() == "<p>\n"
+    assert (built / "pin/main.go").read_text() == "package upstream\n"
+    assert (built / "go.mod").read_text().endswith("\nreplace example.org/pin => ./pin\n")
+    assert not go.builds[0].startswith(str(build.module))
+    assert "replace" not in (build.module / "go.mod").read_text()
+
+
+def test_builds_again_when_an_addition_changed(go, build, events):
+    (go.folder / "assets").mkdir()
+    for text in ("one", "two", "two"):
+        make(replace(build, additions=(Addition("example.org/pin", "page", text),)), events)
+    assert len(go.builds) == 2
 
 
 def test_tells_what_it_builds_and_how_it_went(go, build, events, heard):

@@ -10,18 +10,20 @@ import yaml
 from slipway.events import Events
 from slipway.generate.cilium import CHART
 from slipway.generate.gitops import CHARTS
-from slipway.lab import charts, images
+from slipway.lab import binaries, charts, images
+
+CRD = "kind: CustomResourceDefinition\nmetadata:\n  annotations:\n    version: v0\n  name: {name}\n"
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A cache of the test's own, with two CRDs in the place of upstream's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    crds = tmp_path / "crds"
-    crds.mkdir()
-    for name in ("source.toolkit.fluxcd.io_buckets", "source.toolkit.fluxcd.io_helmcharts", "helm.toolkit.fluxcd.io_x"):
-        (crds / f"{name}.yaml").write_text(f"kind: CustomResourceDefinition\nmetadata:\n  name: {name}\n")
-    monkeypatch.setattr(images, "flux_crds", lambda _events: crds)
+    monkeypatch.setattr(binaries, "ensure", lambda names, events: None)
+    crds = binaries.result_dir("flux-operator") / "crds"
+    crds.mkdir(parents=True)
+    for name in ("fluxinstances", "resourcesets"):
+        (crds / f"{name}.yaml").write_text(CRD.format(name=name))
     return tmp_path
 
 
@@ -52,22 +54,18 @@ def test_what_is_inside_has_its_own_version(cache):
     assert f"docker.gitea.com/gitea:{about['appVersion']}-rootless" == images.references()["gitea"]
 
 
-def test_upstreams_crds_are_packed_in_a_file_for_each_group(cache):
+def test_upstreams_crds_stay_when_the_release_goes(cache):
     (archive,) = charts.ensure(Events(), ["flux-operator"])
-    packed = list(yaml.safe_load_all(content(archive, "flux-operator/files/crds/crds-source.yaml")))
-    assert [each["metadata"]["name"] for each in packed] == [
-        "source.toolkit.fluxcd.io_buckets",
-        "source.toolkit.fluxcd.io_helmcharts",
-    ]
-    assert "toolkit" in content(archive, "flux-operator/files/crds/crds-helm.yaml")
+    for name in ("fluxinstances", "resourcesets"):
+        crd = yaml.safe_load(content(archive, f"flux-operator/files/crds/{name}.yaml"))
+        assert crd["metadata"] == {
+            "name": name,
+            "annotations": {"version": "v0", "helm.sh/resource-policy": "keep"},
+        }
 
 
-def test_the_operator_knows_the_images_of_its_controllers(cache):
-    (archive,) = charts.ensure(Events(), ["flux-operator"])
-    versions = content(archive, "flux-operator/files/versions")
-    assert f"FLUX_VERSION={charts.FLUX}\n" in versions
-    for name in images.FLUX:
-        assert f"{name.replace('-', '_')}={images.references()[name].rpartition(':')[2]}\n" in versions
+def test_the_operator_is_of_the_release_that_the_stages_ask_for(cache):
+    assert images.references()["flux-operator"].endswith(f":v{CHARTS['flux-operator'].version}")
 
 
 def test_a_second_ensure_writes_nothing(cache):
