@@ -20,9 +20,11 @@ from slipway.lab import (
     network,
     nspawn,
     prerequisites,
+    registry,
     rootfs,
     state,
 )
+from slipway.lab.charts import charts_dir
 from slipway.lab.reach import wait_reachable
 from slipway.lab.settings import Lab, Machine
 
@@ -47,6 +49,7 @@ def up(lab: Lab, events: Events, *, controllers: int | None = None, workers: int
         keys.ensure(lab, machines)
         limits.raise_limits()
         network.up(lab)
+        registry.up(lab, charts_dir())
         _each(partial(_bring_up, base=base, events=events), machines)
     return machines
 

@@ -88,9 +88,14 @@ def _from_the_lab(machine: Machine) -> list[str]:
 
 
 def pid(machine: Machine) -> int | None:
-    """The machine's running keeper, or None. A process that only inherited its number is not it."""
+    """The machine's running keeper, or None."""
+    return kept(machine.pid_file)
+
+
+def kept(pid_file: Path) -> int | None:
+    """The process that keep.sh noted there, if it runs. One that only inherited its number is not it."""
     try:
-        number, started = machine.pid_file.read_text().split()
+        number, started = pid_file.read_text().split()
     except (OSError, ValueError):
         return None
     return int(number) if start_time(int(number)) == started else None

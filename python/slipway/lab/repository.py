@@ -9,8 +9,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from slipway.errors import PrerequisiteMissing, UsageError
-from slipway.lab import keys
-from slipway.lab.charts import charts_dir, repositories
+from slipway.lab import keys, registry
+from slipway.lab.charts import repositories
 from slipway.lab.images import references
 from slipway.lab.settings import Lab, LabRole, Machine
 from slipway.lab.state import recorded
@@ -77,9 +77,9 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
     if sum(machine.role is LabRole.CONTROLLER for machine in machines) > 1:
         # With several controllers, as a site has them: one address that is always one of theirs.
         document["cluster"]["network"]["vip"] = {"address": f"{lab.virtual_address}/{lab.subnet.prefixlen}"}
-    document["mirrors"]["charts"] = {name: str(charts_dir()) for name in sorted(repositories())}
-    # The lab's own Gitea has the version that its Go module has.
-    document["stages"] = {"images": {"gitea": references()["gitea"].rpartition(":")[2]}}
+    document["mirrors"]["charts"] = {name: registry.address(lab) for name in sorted(repositories())}
+    # The lab has the programs of the first stage, and its own Gitea has the version that its Go module has.
+    document["stages"] = {"until": "bootstrap", "images": {"gitea": references()["gitea"].rpartition(":")[2]}}
     with target.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
 

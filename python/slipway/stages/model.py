@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from slipway import oci
 from slipway.errors import InvalidInput
 from slipway.secret import Secret
 from slipway.tools import kubectl
@@ -147,7 +148,7 @@ def _release(folder: Path, found: tuple[Placed, ...]) -> Release | None:
     if not releases:
         return None
     (path, release), (source_path, source) = _one(folder, releases), _source(folder, found)
-    url = str(_at(source_path, source, "spec", "url"))
+    url = oci.of(str(_at(source_path, source, "spec", "url")), plain=bool(source["spec"].get("insecure")))
     repository, _, chart = url.rpartition("/")
     return Release(
         name=str(_at(path, release, "spec", "releaseName")),

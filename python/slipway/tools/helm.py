@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from slipway import oci
 from slipway.errors import DeployFailed, PrerequisiteMissing
 from slipway.result import CommandFailed, CommandResult
 from slipway.tools.kubeconfig import Kubeconfig
@@ -48,11 +49,11 @@ class AtWork(DeployFailed):
 def located(mirrors: Mapping[str, str], repository: str, name: str, version: str) -> str:
     """What to give helm for a chart of `repository` (oci://...): the chart there, or in what stands in for it.
 
-    A stand-in is another oci:// address or a folder with archives NAME-VERSION.tgz. Raises PrerequisiteMissing where
-    the folder lacks the archive.
+    A stand-in is another address of a registry or a folder with archives NAME-VERSION.tgz. Raises PrerequisiteMissing
+    where the folder lacks the archive.
     """
     place = mirrors.get(repository, repository).rstrip("/")
-    if place.startswith("oci://"):
+    if oci.is_registry(place):
         return f"{place}/{name}"
     archive = Path(place) / f"{name}-{version}.tgz"
     if not archive.exists():
@@ -95,11 +96,13 @@ def _get(kubeconfig: Kubeconfig, what: str, namespace: str, name: str) -> str:
 def upgrade(
     kubeconfig: Kubeconfig, namespace: str, name: str, chart: str, version: str, values: Mapping[str, Any]
 ) -> CommandResult:
-    """Install or upgrade a release from a chart (folder, archive or oci:// address); does not wait for its pods.
+    """Install or upgrade a release from a chart (folder, archive or address); does not wait for its pods.
 
     What somebody else has set meanwhile is taken from them: Helm 4 refuses otherwise, Helm 3 never asked.
     """
-    words = ["upgrade", name, chart, "--install", f"--namespace={namespace}", f"--version={version}", "--values=-"]
+    words = ["upgrade", name, oci.url(chart), "--install"]
+    words += [f"--namespace={namespace}", f"--version={version}", "--values=-"]
+    words += ["--plain-http"] if oci.is_plain(chart) else []
     given = json.dumps(values).encode()
     try:
         return helm(kubeconfig, *words, input=given)
@@ -107,6 +110,11 @@ def upgrade(
         if "conflict" not in failed.result.stderr:
             raise
         return helm(kubeconfig, *words, "--server-side=true", "--force-conflicts", input=given)
+
+
+def uninstall(kubeconfig: Kubeconfig, namespace: str, name: str) -> None:
+    """Take a release away, and wait until what it made is gone."""
+    helm(kubeconfig, "uninstall", name, f"--namespace={namespace}", "--wait", "--ignore-not-found")
 
 
 def put_right(kubeconfig: Kubeconfig, namespace: str, release: Release) -> CommandResult:

@@ -114,3 +114,14 @@ def test_a_mirror_may_be_a_folder_with_archives(tmp_path):
     with pytest.raises(PrerequisiteMissing, match=r"web-2\.tgz: missing; mirrors\.charts") as caught:
         helm.located({UPSTREAM: str(tmp_path)}, UPSTREAM, "web", "2")
     assert caught.value.hint == f"helm pull {UPSTREAM}/web --version 2 --destination {tmp_path}"
+
+
+def test_a_registry_without_tls_is_asked_without_it(monkeypatch):
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(helm, "helm", lambda _k, *words, **_: asked.append(words))
+    place = helm.located({UPSTREAM: "oci+http://10.0.0.1:5000/charts"}, UPSTREAM, "a", "1")
+    helm.upgrade(KUBECONFIG, "there", "a", place, "1", {})
+    helm.upgrade(KUBECONFIG, "there", "a", "oci://example.org/charts/a", "1", {})
+    assert asked[0][:3] == ("upgrade", "a", "oci://10.0.0.1:5000/charts/a")
+    assert "--plain-http" in asked[0]
+    assert "--plain-http" not in asked[1]

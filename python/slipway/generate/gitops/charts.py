@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from slipway import oci
 from slipway.inventory import Inventory
 
 
 @dataclass(frozen=True)
 class Chart:
     """A Helm chart; `repository` without the chart's name, oci://... or the https:// address of an index.
+
+    oci+http://... is a registry that speaks plain HTTP.
 
     `digest` (sha256:...) pins the artifact beside its version, in a registry only.
     """
@@ -22,11 +25,15 @@ class Chart:
 
     @property
     def url(self) -> str:
-        return f"{self.repository}/{self.name}"
+        return f"{oci.url(self.repository)}/{self.name}"
 
     @property
     def in_registry(self) -> bool:
-        return self.repository.startswith("oci://")
+        return oci.is_registry(self.repository)
+
+    @property
+    def insecure(self) -> bool:
+        return oci.is_plain(self.repository)
 
     @property
     def renovate(self) -> str:
@@ -153,7 +160,7 @@ def definitions(inventory: Inventory, name: str) -> Definitions:
 def mirrored(charts: Mapping[str, str], wanted: Chart) -> Chart:
     """Where the cluster itself gets a chart from. A folder is on this machine, so the cluster keeps the original."""
     stand_in = charts.get(wanted.repository, "").rstrip("/")
-    return replace(wanted, repository=stand_in) if stand_in.startswith("oci://") else wanted
+    return replace(wanted, repository=stand_in) if oci.is_registry(stand_in) else wanted
 
 
 def image(inventory: Inventory, name: str) -> Image:
