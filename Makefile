@@ -72,6 +72,10 @@ bench-deploy: $(VENV)/ready ## Seconds of a deploy with nothing to do on 20 and 
 bench-stages: $(VENV)/ready ## Seconds of the stage law on 2,000 manifests, and of writing all stages
 	python -m tests.bench.stages
 
+.PHONY: bench-handoff
+bench-handoff: setup ## Seconds from an open gate to a healthy stage in the lab, and from a push to its object there
+	python -m tests.bench.handoff
+
 .PHONY: setup
 setup: $(VENV)/ready packages
 

@@ -14,16 +14,19 @@ import pytest
 import yaml
 from tests.lab.harness import Cluster
 
+from slipway.events import Events
 from slipway.lab import images
+from slipway.lab.builds import FLUX
 from slipway.secret import Secret
 from slipway.secrets import store
+from slipway.stages import handoff as handoffs
+from slipway.stages import proof, readiness, repository
 from slipway.stages.model import as_list
 from slipway.tools import helm, kubectl, sops
 from slipway.wait import wait_until
 
 pytestmark = pytest.mark.lab
 
-CONTROLLERS = images.FLUX
 PRUNE = "kustomize.toolkit.fluxcd.io/prune"
 PORT = 13000
 API = f"http://127.0.0.1:{PORT}/api/v1"
@@ -61,7 +64,7 @@ def resources(cluster: Cluster) -> dict[str, str]:
 def test_the_controllers_of_flux_are_the_real_ones_and_ready(cluster):
     found = cluster.get("deployments", namespace="flux-system", selector="app.kubernetes.io/part-of=flux")["items"]
     running = {item["metadata"]["name"]: item for item in found}
-    assert set(running) == set(CONTROLLERS)
+    assert set(running) == set(FLUX)
     for name, item in running.items():
         (container,) = item["spec"]["template"]["spec"]["containers"]
         assert container["image"] == images.references()[name]
@@ -109,10 +112,14 @@ def test_the_age_key_in_the_cluster_is_the_repositorys(cluster):
     assert set(managers.split()) == {"slipway"}
 
 
-def test_the_cluster_takes_the_manifests_of_all_stages(cluster):
+def test_the_cluster_takes_the_manifests_of_all_stages(cluster, tmp_path):
     """Every kind that the lab's API server knows, Flux's own too: checked by it, strictly, and not kept."""
+    whole = cluster.repository.copy(tmp_path / "whole")
+    inventory = whole.root / "inventory.yaml"
+    inventory.write_text(inventory.read_text().replace("until: bootstrap", "until: cluster-apps"))
+    whole.slipway("generate").ended(0)
     served = {line.split()[-1] for line in cluster.kubectl("api-resources", "--no-headers").splitlines()}
-    manifests = [each for each in of_stages(cluster.root) if each["kind"] in served]
+    manifests = [each for each in of_stages(whole.root) if each["kind"] in served]
     for each in manifests:
         if each["metadata"].get("namespace"):
             each["metadata"]["namespace"] = "default"  # its own may come with a later stage
@@ -150,7 +157,7 @@ def test_a_secret_that_somebody_deleted_comes_back(cluster):
 def test_a_chart_that_somebody_uninstalled_comes_back_with_its_data(cluster):
     helm.helm(cluster.kubeconfig, "uninstall", "gitea", "--namespace=gitea", "--wait")
     states = handoff(cluster)
-    # The step that waits for Gitea has nothing to wait for where the pod was quicker than the step.
+    # It is Flux's release by now: Flux is asked to bring it back, and would not have looked for an hour.
     assert states["git-chart"] == "ok"
     assert states["git-server"] in ("ok", "unchanged")
     assert cluster.get("deployments", "gitea", "gitea")["status"]["readyReplicas"] == 1
@@ -192,6 +199,50 @@ def test_a_release_whose_helm_was_killed_is_seen_and_taken_back(cluster, tmp_pat
     assert helm.get(cluster.kubeconfig, "gitea", "blocked") is None
 
 
+def head(cluster: Cluster) -> str:
+    return cluster.repository.git("rev-parse", "HEAD").strip()
+
+
+def test_flux_runs_the_stage_from_the_commit_of_the_checkout(cluster):
+    source = cluster.get("gitrepositories.source.toolkit.fluxcd.io", "flux-system", "flux-system")
+    assert source["status"]["artifact"]["revision"] == f"refs/heads/main@sha1:{head(cluster)}"
+    found = cluster.get("kustomizations.kustomize.toolkit.fluxcd.io", namespace="flux-system")["items"]
+    ready = {each["metadata"]["name"]: readiness.condition(each) for each in found}
+    apps = {"cilium", "flux-operator", "flux-instance", "secrets", "gitea", "git-repository", "git-webhook"}
+    assert ready == dict.fromkeys({"flux-system", "bootstrap", *apps}, "")
+
+
+def test_cilium_is_fluxs_without_a_new_agent(cluster):
+    """The release keeps its history, and no pod was started for the takeover."""
+    history = json.loads(helm.helm(cluster.kubeconfig, "history", "cilium", "-n", "kube-system", "-o", "json").stdout)
+    assert history[0]["revision"] == 1
+    assert len(history) > 1
+    agents = cluster.get("daemonsets", "cilium", "kube-system")
+    assert "helm.toolkit.fluxcd.io/name" in agents["metadata"]["labels"]
+    assert agents["metadata"]["generation"] == 1
+    pods = cluster.get("pods", namespace="kube-system", selector="k8s-app=cilium")["items"]
+    assert {pod["metadata"]["labels"]["pod-template-generation"] for pod in pods} == {"1"}
+
+
+def test_a_commit_is_applied_because_flux_was_called(cluster, tmp_path):
+    """As the last step of the hand-off does it, which has left word of it."""
+    assert cluster.get("configmaps", "slipway-handoff", "flux-system")["data"]["word"]
+    site = handoffs.site_of(cluster.inventory, cluster.kubeconfig, cluster.pool, Events())
+    assert proof.measure(site) < proof.DEADLINE
+    assert not repository.push(site), "the Git server has the checkout's commit again"
+
+
+def test_an_older_checkout_is_refused_before_anything_is_applied(cluster, tmp_path):
+    older = cluster.repository.copy(tmp_path / "older")
+    older.git("reset", "--hard", "--quiet", "HEAD~1")
+    older.git("-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "--allow-empty", "-qm", "Another way")
+    before = resources(cluster)
+    refused = older.slipway("handoff").ended(6)
+    assert "does not contain it" in refused.err
+    assert "git pull" in refused.err
+    assert resources(cluster) == before
+
+
 Api = Callable[..., Any]
 
 
@@ -229,7 +280,7 @@ def test_the_first_user_signs_in_with_the_password_of_the_repository(gitea):
 
 def test_organisation_repository_and_reader_are_there(cluster, gitea):
     repository = gitea("GET", "/repos/ops/lab")
-    assert (repository["private"], repository["empty"], repository["default_branch"]) == (True, True, "main")
+    assert (repository["private"], repository["empty"], repository["default_branch"]) == (True, False, "main")
     assert gitea("GET", "/repos/ops/lab/collaborators/flux/permission")["permission"] == "read"
     secret_of = {namespace: secret(cluster, namespace, "git-reader") for namespace in ("flux-system", "gitea")}
     assert secret_of["flux-system"] == secret_of["gitea"] == repository_secret(cluster, store.GIT_READER)

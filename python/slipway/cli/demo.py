@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -27,6 +28,16 @@ class Step:
     why: str
     inside: bool = True
     expect: tuple[int, ...] = (0,)
+    program: str = "slipway"
+
+    @property
+    def typed(self) -> str:
+        return shlex.join((self.program, *self.words))
+
+    @property
+    def argv(self) -> list[str]:
+        own = [sys.executable, "-m", "slipway.cli"] if self.program == "slipway" else [self.program]
+        return [*own, *self.words]
 
 
 STEPS = (
@@ -36,7 +47,15 @@ STEPS = (
     Step(("plan",), "what would change", expect=(0, ChangesPending.exit_code)),
     Step(("deploy",), "build, copy, activate, confirm, join"),
     Step(("verify",), "testinfra on every node"),
-    Step(("handoff",), "the gate, then the stage bootstrap"),
+    Step(("add", "--all"), "Flux reads what is committed", program="git"),
+    # Nobody has to have told git who they are; with nothing to commit it ends with 1.
+    Step(
+        ("-c", "user.name=demo", "-c", "user.email=demo@localhost", "commit", "--quiet", "--message", "The lab"),
+        "from here on a commit changes the cluster",
+        expect=(0, 1),
+        program="git",
+    ),
+    Step(("handoff",), "the gate, Flux, and this repository in the cluster's Git server"),
     Step(("status",), "where we stand"),
 )
 
@@ -85,14 +104,12 @@ def steps(directory: Path, options: Sequence[str]) -> Sequence[Step]:
 
 
 def _run(step: Step, directory: Path) -> Timing:
-    typed = " ".join(("slipway", *step.words))
+    typed = step.typed
     console = stderr()
     console.print(f"\n$ {typed}", style="bold", end="")
     console.print(f"  # {step.why}", style="dim")
     began = time.monotonic()
-    code = call(
-        [sys.executable, "-m", "slipway.cli", *step.words], cwd=directory if step.inside else None, timeout=STEP_TIMEOUT
-    )
+    code = call(step.argv, cwd=directory if step.inside else None, timeout=STEP_TIMEOUT)
     if code not in step.expect:
         raise DemoStopped(f"{typed} ended with exit code {code}", code)
     return Timing(typed, step.why, time.monotonic() - began)

@@ -757,6 +757,8 @@ class Stages(Section):
 
     ready_timeout: v.Seconds = 600.0
     """How long a stage may take to become Ready."""
+    until: Literal["bootstrap", "cluster-base-apps", "cluster-apps"] = "cluster-apps"
+    """The last stage that is generated, for a cluster that is to have no more, or no more yet."""
     mode: Literal["install", "restore", "restore-only", "none"] = "none"
     """What happens with volumes: begin with empty ones and save them; bring them back and go on saving; bring them back
     and save nothing; neither. install refuses an existing backup, restore a missing one."""
@@ -797,7 +799,7 @@ class Mirrors(Section):
     """Where charts and images come from, when not from their makers."""
 
     charts: dict[v.Url, v.Text] = Field(default_factory=dict)
-    """Chart repository to its stand-in: an oci:// address or a folder."""
+    """Chart repository to its stand-in: an oci:// address, oci+http:// for a registry without TLS, or a folder."""
     images: dict[v.Text, v.Text] = Field(default_factory=dict)
     """Image prefix to its stand-in, for manifests that slipway writes."""
     registries: dict[v.Registry, Annotated[tuple[v.Url, ...], Field(min_length=1)]] = Field(default_factory=dict)

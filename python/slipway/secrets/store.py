@@ -32,7 +32,10 @@ GITEA_ADMIN = BY_NAME["gitea-admin"].file
 GIT_READER = BY_NAME["git-reader"].file
 """The Secret flux-system/git-reader: the user of the Git server that Flux reads as, and nothing more."""
 
-FIRST = tuple(BY_NAME[name] for name in ("gitea-admin", "git-reader", "encryption"))
+GIT_WEBHOOK = BY_NAME["git-webhook"].file
+"""The Secret flux-system/git-webhook: the token by which Flux knows that its Git server calls."""
+
+FIRST = tuple(BY_NAME[name] for name in ("gitea-admin", "git-reader", "git-webhook", "encryption"))
 """What every repository gets, before its inventory says what it needs."""
 
 _CONFIG_TEXT = """\

@@ -7,7 +7,7 @@ import resource
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from slipway.errors import SlipwayError
 from slipway.inventory.address import way_of
 from slipway.secret import Secret
-from slipway.ssh import openssh
-from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, no_descriptors
+from slipway.ssh import openssh, tunnel
+from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, connect, no_descriptors
 from slipway.ssh.host import Host, Remote
 from slipway.ssh.jump import Jumps
 from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
+from slipway.ssh.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from slipway.inventory import Inventory
@@ -83,6 +84,18 @@ class Pool:
             text = openssh.jumps(endpoint.jump, known_hosts, self._connect_timeout, keys)
             config = Path(stack.enter_context(Secret(text).as_file())) if text else None
             yield openssh.options(endpoint, known_hosts, self._connect_timeout, identity, config)
+
+    @contextmanager
+    def tunnel(self, name: str, address: str, port: int, *, here: int = 0) -> Iterator[Tunnel]:
+        """A port of this machine that leads to ADDRESS:PORT as the machine `name` sees it, while the block lasts.
+
+        It has a connection of its own, so that commands on the machine go on beside it. `here` is the port of this
+        machine, 0 for any. Raises Unreachable, and UsageError for a port that is taken.
+        """
+        endpoint, remote = self.endpoints[name], self._hosts[name]
+        transport = connect(endpoint, self.known_hosts, self._connect_timeout, remote.accepted, reach=self.jumps.reach)
+        with closing(transport), tunnel.through(transport, address, port, here=here) as opened:
+            yield opened
 
     def map(
         self, function: Callable[[Host], Result], names: Iterable[str] | None = None, *, limit: int = LIMIT

@@ -10,7 +10,9 @@ more once Flux has taken it over.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.ssh.host import Host
+from slipway.ssh.tunnel import Tunnel
 from slipway.stages import readiness
 from slipway.stages.model import (
     App,
@@ -43,8 +46,12 @@ FLUX_INSTANCE = "fluxinstances.fluxcd.controlplane.io"
 FLUX_MANAGER = "kustomize-controller"
 """The field manager under which kustomize-controller applies. Fields of another's stay when Git drops them (Flux,
 kustomization_controller.go: it takes over those of kubectl alone)."""
+HELM_RELEASE = "helmreleases.helm.toolkit.fluxcd.io"
+REQUESTED = "reconcile.fluxcd.io/requestedAt"
+"""Annotation by which Flux is asked to look now."""
 FLUX_OWNS = "kustomize.toolkit.fluxcd.io/name"
 IF_NOT_PRESENT = ("kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent")
+SHARED = (store.GIT_READER, store.GIT_WEBHOOK)
 WORKLOADS = "deployments.apps,statefulsets.apps,daemonsets.apps"
 INTERVAL = 1.0
 """Seconds between two looks at what is waited for."""
@@ -54,17 +61,21 @@ INTERVAL = 1.0
 class Site:
     """Where a stage is put up: the repository, the API, the machines, and how to tell of progress.
 
-    `charts` are the mirrors of the inventory; `deadline` in seconds for each wait; `git` names the app of the Git
-    server, "" where Flux reads from elsewhere.
+    `tunnel` leads from this machine to a port that a node sees; `charts` are the mirrors of the inventory; `deadline`
+    in seconds for each wait; `git` names the app of the Git server, "" where Flux reads from elsewhere; `repository`
+    is ORGANISATION/NAME there, and `branch` the one that Flux reads.
     """
 
     root: Path
     kubeconfig: Kubeconfig
     host: Callable[[str], Host]
+    tunnel: Callable[[str, str, int], AbstractContextManager[Tunnel]]
     charts: Mapping[str, str]
     deadline: float
     tell: Callable[[str], None]
     git: str = "gitea"
+    repository: str = ""
+    branch: str = "main"
 
     def app(self, name: str) -> App:
         return read_app(self.root, Stage.BOOTSTRAP, name)
@@ -73,16 +84,6 @@ class Site:
         """Every app of the stage, in the order of their names."""
         folders = sorted(path.parent.name for path in (self.root / "gitops" / Stage.BOOTSTRAP).glob("*/app"))
         return (self.app(name) for name in folders)
-
-
-@dataclass(frozen=True)
-class Step:
-    """`run` returns whether it changed anything. `git` steps are for a Git server in the cluster."""
-
-    name: str
-    text: str
-    run: Callable[[Site], bool]
-    git: bool = False
 
 
 def namespaces(site: Site) -> bool:
@@ -97,11 +98,14 @@ def credentials(site: Site) -> bool:
 
 
 def _git_users(site: Site) -> list[Secret]:
-    """The first user where the server is; who reads, there and where Flux looks for it."""
+    """The first user where the server is; who reads, and who calls at a push, there and where Flux looks for them."""
     if not site.git:
         return []
-    admin, reader = (store.decrypt(site.root, name) for name in (store.GITEA_ADMIN, store.GIT_READER))
-    return [_placed(admin, site.git), _placed(reader, site.git), _placed(reader, FLUX_NAMESPACE)]
+    admin, *shared = (store.decrypt(site.root, name) for name in (store.GITEA_ADMIN, *SHARED))
+    return [
+        _placed(admin, site.git),
+        *(_placed(each, place) for each in shared for place in (site.git, FLUX_NAMESPACE)),
+    ]
 
 
 def _encrypted(site: Site) -> list[Secret]:
@@ -166,20 +170,71 @@ def git_repository(site: Site) -> bool:
     return changed
 
 
-STEPS = (
-    Step("namespaces", "of the stage's apps", namespaces),
-    Step("credentials", "the age key for Flux, the users of the Git server", credentials),
-    Step("git-volume", "a folder on one machine", git_volume, git=True),
-    Step("git-chart", "Helm release of the Git server", git_chart, git=True),
-    Step("flux-operator", "Helm release flux-operator", flux_operator),
-    Step("flux", "CRDs and controllers", flux),
-    Step("git-server", "Git server ready", git_server, git=True),
-    Step("git-repository", "organisation, repository, Flux's user", git_repository, git=True),
-)
+def lacks_namespaces(site: Site) -> str:
+    return _unlike(site, tuple(manifest for app in site.apps() for manifest in app.namespace))
 
 
-def steps(site: Site) -> Sequence[Step]:
-    return [step for step in STEPS if site.git or not step.git]
+def lacks_credentials(site: Site) -> str:
+    own, encrypted = [store.decrypt(site.root, store.AGE_KEY), *_git_users(site)], _encrypted(site)
+    return _unlike_secrets(site, own, kubectl.FIELD_MANAGER) or _unlike_secrets(site, encrypted, FLUX_MANAGER)
+
+
+def lacks_git_volume(site: Site) -> str:
+    return _unlike(site, site.app(site.git).objects)
+
+
+def lacks_git_chart(site: Site) -> str:
+    return lacks_release(site, site.app(site.git))
+
+
+def lacks_flux_operator(site: Site) -> str:
+    selector = "app.kubernetes.io/instance=flux-operator"
+    return lacks_release(site, site.app("flux-operator")) or workloads_lack(site, FLUX_NAMESPACE, selector)
+
+
+def lacks_flux(site: Site) -> str:
+    return (
+        _unlike(site, site.app("flux-instance").objects)
+        or readiness.condition(kubectl.get(site.kubeconfig, FLUX_INSTANCE, "flux", namespace=FLUX_NAMESPACE))
+        or workloads_lack(site, FLUX_NAMESPACE, "app.kubernetes.io/part-of=flux")
+    )
+
+
+def lacks_git_server(site: Site) -> str:
+    return workloads_lack(site, site.git, f"app.kubernetes.io/instance={site.git}")
+
+
+def lacks_git_repository(site: Site) -> str:
+    jobs = [each["metadata"] for each in site.app("git-repository").objects]
+    found = (kubectl.get(site.kubeconfig, "jobs.batch", job["name"], namespace=job["namespace"]) for job in jobs)
+    return next(filter(None, map(readiness.job, found)), "")
+
+
+def _unlike(site: Site, manifests: Sequence[Manifest]) -> str:
+    left = _not_settled(site, manifests, as_list(tuple(manifests)))
+    changed = left and _differs(site, as_list(tuple(left)), FLUX_MANAGER)
+    return ", ".join(f"{each['kind']} {each['metadata']['name']}" for each in left) if changed else ""
+
+
+def _unlike_secrets(site: Site, plain: Sequence[Secret], manager: str) -> str:
+    manifests = {id(each): yaml.safe_load(each.reveal()) for each in plain}
+    left = _not_settled(site, list(manifests.values()), secrets_as_list(tuple(plain)))
+    listed = secrets_as_list(tuple(each for each in plain if manifests[id(each)] in left))
+    return (
+        ", ".join(f"Secret {each['metadata']['name']}" for each in left)
+        if left and _differs(site, listed, manager)
+        else ""
+    )
+
+
+def _differs(site: Site, listed: bytes | Secret, manager: str) -> bool:
+    """Whether applying would change anything; where a namespace or kind is not there yet, it would."""
+    try:
+        return kubectl.differs(site.kubeconfig, listed, manager=manager)
+    except CommandFailed as failed:
+        if "not found" in failed.result.stderr or "no matches for kind" in failed.result.stderr:
+            return True
+        raise
 
 
 def applied(site: Site, manifests: Sequence[Manifest]) -> bool:
@@ -225,17 +280,39 @@ def released(site: Site, app: App) -> bool:
     A release that Flux has taken over is Flux's.
     """
     wanted = app.release
-    if wanted is None or cilium.owned(site.kubeconfig, wanted.namespace, wanted.name):
+    if wanted is None or not lacks_release(site, app):
         return False
     found = helm.get(site.kubeconfig, wanted.namespace, wanted.name)
+    if cilium.owned(site.kubeconfig, wanted.namespace, wanted.name):
+        return _asked_for(site, wanted)
     if found and found.interrupted:
         helm.put_right(site.kubeconfig, wanted.namespace, found)
         site.tell(f"release {wanted.name} was interrupted ({found.status}): taken back first")
-    elif found and _as_wanted(found, wanted):
-        return False
     chart = helm.located(site.charts, wanted.repository, wanted.chart, wanted.version)
     helm.upgrade(site.kubeconfig, wanted.namespace, wanted.name, chart, wanted.version, wanted.values)
     return True
+
+
+def _asked_for(site: Site, wanted: Release) -> bool:
+    """Let Flux bring back a release that is gone: by itself it looks once in an hour."""
+    now = f"{time.time():.3f}"
+    asked = {"metadata": {"annotations": {REQUESTED: now, "reconcile.fluxcd.io/forceAt": now}}}
+    kubectl.patch(site.kubeconfig, HELM_RELEASE, wanted.name, asked, namespace=wanted.namespace)
+    site.tell(f"release {wanted.name} is gone: Flux was asked to bring it back")
+    return True
+
+
+def lacks_release(site: Site, app: App) -> str:
+    wanted = app.release
+    if wanted is None:
+        return ""
+    found = helm.get(site.kubeconfig, wanted.namespace, wanted.name)
+    if found is None:
+        return f"no release {wanted.name}"
+    if cilium.owned(site.kubeconfig, wanted.namespace, wanted.name):
+        return ""
+    same = not found.interrupted and _as_wanted(found, wanted)
+    return "" if same else f"release {wanted.name} {found.version} is {found.status}, or has other values"
 
 
 def _as_wanted(found: helm.Release, wanted: Release) -> bool:
@@ -246,12 +323,15 @@ def _as_wanted(found: helm.Release, wanted: Release) -> bool:
 def await_workloads(site: Site, namespace: str, selector: str) -> bool:
     """Wait until everything that `selector` picks runs and is ready; whether it was not at first."""
 
-    def lacking() -> str:
-        found = kubectl.get(site.kubeconfig, WORKLOADS, namespace=namespace, selector=selector)
-        missing = readiness.workloads(found.get("items", ()))
-        return _with_trouble(site, namespace, missing) if missing else ""
+    return awaited(
+        site, lambda: workloads_lack(site, namespace, selector), f"workloads of {namespace} ({selector}) ready"
+    )
 
-    return _await(site, lacking, f"workloads of {namespace} ({selector}) ready")
+
+def workloads_lack(site: Site, namespace: str, selector: str) -> str:
+    found = kubectl.get(site.kubeconfig, WORKLOADS, namespace=namespace, selector=selector)
+    missing = readiness.workloads(found.get("items", ()))
+    return _with_trouble(site, namespace, missing) if missing else ""
 
 
 def await_condition(site: Site, namespace: str, kind: str, name: str) -> bool:
@@ -260,7 +340,7 @@ def await_condition(site: Site, namespace: str, kind: str, name: str) -> bool:
     def lacking() -> str:
         return readiness.condition(kubectl.get(site.kubeconfig, kind, name, namespace=namespace))
 
-    return _await(site, lacking, f"{kind} {namespace}/{name} Ready")
+    return awaited(site, lacking, f"{kind} {namespace}/{name} Ready")
 
 
 def _await_job(site: Site, namespace: str, name: str) -> bool:
@@ -268,10 +348,10 @@ def _await_job(site: Site, namespace: str, name: str) -> bool:
         missing = readiness.job(kubectl.get(site.kubeconfig, "jobs.batch", name, namespace=namespace))
         return _with_trouble(site, namespace, missing) if missing else ""
 
-    return _await(site, lacking, f"Job {namespace}/{name} done")
+    return awaited(site, lacking, f"Job {namespace}/{name} done")
 
 
-def _await(site: Site, lacking: Callable[[], str], describe: str) -> bool:
+def awaited(site: Site, lacking: Callable[[], str], describe: str) -> bool:
     seen: list[str] = []
 
     def look() -> tuple[bool | None, str]:

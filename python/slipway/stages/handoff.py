@@ -1,25 +1,28 @@
-"""The hand-off: once every node has a fresh green verification, the cluster gets its stage bootstrap.
+"""The hand-off: once every node has a fresh green verification, the cluster gets its stages.
 
-From then on GitOps owns what was applied: the same files, which Flux finds in the repository later.
+The stage bootstrap is put up from the repository's files; then the repository is pushed, and Flux takes over: what was
+put up, and all later stages.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from slipway.errors import DeployFailed
+from slipway.errors import DeployFailed, SlipwayError, UsageError
 from slipway.events import Events
-from slipway.generate.gitops.apps import git_server
+from slipway.generate.gitops.apps import git_server, stages_of
 from slipway.inventory import Inventory
 from slipway.outcome import Outcome
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secrets import store
 from slipway.ssh.host import Host
-from slipway.stages.bootstrap import Site, Step, steps
+from slipway.ssh.tunnel import Tunnel
+from slipway.stages.bootstrap import Site
 from slipway.stages.model import Stage
+from slipway.stages.steps import Step, steps
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify.gate import GateResult
 from slipway.wait import WaitedTooLong
@@ -27,24 +30,37 @@ from slipway.wait import WaitedTooLong
 PHASE = "handoff"
 
 
-def next_steps(inventory: Inventory) -> tuple[str, ...]:
+class Machines(Protocol):
+    """The nodes by name, and tunnels to what they reach (ssh/pool.py)."""
+
+    def host(self, name: str) -> Host: ...
+
+    def tunnel(self, name: str, address: str, port: int) -> AbstractContextManager[Tunnel]: ...
+
+
+def next_steps(inventory: Inventory, until: Stage) -> tuple[str, ...]:
     """What a person does after the hand-off."""
-    server = git_server(inventory)
-    if server is None:
+    if git_server(inventory) is None:
         return (f"Flux runs and reads {inventory.stages.source.url}: it takes over from there, stage by stage.",)
-    settings = inventory.stages.git_server
-    where = f"{settings.organization}/{settings.repository or inventory.cluster.name}"
+    kind = inventory.stages.git_server.kind
+    later = stages_of(inventory)[stages_of(inventory).index(until) + 1 :]
+    waiting = (f"Flux goes on with {', '.join(later)}: slipway status",) if later else ()
     return (
-        f"Flux and {settings.kind.capitalize()} run. Next: this repository goes into {where} there, and Flux takes "
-        "over from there, stage by stage.",
-        "kubectl for this machine: slipway kubeconfig --merge",
-        f"Sign in as {store.GITEA_USER}: kubectl --namespace {server.namespace} port-forward "
-        f"service/{server.name}-http 3000, then http://127.0.0.1:3000; the password: sops decrypt {store.GITEA_ADMIN}",
+        f"Flux runs this repository from {repository_of(inventory)} in {kind.capitalize()}; a commit that is pushed "
+        "there is applied within seconds. Push from here: slipway handoff",
+        *waiting,
+        f"Sign in as {store.GITEA_USER}: slipway open {kind}; the password: sops decrypt {store.GITEA_ADMIN}",
     )
 
 
+def repository_of(inventory: Inventory) -> str:
+    """ORGANISATION/NAME of this repository in the cluster's Git server."""
+    settings = inventory.stages.git_server
+    return f"{settings.organization}/{settings.repository or inventory.cluster.name}"
+
+
 class HandoffFailed(DeployFailed):
-    """A step of the stage did not get where it should; what was done before it stays, and is found again."""
+    """A step did not get where it should; what was done before it stays, and is found again."""
 
 
 @dataclass(frozen=True)
@@ -88,37 +104,88 @@ class HandoffResult:
         }
 
 
-def handoff(
-    inventory: Inventory, gate: GateResult, kubeconfig: Kubeconfig, host: Callable[[str], Host], events: Events
-) -> HandoffResult:
-    """Put up the stage bootstrap; a second time finds it there and changes nothing.
-
-    Raises GateRefused with everything that is missing; HandoffFailed, with the step, where one goes wrong.
-    """
-    gate.require()
+def site_of(inventory: Inventory, kubeconfig: Kubeconfig, machines: Machines, events: Events) -> Site:
+    """Where the inventory's stages are put up."""
     server = git_server(inventory)
-    site = Site(
+    return Site(
         root=inventory.root,
         kubeconfig=kubeconfig,
-        host=host,
+        host=machines.host,
+        tunnel=machines.tunnel,
         charts=inventory.mirrors.charts,
         deadline=inventory.stages.ready_timeout,
         tell=lambda text: events.emit(PHASE, "progress", text=text),
         git=server.name if server else "",
+        repository=repository_of(inventory),
+        branch=inventory.stages.source.branch,
     )
-    taken = tuple(_take(step, site, events) for step in steps(site))
-    return HandoffResult(Stage.BOOTSTRAP, taken, next_steps(inventory))
+
+
+def handoff(
+    inventory: Inventory,
+    gate: GateResult,
+    kubeconfig: Kubeconfig,
+    machines: Machines,
+    events: Events,
+    until: Stage | None = None,
+) -> HandoffResult:
+    """Put up the stages, the last of the inventory or `until` included; a second time changes nothing.
+
+    Raises GateRefused with everything that is missing; HandoffFailed, with the step, where one goes wrong.
+    """
+    gate.require()
+    site, stages = site_of(inventory, kubeconfig, machines, events), wanted(inventory, until)
+    taken = tuple(_take(step, site, events) for step in steps(site, stages))
+    return HandoffResult(stages[-1], taken, next_steps(inventory, stages[-1]))
+
+
+def outlook(
+    inventory: Inventory, kubeconfig: Kubeconfig, machines: Machines, events: Events, until: Stage | None = None
+) -> tuple[StepResult, ...]:
+    """What `handoff` would find: each step with what it lacks, `blocked` where it would refuse. Changes nothing."""
+    site, stages = site_of(inventory, kubeconfig, machines, events), wanted(inventory, until)
+    return tuple(_looked_at(step, site, events) for step in steps(site, stages))
+
+
+def wanted(inventory: Inventory, until: Stage | None) -> tuple[Stage, ...]:
+    """The stages up to `until`. Raises UsageError for one that the inventory does not have."""
+    there = tuple(map(Stage, stages_of(inventory)))
+    if until is not None and until not in there:
+        raise UsageError(
+            f"--until {until}: the last stage of this inventory is {there[-1]}", hint="stages.until in inventory.yaml"
+        )
+    return there[: there.index(until or there[-1]) + 1]
 
 
 def _take(step: Step, site: Site, events: Events) -> StepResult:
     events.emit(PHASE, "started", step=step.name, text=step.text)
     began = time.monotonic()
     try:
-        outcome = Outcome.OK if step.run(site) else Outcome.UNCHANGED
+        changed = step.run(site)
     except (CommandFailed, CommandTimedOut, WaitedTooLong) as error:
         events.emit(PHASE, "failed", step=step.name, text=step.name)
         raise HandoffFailed(
-            f"stage {Stage.BOOTSTRAP}, step {step.name}: {error}", hint="slipway handoff goes on where it stopped"
+            f"stage {step.stage}, step {step.name}: {error}", hint="slipway handoff goes on where it stopped"
         ) from error
-    events.emit(PHASE, outcome.value, step=step.name, text=f"{step.name}: {step.text}")
-    return StepResult(step.name, outcome, step.text, time.monotonic() - began)
+    outcome = Outcome.OK if changed else Outcome.UNCHANGED
+    text = changed if isinstance(changed, str) else step.text
+    events.emit(PHASE, outcome.value, step=step.name, text=f"{step.name}: {text}")
+    return StepResult(step.name, outcome, text, time.monotonic() - began)
+
+
+def _looked_at(step: Step, site: Site, events: Events) -> StepResult:
+    events.emit(PHASE, "started", step=step.name, text=step.text)
+    began = time.monotonic()
+    outcome, text = _found(step, site)
+    events.emit(PHASE, "looked", step=step.name, text=f"{step.name}: {text}")
+    return StepResult(step.name, outcome, text, time.monotonic() - began)
+
+
+def _found(step: Step, site: Site) -> tuple[Outcome, str]:
+    try:
+        if step.asks_only:
+            step.run(site)
+        missing = step.lacking(site)
+    except SlipwayError as error:
+        return Outcome.BLOCKED, str(error)
+    return (Outcome.OK, missing) if missing else (Outcome.UNCHANGED, "already so")

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from slipway.result import CommandResult
+from slipway.secret import Secret
 from slipway.tools.run import run
 
 HISTORY_TIMEOUT = 300.0
 
 FLAKE_PATHS = ("flake.nix", "flake.lock", "generated", "hosts", "modules")
 """What `mkCluster` reads of a repository (nixos/lib/configurations.nix), and the flake itself."""
+ASK_TIMEOUT = 30.0
+"""Seconds for a question to a remote."""
+TRANSFER_TIMEOUT = 300.0
+"""Seconds for a push or a fetch."""
+
+_NOBODY = ("-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgSign=false")
+_WITH_LOGIN = (
+    # The first one forgets those of the user's configuration.
+    "-c", "credential.helper=",
+    "-c", 'credential.helper=!f() { [ "$1" != get ] || cat "$SLIPWAY_LOGIN"; }; f',
+    "-c", "http.proxy=",
+)  # fmt: skip
+_UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "NO_PROXY": "*", "no_proxy": "*"}
 
 
 def init(root: Path) -> None:
@@ -78,6 +95,99 @@ def states(root: Path, path: Path, most: int) -> tuple[str, ...]:
 def blob(root: Path, name: str) -> bytes:
     """The content of an object that is text."""
     return run(["git", "-C", str(root), "cat-file", "blob", name]).stdout.encode()
+
+
+def head(root: Path) -> str:
+    """The commit that the checkout at `root` has; "" where nothing was committed yet."""
+    found = run(["git", "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD^{commit}"], check=False)
+    return found.stdout.strip() if found.ok else ""
+
+
+def top(root: Path) -> Path:
+    """The folder at the top of the repository that `root` lies in."""
+    return Path(run(["git", "-C", str(root), "rev-parse", "--show-toplevel"]).stdout.rstrip("\n"))
+
+
+def uncommitted(root: Path, *paths: str) -> tuple[str, ...]:
+    """Files below these paths of the checkout whose content the last commit does not have, or has in another way."""
+    options = ["--porcelain", "-z", "--no-renames", "--untracked-files=all"]
+    said = run(["git", "-C", str(root), "status", *options, "--", *paths]).stdout
+    return tuple(entry[3:] for entry in said.split("\0") if entry)
+
+
+def contains(root: Path, newer: str, older: str) -> bool:
+    """Whether commit `older` is `newer` or one that it is built on; one that is not here at all is none of them."""
+    asked = ["git", "-C", str(root), "merge-base", "--is-ancestor", older, newer]
+    return run(asked, expect=(0, 1, 128)).ok
+
+
+def beside(root: Path, parent: str, path: str, content: bytes, message: str) -> str:
+    """A commit on top of `parent` with one file more, which no branch of the checkout has; its hash."""
+    git = ["git", "-C", str(root)]
+    blob = run([*git, "hash-object", "-w", "--stdin"], input=content).stdout.strip()
+    with TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        run([*git, "read-tree", parent], env=index)
+        run([*git, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"], env=index)
+        tree = run([*git, "write-tree"], env=index).stdout.strip()
+    return run([*git, *_NOBODY, "commit-tree", tree, "-p", parent, "-m", message]).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A branch of a repository that is reached over HTTP. `login` is what a credential helper says, line by line."""
+
+    url: str
+    branch: str
+    login: Secret
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+
+def login(username: bytes, password: bytes) -> Secret:
+    """What `Remote` takes for somebody who signs in with a password."""
+    return Secret(b"username=" + username + b"\npassword=" + password + b"\n")
+
+
+def tip(remote: Remote) -> str:
+    """The commit that the remote's branch has; "" where there is no such branch."""
+    said = _over_http(remote, "ls-remote", remote.url, remote.ref, timeout=ASK_TIMEOUT).stdout
+    return said.split()[0] if said.strip() else ""
+
+
+def fetch(root: Path, remote: Remote) -> None:
+    """Bring the commits of the remote's branch here, under no name."""
+    _over_http(
+        remote, "-C", str(root), "fetch", "--quiet", "--no-write-fetch-head", "--no-tags", remote.url, remote.ref
+    )
+
+
+def push(root: Path, remote: Remote, commit: str, *, instead_of: str) -> None:
+    """Let the remote's branch have `commit`, if it still has `instead_of` ("" for no branch at all).
+
+    Raises CommandFailed where it has another one by now, or the server refuses. Hooks of the checkout are not run.
+    """
+    lease = f"--force-with-lease={remote.ref}:{instead_of}"
+    words = ["push", "--quiet", "--no-verify", lease, remote.url, f"{commit}:{remote.ref}"]
+    _over_http(remote, "-C", str(root), *words)
+
+
+def _over_http(remote: Remote, *words: str, timeout: float = TRANSFER_TIMEOUT) -> CommandResult:
+    """git with the remote's login, and no helper of the user's that would keep it somewhere."""
+    with remote.login.as_file() as path:
+        return run(["git", *_WITH_LOGIN, *words], env={**_UNATTENDED, "SLIPWAY_LOGIN": path}, timeout=timeout)
+
+
+def below(root: Path, commit: str, path: str) -> str:
+    """The commit that `commit` stands on, if all that it changes is that it adds the file `path`; else "", as for one
+    that is not here."""
+    git = ["git", "-C", str(root)]
+    changes = run([*git, "diff-tree", "-r", "--root", "--no-commit-id", "--name-status", "-z", commit], expect=(0, 128))
+    if not changes.ok or changes.stdout.split("\0")[:-1] != ["A", path]:
+        return ""
+    return run([*git, "rev-parse", "--verify", "--quiet", f"{commit}^"], check=False).stdout.strip()
 
 
 def files(root: Path) -> tuple[Path, ...]:

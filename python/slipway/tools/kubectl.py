@@ -16,6 +16,9 @@ FIELD_MANAGER = "slipway"
 REQUEST_TIMEOUT = 30.0
 """Seconds for one request to the API server."""
 
+EVERY = "*"
+"""For `get`: in all namespaces."""
+
 _GRACE = 15.0
 """Seconds on top, for starting the program and looking up the kinds of the API."""
 
@@ -44,7 +47,7 @@ def get(
 ) -> dict[str, Any]:
     """The object `name`, or a list of objects; {} where the object, or its kind, does not exist."""
     words = ["get", kind, *([name] if name else []), "--ignore-not-found", "--output=json"]
-    words += [f"--namespace={namespace}"] if namespace else []
+    words += ["--all-namespaces"] if namespace == EVERY else [f"--namespace={namespace}"] if namespace else []
     words += [f"--selector={selector}"] if selector else []
     try:
         text = kubectl(kubeconfig, *words).stdout
@@ -56,12 +59,18 @@ def get(
     return found
 
 
-def patch(kubeconfig: Kubeconfig, kind: str, name: str, change: dict[str, Any]) -> None:
+def patch(kubeconfig: Kubeconfig, kind: str, name: str, change: dict[str, Any], *, namespace: str = "") -> None:
     """Merge `change` into the object (RFC 7386); with a resourceVersion in it only if the object still has that one.
 
     Raises CommandFailed, with "the object has been modified" in what it said if it has not.
     """
-    kubectl(kubeconfig, "patch", kind, name, "--type=merge", f"--patch={json.dumps(change)}", "--output=name")
+    words = ["patch", kind, name, "--type=merge", f"--patch={json.dumps(change)}", "--output=name"]
+    kubectl(kubeconfig, *words, *([f"--namespace={namespace}"] if namespace else []))
+
+
+def delete(kubeconfig: Kubeconfig, kind: str, name: str, *, namespace: str) -> None:
+    """Ask for an object to go, if it is there; does not wait until it is gone."""
+    kubectl(kubeconfig, "delete", kind, name, f"--namespace={namespace}", "--ignore-not-found", "--wait=false")
 
 
 def apply(
@@ -79,6 +88,16 @@ def apply(
     words = ["apply", "--server-side", f"--field-manager={manager}", "--filename=-"]
     words += ["--force-conflicts"] if force else []
     return _objects(kubectl(kubeconfig, *words, f"--output=go-template={_OBJECTS}", input=manifests, timeout=timeout))
+
+
+def differs(kubeconfig: Kubeconfig, manifests: bytes | Secret, *, manager: str = FIELD_MANAGER) -> bool:
+    """Whether `apply` with force would change anything; changes nothing."""
+    words = ["diff", "--server-side", "--force-conflicts", f"--field-manager={manager}", "--filename=-"]
+    result = kubectl(kubeconfig, *words, input=manifests, check=False)
+    # What it prints are the differences, of Secrets too; only that there are some is of interest.
+    if result.exit_code in (0, 1):
+        return result.exit_code == 1
+    raise CommandFailed(result)
 
 
 def versions(kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[str]:

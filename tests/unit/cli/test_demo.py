@@ -14,7 +14,7 @@ def typed(monkeypatch):
     lines: list[str] = []
 
     def call(argv, **_):
-        lines.append(" ".join(argv[3:]))
+        lines.append(" ".join(argv[3:] if "slipway.cli" in argv else argv))
         return 0
 
     monkeypatch.setattr(demo, "call", call)
@@ -33,6 +33,8 @@ def test_without_options_it_types_what_it_always_did(typed):
     CliRunner().invoke(app, ["demo"])
     assert typed[:2] == ["lab up", "lab init demo"]
     assert typed[-1] == "status"
+    assert typed[typed.index("handoff") - 2] == "git add --all"
+    assert "git -c user.name=demo" in typed[typed.index("handoff") - 1], "what Flux is to read is committed before"
     assert demo.steps(Path("demo"), ())[0].words == ("lab", "up")
 
 
@@ -41,8 +43,8 @@ def test_changes_that_a_plan_finds_do_not_end_the_demo(monkeypatch, code, goes_o
     lines: list[str] = []
 
     def call(argv, **_):
-        lines.append(argv[3])
-        return code if argv[3] == "plan" else 0
+        lines.append(argv[-1])
+        return code if argv[-1] == "plan" else 0
 
     monkeypatch.setattr(demo, "call", call)
     CliRunner().invoke(app, ["demo", "here"])

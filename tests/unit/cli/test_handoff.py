@@ -13,11 +13,12 @@ from slipway.cli import gate
 from slipway.cli.main import build
 from slipway.cluster import kubeconfig
 from slipway.errors import LockedByAnother
+from slipway.outcome import Outcome
 from slipway.rollout import lease
 from slipway.ssh import pool
 from slipway.ssh.keys import KNOWN_HOSTS
 from slipway.stages import handoff as stages
-from slipway.stages.handoff import HandoffResult
+from slipway.stages.handoff import HandoffResult, StepResult
 from slipway.stages.model import Stage
 
 
@@ -76,3 +77,23 @@ def test_while_another_deploys_nothing_is_handed_over_unless_its_lock_is_broken(
     assert done == []
     handoff(repository, "--break-lock")
     assert done == ["x"]
+
+
+def test_a_dry_run_tells_what_is_lacking_and_takes_no_lock(repository, monkeypatch):
+    seen: list[object] = []
+    lacking = (StepResult("push", Outcome.OK, "the Git server has no commit", 0.1),)
+
+    def look(_inventory, _config, _machines, _events, until):
+        seen.append(until)
+        assert not (repository / "run" / "deploy.lock").exists()
+        return lacking
+
+    monkeypatch.setattr(stages, "outlook", look)
+    monkeypatch.setattr(stages, "handoff", lambda *_: pytest.fail("it was only asked"))
+    words = ["handoff", "--dry-run", "--until", "bootstrap", "-i", str(repository / "inventory.yaml")]
+    result = CliRunner().invoke(build(["handoff"]), words)
+    assert result.exit_code == 0, result.output
+    assert seen == [Stage.BOOTSTRAP]
+    assert "push" in result.stdout
+    assert "to do" in result.stdout
+    assert "the Git server has no commit" in result.stdout

@@ -34,9 +34,9 @@ def data_of(root: Path, name: Path) -> dict[str, bytes]:
     return {key: base64.b64decode(value) for key, value in manifest["data"].items()}
 
 
-def test_create_makes_the_key_the_rules_and_the_four_files(root, home):
+def test_create_makes_the_key_the_rules_and_the_first_files(root, home):
     made = store.create(root)
-    files = (store.CONFIG, store.AGE_KEY, store.GITEA_ADMIN, store.GIT_READER, ENCRYPTION_KEY)
+    files = (store.CONFIG, store.AGE_KEY, store.GITEA_ADMIN, store.GIT_READER, store.GIT_WEBHOOK, ENCRYPTION_KEY)
     assert made == (keys.key_file(), *(root / name for name in files))
 
 

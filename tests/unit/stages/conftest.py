@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.generate import gitops
 from slipway.inventory import Inventory, load
-from slipway.result import CommandResult
+from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
+from slipway.ssh.tunnel import Tunnel
 from slipway.stages.bootstrap import Site
-from slipway.tools import helm, kubectl
+from slipway.stages.repository import MARKER
+from slipway.tools import git, helm, kubectl
 from slipway.tools.helm import Release
 from slipway.tools.kubeconfig import Kubeconfig
+from slipway.tools.run import run
 
 INVENTORY = """\
 apiVersion: slipway/v1
@@ -41,6 +44,38 @@ mirrors:
 
 
 @dataclass
+class FakeGitServer:
+    """The Git server as git and Flux see it: one branch. `deaf` is a Flux that nobody calls; `dead` a server."""
+
+    root: Path
+    tip: str = ""
+    pushes: list[str] = field(default_factory=list)
+    calls: int = 0
+    deaf: bool = False
+    dead: bool = False
+
+    def ask(self, _remote: git.Remote) -> str:
+        if self.dead:
+            argv = ("git", "ls-remote")
+            raise CommandFailed(CommandResult(argv, "local", 128, "", "fatal: Empty reply from server", 0.0))
+        return self.tip
+
+    def push(self, root: Path, remote: git.Remote, commit: str, *, instead_of: str) -> None:
+        assert self.ask(remote) == instead_of
+        self.tip = commit
+        self.pushes.append(commit)
+        self.calls += not self.deaf
+
+    def word(self) -> str:
+        """What the marker of the newest push that had one says."""
+        for commit in reversed(self.pushes):
+            shown = run(["git", "-C", str(self.root), "show", f"{commit}:{MARKER}"], check=False)
+            if shown.ok:
+                return str(json.loads(shown.stdout)["data"]["word"])
+        return ""
+
+
+@dataclass
 class FakeCluster:
     """What kubectl and helm talk to: objects with a version that grows with each change, and releases.
 
@@ -54,6 +89,7 @@ class FakeCluster:
     managers: dict[tuple[str, str, str], tuple[str, bool]] = field(default_factory=dict)
     flux_releases: list[str] = field(default_factory=list)
     ready: bool = True
+    git: FakeGitServer | None = None
 
     def versions(self, _kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[str]:
         found = [(key, self.objects[key][1]) for key, _ in self._read(manifests) if key in self.objects]
@@ -73,7 +109,34 @@ class FakeCluster:
         found = [(key, self.objects[key][0]) for key, _ in self._read(manifests) if key in self.objects]
         return [{"kind": key[0], "metadata": {**about.get("metadata", {}), "name": key[2]}} for key, about in found]
 
+    def differs(self, kubeconfig: Kubeconfig, manifests: bytes | Secret, *, manager: str = "slipway") -> bool:
+        return any(self.objects.get(key, (None, 0))[0] != manifest for key, manifest in self._read(manifests))
+
+    def of_flux(self, kind: str, name: str) -> dict[str, Any] | None:
+        """What Flux makes of the Git server's branch: at once, and all of it healthy."""
+        if self.git is None:
+            return None
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        revision = f"refs/heads/main@sha1:{self.git.tip}"
+        if kind.startswith("gitrepositories"):
+            artifact = {"artifact": {"revision": revision}} if self.git.tip else {}
+            return {"status": {**ready, **artifact, "lastHandledReconcileAt": str(self.git.calls)}}
+        if kind.startswith("kustomizations"):
+            stages = ("bootstrap", "cluster-base-apps", "cluster-apps")
+            status = {**ready, "lastAppliedRevision": revision}
+            return {"items": [{"metadata": {"name": each}, "spec": {}, "status": status} for each in stages]}
+        if kind == "configmaps":
+            word = self.git.word()
+            return {"data": {"word": word}} if word else {}
+        if kind.startswith("endpointslices"):
+            endpoint = {"addresses": ["10.244.0.9"], "nodeName": "w1", "conditions": {"ready": True}}
+            return {"items": [{"ports": [{"name": "http", "port": 3000}], "endpoints": [endpoint]}]}
+        return None
+
     def get(self, _kubeconfig: Kubeconfig, kind: str, name: str = "", **_where: str) -> dict[str, Any]:
+        found = self.of_flux(kind, name)
+        if found is not None:
+            return found
         if kind == "jobs.batch":
             done = {"conditions": [{"type": "Complete", "status": "True"}]} if self.ready else {}
             return {"metadata": {"name": name}, "status": done}
@@ -116,12 +179,18 @@ class FakeCluster:
 
 
 class FakeMachine:
-    """A machine with folders and nothing else."""
+    """A machine with folders and nothing else, and all the machines that there are."""
 
     name = "w1"
 
     def __init__(self) -> None:
         self.folders: set[str] = set()
+
+    def host(self, _name: str) -> FakeMachine:
+        return self
+
+    def tunnel(self, node: str, address: str, port: int) -> AbstractContextManager[Tunnel]:
+        return fake_tunnel(node, address, port)
 
     def run(self, argv: Sequence[str], **_: Any) -> CommandResult:
         code = 0
@@ -144,9 +213,19 @@ class FakeMachine:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    fake = FakeCluster()
-    for name in ("versions", "apply", "existing", "get"):
+def git_server(inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> FakeGitServer:
+    fake = FakeGitServer(inventory.root)
+    monkeypatch.setattr(git, "tip", fake.ask)
+    monkeypatch.setattr(git, "push", fake.push)
+    monkeypatch.setattr(git, "fetch", lambda _root, _remote: None)
+    return fake
+
+
+@pytest.fixture
+def cluster(git_server: FakeGitServer, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    fake = FakeCluster(git=git_server)
+    monkeypatch.setattr(kubectl, "patch", lambda *_, **__: None)
+    for name in ("versions", "apply", "existing", "get", "differs"):
         monkeypatch.setattr(kubectl, name, getattr(fake, name))
     monkeypatch.setattr(helm, "get", fake.release)
     monkeypatch.setattr(helm, "upgrade", fake.upgrade)
@@ -168,22 +247,37 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     monkeypatch.setattr("slipway.secrets.store.decrypt", fake_decrypt)
+    monkeypatch.setattr("slipway.stages.key.public_keys", lambda _root: {"age1own"})
+    git.init(tmp_path)
+    commit(tmp_path)
     return loaded
+
+
+def commit(root: Path) -> str:
+    """All that is there, committed; the commit."""
+    run(["git", "-C", str(root), "add", "--all"])
+    about = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
+    run(["git", "-C", str(root), *about, "commit", "--quiet", "--allow-empty", "--message", "Change"])
+    return git.head(root)
+
+
+@contextmanager
+def fake_tunnel(_node: str, _address: str, _port: int) -> Iterator[Tunnel]:
+    yield Tunnel(1)
 
 
 def fake_decrypt(_root: Path, name: Path) -> Secret:
     about = {"name": name.name.removesuffix(".sops.yaml"), "namespace": "flux-system"}
-    manifest = {"kind": "Secret", "metadata": about, "data": {"a": "Zm9v"}}
+    manifest = {"kind": "Secret", "metadata": about, "data": {"username": "Zm9v", "password": "Zm9v"}}
     return Secret(yaml.safe_dump(manifest))
 
 
 @pytest.fixture
-def site(inventory: Inventory, machine: FakeMachine) -> Site:
-    return Site(
-        inventory.root,
-        KUBECONFIG,
-        lambda _name: machine,
-        inventory.mirrors.charts,
-        0.05,
-        lambda _text: None,
-    )
+def bare_site(tmp_path: Path, machine: FakeMachine) -> Site:
+    """A site with no files of its own."""
+    return Site(tmp_path, KUBECONFIG, lambda _name: machine, fake_tunnel, {}, 0.05, lambda _text: None)
+
+
+@pytest.fixture
+def site(inventory: Inventory, bare_site: Site) -> Site:
+    return replace(bare_site, root=inventory.root, charts=inventory.mirrors.charts)

@@ -7,11 +7,13 @@ import pytest
 
 from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
-from slipway.stages import bootstrap
-from slipway.stages.bootstrap import STEPS
+from slipway.stages import bootstrap, steps
 from slipway.tools import kubectl, sops
 from slipway.tools.helm import Release
 from slipway.wait import WaitedTooLong
+
+STEPS = [step for step in steps.BOOTSTRAP if step.name not in ("key", "checkout", "push", "source")]
+"""Those that put the stage up; the others are for the repository."""
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +22,12 @@ def quick(monkeypatch):
 
 
 def test_every_step_changes_something_once(site, cluster):
+    assert [step.name for step in STEPS if not step.lacking(site)] == ["git-server", "git-repository"]
+    assert cluster.objects == {}, "to be asked changes nothing"
     first = {step.name: step.run(site) for step in STEPS}
     assert {name for name, changed in first.items() if not changed} == {"git-server"}
     assert {step.name: step.run(site) for step in STEPS} == dict.fromkeys(first, False)
+    assert [step.lacking(site) for step in STEPS] == [""] * len(STEPS)
 
 
 def test_namespaces_come_from_the_apps(site, cluster):
@@ -55,6 +60,16 @@ def test_a_release_that_flux_has_taken_over_is_left_to_it(site, cluster):
     assert cluster.releases["gitea"].revision == 4
     cluster.flux_releases.clear()
     assert bootstrap.git_chart(site)
+
+
+def test_flux_is_asked_for_a_release_of_its_own_that_is_gone(site, cluster, monkeypatch):
+    """Otherwise the hand-off would wait for pods that nobody makes for an hour."""
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(kubectl, "patch", lambda _k, kind, name, *_, **__: asked.append((kind, name)))
+    cluster.flux_releases.append("gitea")
+    assert bootstrap.git_chart(site)
+    assert asked == [("helmreleases.helm.toolkit.fluxcd.io", "gitea")]
+    assert cluster.charts == [], "and helm is not"
 
 
 def test_the_namespace_of_flux_has_no_annotation_of_ours(site, cluster):
@@ -94,6 +109,7 @@ def test_the_reader_is_known_to_flux_and_to_the_git_server(site, cluster):
     found = {(namespace, name) for kind, namespace, name in cluster.objects if kind == "Secret"}
     assert found == {
         ("flux-system", "sops-age"), ("gitea", "gitea-admin"), ("gitea", "git-reader"), ("flux-system", "git-reader"),
+        ("gitea", "git-webhook"), ("flux-system", "git-webhook"),
     }  # fmt: skip
 
 

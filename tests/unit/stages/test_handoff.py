@@ -1,21 +1,27 @@
 """The hand-off as a whole: the gate, the record of its steps, its errors."""
 
 import shutil
+from typing import Any
 
 import pytest
 from tests.unit.cluster.credentials import KUBECONFIG
+from tests.unit.stages.conftest import commit
 
-from slipway.errors import GateRefused, InvalidInput
+from slipway.errors import GateRefused, InvalidInput, UsageError
 from slipway.events import Events
 from slipway.generate import gitops
 from slipway.inventory import Inventory, load
 from slipway.outcome import Outcome
-from slipway.stages import bootstrap
+from slipway.stages import bootstrap, steps
 from slipway.stages import handoff as stages
-from slipway.stages.handoff import HandoffFailed, handoff
+from slipway.stages.handoff import HandoffFailed, handoff, outlook
+from slipway.stages.model import Stage
 from slipway.verify.gate import GateResult, Reason
 
 OPEN = GateResult(())
+ALL = [
+    *(step.name for step in steps.BOOTSTRAP), "bootstrap", "webhook", "cluster-base-apps", "cluster-apps",
+]  # fmt: skip
 
 
 def write_gitops(inventory: Inventory) -> None:
@@ -30,13 +36,14 @@ def write_gitops(inventory: Inventory) -> None:
 def hand_over(inventory, cluster, machine, monkeypatch):
     monkeypatch.setattr(bootstrap, "INTERVAL", 0.01)
 
-    def run(gate=OPEN, events=None):
+    def run(gate=OPEN, events=None, until=None):
         return handoff(
             inventory,
             gate,
             KUBECONFIG,
-            lambda _name: machine,
+            machine,
             events or Events(),
+            until,
         )
 
     return run
@@ -62,8 +69,8 @@ def test_a_shut_gate_touches_nothing_and_tells_everything(hand_over, cluster):
 def test_each_step_begins_and_ends_in_the_stream(hand_over):
     seen: list[tuple[object, str]] = []
     hand_over(events=Events(lambda event: seen.append((event.data.get("step"), event.state))))
-    for step in bootstrap.STEPS:
-        states = [state for name, state in seen if name == step.name]
+    for step in ALL:
+        states = [state for name, state in seen if name == step]
         assert states[0] == "started"
         assert states[-1] in ("ok", "unchanged")
 
@@ -80,21 +87,31 @@ def test_a_step_that_fails_names_itself_and_the_way_on(hand_over, cluster):
 
 def test_files_that_are_missing_are_the_users_to_mend(hand_over, inventory):
     (inventory.root / "gitops" / "bootstrap" / "gitea" / "app" / "helmrelease.yaml").write_text("kind: [")
+    commit(inventory.root)
     with pytest.raises(InvalidInput, match=r"helmrelease\.yaml: not YAML"):
         hand_over()
 
 
 def test_the_result_as_json(hand_over):
     shown = hand_over().to_json()
-    assert (shown["kind"], shown["stage"], shown["changed"]) == ("Handoff", "bootstrap", True)
-    assert [step["step"] for step in shown["steps"]] == [step.name for step in bootstrap.STEPS]
+    assert (shown["kind"], shown["stage"], shown["changed"]) == ("Handoff", "cluster-apps", True)
+    assert [step["step"] for step in shown["steps"]] == ALL
     assert {step["state"] for step in shown["steps"]} == {"ok", "unchanged"}
 
 
 def test_what_comes_next_names_no_secret(inventory):
-    said = " ".join(stages.next_steps(inventory))
+    said = " ".join(stages.next_steps(inventory, Stage.BOOTSTRAP))
+    assert "Flux goes on with cluster-base-apps, cluster-apps" in said
     assert "sops decrypt secrets/gitea-admin.sops.yaml" in said
     assert "ops/small" in said
+
+
+class NoMachine:
+    def host(self, name: str) -> Any:
+        pytest.fail(f"{name} is not needed")
+
+    def tunnel(self, name: str, address: str, port: int) -> Any:
+        pytest.fail(f"no tunnel to {name} is needed")
 
 
 def test_where_flux_reads_from_elsewhere_there_is_no_git_server(hand_over, inventory, cluster):
@@ -103,7 +120,41 @@ def test_where_flux_reads_from_elsewhere_there_is_no_git_server(hand_over, inven
     (inventory.root / "inventory.yaml").write_text(text.replace("stages: {readyTimeout: 1s}", elsewhere))
     changed = load(inventory.root)
     write_gitops(changed)
-    result = handoff(changed, OPEN, KUBECONFIG, lambda _name: pytest.fail("no machine is needed"), Events())
-    assert [step.name for step in result.steps] == ["namespaces", "credentials", "flux-operator", "flux"]
+    result = handoff(changed, OPEN, KUBECONFIG, NoMachine(), Events())
+    assert [step.name for step in result.steps] == ["key", "namespaces", "credentials", "flux-operator", "flux"]
     assert {name for kind, _, name in cluster.objects if kind == "Secret"} == {"sops-age"}
     assert "registry.example.org" in " ".join(result.next)
+
+
+def test_until_a_stage_the_later_ones_are_fluxs_alone(hand_over, cluster):
+    result = hand_over(until=Stage.BOOTSTRAP)
+    assert [step.name for step in result.steps] == ALL[:-2]
+    assert result.stage is Stage.BOOTSTRAP
+
+
+def test_a_stage_that_the_inventory_does_not_have_is_refused(inventory):
+    text = (inventory.root / "inventory.yaml").read_text()
+    (inventory.root / "inventory.yaml").write_text(text.replace("stages: {", "stages: {until: bootstrap, "))
+    fewer = load(inventory.root)
+    assert stages.wanted(fewer, None) == (Stage.BOOTSTRAP,)
+    with pytest.raises(UsageError, match="the last stage of this inventory is bootstrap"):
+        stages.wanted(fewer, Stage.CLUSTER_APPS)
+
+
+def test_an_outlook_tells_each_step_and_changes_nothing(inventory, cluster, machine, git_server, hand_over):
+    def look() -> dict[str, Outcome]:
+        return {step.name: step.outcome for step in outlook(inventory, KUBECONFIG, machine, Events())}
+
+    before = look()
+    assert before["namespaces"] is before["push"] is before["webhook"] is Outcome.OK
+    assert before["key"] is Outcome.UNCHANGED
+    assert (cluster.objects, cluster.releases, git_server.pushes, machine.folders) == ({}, {}, [], set())
+    hand_over()
+    assert set(look().values()) == {Outcome.UNCHANGED}
+
+
+def test_an_outlook_tells_what_would_be_refused(inventory, cluster, machine):
+    (inventory.root / "gitops" / "new.yaml").write_text("")
+    found = {step.name: step for step in outlook(inventory, KUBECONFIG, machine, Events())}
+    assert found["checkout"].outcome is Outcome.BLOCKED
+    assert "gitops/new.yaml" in found["checkout"].text

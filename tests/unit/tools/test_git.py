@@ -1,7 +1,16 @@
 """git as it is."""
 
+import os
+import subprocess
+import threading
+from base64 import b64encode
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
+from slipway.result import CommandFailed
 from slipway.tools import git
 from slipway.tools.run import run
 
@@ -72,3 +81,149 @@ def test_a_folder_that_the_repository_around_it_ignores_is_in_none(tmp_path):
     assert git.is_inside_repository(tmp_path / "kept")
     git.init(tmp_path / "demo")
     assert git.is_inside_repository(tmp_path / "demo")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A repository with one commit, and a user whose configuration nobody else's is mixed with."""
+    git.init(tmp_path)
+    commit(tmp_path, "gitops/a.yaml", "kind: A\n")
+    return tmp_path
+
+
+def commit(root: Path, name: str, content: str) -> str:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(content)
+    run(["git", "-C", str(root), "add", "--", name])
+    about = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
+    run(["git", "-C", str(root), *about, "commit", "--quiet", "--message", f"Change {name}"])
+    return git.head(root)
+
+
+def test_a_repository_without_a_commit_has_no_head(tmp_path):
+    git.init(tmp_path)
+    assert git.head(tmp_path) == ""
+
+
+def test_what_is_not_in_the_last_commit_is_told(checkout):
+    assert git.uncommitted(checkout, "gitops", "overlays") == ()
+    (checkout / "gitops" / "a.yaml").write_text("kind: B\n")
+    (checkout / "gitops" / "new one.yaml").write_text("")
+    (checkout / "elsewhere").write_text("")
+    assert set(git.uncommitted(checkout, "gitops", "overlays")) == {"gitops/a.yaml", "gitops/new one.yaml"}
+
+
+def test_a_commit_contains_itself_and_what_it_is_built_on_and_none_that_is_not_here(checkout):
+    first = git.head(checkout)
+    second = commit(checkout, "gitops/a.yaml", "kind: B\n")
+    assert git.contains(checkout, second, first)
+    assert git.contains(checkout, second, second)
+    assert not git.contains(checkout, first, second)
+    assert not git.contains(checkout, first, "0123456789" * 4)
+
+
+def test_a_commit_beside_the_branch_leaves_checkout_and_index_alone(checkout):
+    before, state = git.head(checkout), git.uncommitted(checkout, ".")
+    made = git.beside(checkout, before, "gitops/flux/marker.yaml", b"kind: M\n", "Try")
+    show = ["git", "-C", str(checkout), "show"]
+    assert run([*show, f"{made}:gitops/flux/marker.yaml"]).stdout == "kind: M\n"
+    assert run([*show, f"{made}:gitops/a.yaml"]).stdout == "kind: A\n"
+    assert run([*show, "--no-patch", "--format=%P", made]).stdout.strip() == before
+    assert (git.head(checkout), git.uncommitted(checkout, ".")) == (before, state)
+    assert git.contains(checkout, made, before)
+
+
+PASSWORD = b"correct horse"
+
+
+class Backend(BaseHTTPRequestHandler):
+    """git's own server program behind HTTP, for one user with a password."""
+
+    root: Path
+
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _answer(self, body: bytes) -> None:
+        if self.headers.get("Authorization") != "Basic " + b64encode(b"admin:" + PASSWORD).decode():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        about = {
+            "GIT_PROJECT_ROOT": str(self.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path, "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)), "REMOTE_USER": "admin", "PATH": os.environ["PATH"],
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "HTTP_GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }  # fmt: skip
+        said = subprocess.run(["git", "http-backend"], input=body, env=about, capture_output=True, check=True).stdout
+        head, _, content = said.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        self.send_response(int(headers.pop("Status", "200").split()[0]))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def remote(tmp_path_factory, monkeypatch):
+    """An empty repository on a real HTTP server; the user's own git keeps passwords in a file and has a proxy."""
+    root, home = tmp_path_factory.mktemp("server"), tmp_path_factory.mktemp("home")
+    run(["git", "init", "--quiet", "--bare", str(root / "lab.git")])
+    (home / ".gitconfig").write_text(
+        f"[credential]\nhelper = store --file {home}/kept\n[http]\nproxy = http://[::1]:9\n"
+    )
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (Backend,), {"root": root}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield git.Remote(f"http://127.0.0.1:{server.server_port}/lab.git", "main", git.login(b"admin", PASSWORD))
+    server.shutdown()
+    server.server_close()
+    assert not (home / "kept").exists(), "a helper of the user's has written the password down"
+
+
+def test_a_commit_is_pushed_and_told(checkout, remote):
+    assert git.tip(remote) == ""
+    git.push(checkout, remote, git.head(checkout), instead_of="")
+    assert git.tip(remote) == git.head(checkout)
+    found = run(["git", "-C", str(checkout), "config", "--list", "--local"]).stdout
+    assert "127.0.0.1" not in found, "no remote is left behind"
+
+
+def test_a_branch_that_moved_meanwhile_is_left_alone(checkout, remote):
+    first, second = git.head(checkout), commit(checkout, "gitops/a.yaml", "kind: B\n")
+    git.push(checkout, remote, second, instead_of="")
+    for seen in ("", first):
+        with pytest.raises(CommandFailed, match="stale info"):
+            git.push(checkout, remote, first, instead_of=seen)
+    assert git.tip(remote) == second
+    git.push(checkout, remote, first, instead_of=second)
+    assert git.tip(remote) == first
+
+
+def test_commits_of_the_remote_come_without_a_name(checkout, remote, tmp_path_factory):
+    git.push(checkout, remote, git.head(checkout), instead_of="")
+    other = tmp_path_factory.mktemp("other")
+    git.init(other)
+    assert not git.contains(other, git.tip(remote), git.tip(remote))
+    git.fetch(other, remote)
+    assert git.contains(other, git.tip(remote), git.tip(remote))
+    assert run(["git", "-C", str(other), "for-each-ref"]).stdout == ""
+
+
+def test_a_wrong_password_ends_in_words_and_without_a_question(checkout, remote):
+    wrong = replace(remote, login=git.login(b"admin", b"nonsense"))
+    with pytest.raises(CommandFailed) as error:
+        git.push(checkout, wrong, git.head(checkout), instead_of="")
+    assert "Authentication failed" in str(error.value)
+    assert "nonsense" not in str(error.value)

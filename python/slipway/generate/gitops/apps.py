@@ -73,7 +73,13 @@ GIT_SERVERS = {"gitea": "gitea", "forgejo": "forgejo-seed"}
 
 def of(inventory: Inventory) -> tuple[App, ...]:
     """The apps that the inventory asks for, stage by stage."""
-    return tuple(app for app in APPS if app.when(inventory))
+    wanted = stages_of(inventory)
+    return tuple(app for app in APPS if app.stage in wanted and app.when(inventory))
+
+
+def stages_of(inventory: Inventory) -> tuple[str, ...]:
+    """The stages that there are, in their order."""
+    return STAGES[: STAGES.index(inventory.stages.until) + 1]
 
 
 def in_stage(inventory: Inventory, stage: str) -> Iterator[App]:
@@ -118,6 +124,10 @@ APPS: tuple[App, ...] = (
     ),
     App(
         BOOTSTRAP, "git-repository", "", depends=("{gitea}", "{forgejo-seed}"),
+        when=_if(lambda s: s.source.kind == "git-server"),
+    ),
+    App(
+        BOOTSTRAP, "git-webhook", "flux-system", depends=("git-repository",),
         when=_if(lambda s: s.source.kind == "git-server"),
     ),
     # --- cluster-base-apps
@@ -208,7 +218,6 @@ APPS: tuple[App, ...] = (
         APPS_STAGE, "spegel", "spegel", "spegel", security="privileged", gate=False,
         when=_if(lambda s: s.registry_mirror),
     ),
-    App(APPS_STAGE, "git-webhook", "flux-system", gate=False, when=_if(lambda s: s.source.kind == "git-server")),
     App(
         APPS_STAGE, "sample", "sample", depends=("sample-data",), security="restricted", gate=False,
         volumes=(Volume("data", "1Gi", user=100, group=101),), flows=(called_by(GATEWAY, 9898), calls(S3)),

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.generate.gitops import apps, charts, policy, sources, volumes
-from slipway.generate.gitops.apps import BOOTSTRAP, STAGES, App, Volume
+from slipway.generate.gitops.apps import BOOTSTRAP, STAGES, App, Volume, stages_of
 from slipway.generate.gitops.beside import FLUX, KUSTOMIZATION, NOTHING, Beside
 from slipway.generate.gitops.values import values
 from slipway.generate.templates import template, to_yaml
@@ -28,7 +28,7 @@ def render(inventory: Inventory, around: Beside = NOTHING) -> dict[PurePosixPath
     generated = [app for app in apps.of(inventory) if f"{app.stage}/{app.name}" not in around.own]
     for app in generated:
         files |= _app(inventory, app, given, around)
-    for stage in STAGES:
+    for stage in stages_of(inventory):
         files |= _stage(inventory, stage, [app.name for app in generated if app.stage == stage], around)
     files |= _components(inventory, given)
     return {PurePosixPath(TOP, path): text for path, text in sorted(files.items())}

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from slipway.generate.gitops import volumes
-from slipway.generate.gitops.apps import APPS_STAGE, BASE, BOOTSTRAP
+from slipway.generate.gitops.apps import APPS_STAGE, BASE, BOOTSTRAP, stages_of
 from slipway.inventory import Inventory
 from slipway.inventory.model import Stages
 from slipway.paths import ENCRYPTION_KEY
@@ -140,7 +140,7 @@ TABLE: tuple[Wanted, ...] = (
         tuple(Key(name, Form.GIVEN) for name in _S3), _if(_saves_or_restores),
     ),
     Wanted(
-        "secrets", "git-webhook", _FIRST, APPS_STAGE, "git-webhook: Flux's Receiver and the Git server",
+        "flux-system", "git-webhook", SEEDS, BOOTSTRAP, "git-webhook: Flux's Receiver and the Git server",
         (Key("token", Form.TOKEN),), _if(_served),
     ),
     Wanted(
@@ -185,7 +185,8 @@ def wanted(inventory: Inventory) -> tuple[Wanted, ...]:
 
 
 def _all(inventory: Inventory) -> Iterator[Wanted]:
-    yield from (each for each in TABLE if each.when(inventory))
+    there = (DEPLOY, *stages_of(inventory))
+    yield from (each for each in TABLE if each.stage in there and each.when(inventory))
     source = inventory.stages.source
     if source.secret and source.kind != "git-server":
         yield Wanted("flux-system", source.secret, _FLUX, BOOTSTRAP, f"Flux, for {source.url}")

@@ -9,7 +9,7 @@ import yaml
 
 from slipway.generate import gitops
 
-JOBS = ("bootstrap/git-repository", "cluster-apps/git-webhook")
+JOBS = ("bootstrap/git-repository", "bootstrap/git-webhook")
 
 
 def container(make: Any, app: str) -> Any:
@@ -35,7 +35,7 @@ def test_passwords_come_from_secrets_alone(make, app):
 
 def test_the_webhook_calls_where_the_receiver_listens(make):
     """notification-controller: sha256 of token, name and namespace, one behind the other."""
-    script = container(make, "cluster-apps/git-webhook")["command"][2]
+    script = container(make, "bootstrap/git-webhook")["command"][2]
     (line,) = [line for line in script.splitlines() if line.startswith("path=")]
     argv = ["bash", "-c", f'{line}; printf %s "$path"']
     said = subprocess.run(

@@ -131,11 +131,24 @@ def test_stages_end_with_no_file(make):
     assert {spec["deletionPolicy"] for spec in flux_kustomizations(make(), "bootstrap").values()} == {"Orphan"}
 
 
+def test_a_cluster_may_end_with_an_earlier_stage(make):
+    found = gitops.render(make({"stages": {"until": "cluster-base-apps"}}))
+    assert {path.name for path in found if path.parts[1] == "flux"} == {"bootstrap.yaml", "cluster-base-apps.yaml"}
+    assert not [path for path in found if path.parts[1] == "cluster-apps"]
+
+
+def test_charts_of_a_registry_without_tls_are_asked_for_so(make):
+    mirrors = {"charts": {"oci://docker.gitea.com/charts": "oci+http://10.0.0.1:5000/charts"}}
+    found = one(make({"mirrors": mirrors}), "bootstrap/gitea/app/ocirepository.yaml")["spec"]
+    assert (found["url"], found["insecure"]) == ("oci://10.0.0.1:5000/charts/gitea", True)
+    assert "insecure" not in one(make(), "bootstrap/gitea/app/ocirepository.yaml")["spec"]
+
+
 def test_a_stage_waits_for_a_short_list(make):
     stage = one(make(), "flux/bootstrap.yaml")["spec"]
     assert stage["wait"] is False
     gates = [each["name"] for each in stage["healthChecks"]]
-    assert gates == ["flux-operator", "flux-instance", "secrets", "gitea", "git-repository"]
+    assert gates == ["flux-operator", "flux-instance", "secrets", "gitea", "git-repository", "git-webhook"]
 
 
 # --- order -----------------------------------------------------------------------------------------------------------
@@ -456,5 +469,5 @@ def test_apps_that_people_wrote_are_listed_and_those_they_took_over_not_made(mak
     around = Beside(own=("cluster-apps/shop", "cluster-apps/sample"))
     found = manifests(make(), around)
     (stage,) = found["gitops/cluster-apps/kustomization.yaml"]
-    assert {"shop/ks.yaml", "sample/ks.yaml", "git-webhook/ks.yaml"} == set(stage["resources"])
+    assert {"shop/ks.yaml", "sample/ks.yaml"} == set(stage["resources"])
     assert not any(path.startswith("gitops/cluster-apps/sample/") for path in found)

@@ -61,7 +61,7 @@ def read_by(inventory: Inventory) -> set[str]:
     texts = [text for path, text in render(inventory).items() if "/components/" not in str(path)]
     manifests = [each for text in texts for each in yaml.safe_load_all(text) if each]
     components = _components(inventory)
-    made = made_by_external_secrets(manifests) - {"git-webhook", "forgejo-admin", "external-dns"}
+    made = made_by_external_secrets(manifests) - {"forgejo-admin", "external-dns"}
     named = {name for each in manifests for name in names_in(each)}
     return (named - made) | from_the_namespace(manifests) | components
 

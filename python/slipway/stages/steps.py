@@ -1,0 +1,79 @@
+"""The steps of the hand-off in their order: each knows what it still lacks, and how to get there.
+
+A step can be begun anywhere and again: it looks at the cluster, not at what an earlier run has noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from slipway.stages import bootstrap, key, proof, repository
+from slipway.stages.bootstrap import Site
+from slipway.stages.model import Stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """`lacking` says what is missing, and changes nothing; "" means that it is so already.
+
+    `run` does what is missing and waits, bounded, until it is so; it returns whether it changed anything, or in words
+    what came of it. `git` steps are for a Git server in the cluster.
+    """
+
+    name: str
+    text: str
+    lacking: Callable[[Site], str]
+    run: Callable[[Site], bool | str]
+    stage: Stage = Stage.BOOTSTRAP
+    git: bool = False
+    asks_only: bool = False
+    """Whether `run` changes nothing, and is the check itself."""
+
+
+def _nothing(_site: Site) -> str:
+    return ""
+
+
+BOOTSTRAP = (
+    Step("key", "every encrypted file opens with the cluster's age key", _nothing, key.check, asks_only=True),
+    Step(
+        "checkout", "committed, and not older than what Flux has", _nothing, repository.checkout, git=True,
+        asks_only=True,
+    ),
+    Step("namespaces", "of the stage's apps", bootstrap.lacks_namespaces, bootstrap.namespaces),
+    Step(
+        "credentials", "the age key for Flux, the users of the Git server", bootstrap.lacks_credentials,
+        bootstrap.credentials,
+    ),
+    Step("git-volume", "a folder on one machine", bootstrap.lacks_git_volume, bootstrap.git_volume, git=True),
+    Step("git-chart", "Helm release of the Git server", bootstrap.lacks_git_chart, bootstrap.git_chart, git=True),
+    Step("flux-operator", "Helm release flux-operator", bootstrap.lacks_flux_operator, bootstrap.flux_operator),
+    Step("flux", "CRDs and controllers", bootstrap.lacks_flux, bootstrap.flux),
+    Step("git-server", "Git server ready", bootstrap.lacks_git_server, bootstrap.git_server, git=True),
+    Step(
+        "git-repository", "organisation, repository, Flux's user", bootstrap.lacks_git_repository,
+        bootstrap.git_repository, git=True,
+    ),
+    Step("push", "this checkout's commit, through a tunnel", repository.push_lacks, repository.push, git=True),
+    Step("source", "Flux has read that commit", repository.lacks_source, repository.source, git=True),
+)  # fmt: skip
+PROOF = Step("webhook", "a pushed commit is applied at once", proof.lacks, proof.proof, git=True)
+
+
+def steps(site: Site, stages: Sequence[Stage]) -> Sequence[Step]:
+    """The steps up to the last of these stages. Later ones are Flux's work, and are waited for."""
+    first, *later = (_of_stage(stage) for stage in stages)
+    return [step for step in (*BOOTSTRAP, first, PROOF, *later) if site.git or not step.git]
+
+
+def _of_stage(stage: Stage) -> Step:
+    return Step(
+        stage.value,
+        "Flux has it, and its apps are healthy",
+        partial(repository.lacks_stage, name=stage.value),
+        partial(repository.stage, name=stage.value),
+        stage,
+        git=True,
+    )
