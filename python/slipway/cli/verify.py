@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from slipway.cli import gate as gates
-from slipway.cli.console import print_json, print_table, progress, say, tell
+from slipway.cli.console import clear, print_json, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption
 from slipway.cli.watch import Watch
 from slipway.cluster import kubeconfig, members
@@ -25,6 +26,9 @@ from slipway.report import html, junit, text
 from slipway.report import status as reports
 from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
+from slipway.stages import overview
+from slipway.stages.overview import Item, Overview
+from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify import comparison, gate, history, record
 from slipway.verify.gate import GateResult
 from slipway.verify.result import NodeVerification, Obstacle, Verification
@@ -220,30 +224,64 @@ QuickOption = Annotated[
 
 
 def status(
-    quick: QuickOption = False, inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = False
+    quick: QuickOption = False,
+    failing: Annotated[
+        bool, typer.Option("--failing", help="Only what is not as it should be, with the reasons in full.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl-C.")] = False,
+    interval: IntervalOption = 10.0,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
 ) -> None:
-    """Show where every node stands: last deploy, verification, Kubernetes, and what to do next.
+    """Show where every node stands, what Flux has made of the stages and why something is not Ready; and what next.
 
-    Example: slipway status --quick
+    Example: slipway status --failing
     """
     inventory = load(inventory_file)
     with Pool.of(inventory) as pool:
-        found = reports.gather(
-            inventory,
-            reports.last_deploys(inventory.root),
-            {name: one for name, one in record.read_all(inventory.root).items() if isinstance(one, record.Record)},
-            _gate(inventory, pool, quick),
-            _ready(inventory, pool),
-            reports.last_handoff(inventory.root),
-            datetime.now(UTC),
-        )
+        while True:
+            _show_status(_status(inventory, pool, quick), failing, json_output, redrawn=watch and sys.stdout.isatty())
+            if not watch:
+                return
+            time.sleep(interval)
+
+
+def _status(inventory: Inventory, pool: Pool, quick: bool) -> reports.Status:
+    config = _kubeconfig(inventory, pool)
+    return reports.gather(
+        inventory,
+        reports.last_deploys(inventory.root),
+        {name: one for name, one in record.read_all(inventory.root).items() if isinstance(one, record.Record)},
+        _gate(inventory, pool, quick),
+        _ready(config),
+        reports.last_handoff(inventory.root),
+        datetime.now(UTC),
+        _overview(config),
+    )
+
+
+def _show_status(found: reports.Status, failing: bool, json_output: bool, *, redrawn: bool) -> None:
     if json_output:
         print_json(found.to_json())
         return
-    print_table(("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next"), map(_row, found.nodes))
+    if redrawn:
+        clear()
+    tell(found.summary)
+    nodes = [node for node in found.nodes if node.next_step or not failing]
+    if nodes:
+        print_table(("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next"), map(_row, nodes))
+    if found.flux and (items := found.flux.failing if failing else found.flux.items):
+        print_table(("stage", "what", "name", "revision", "state"), map(_flux_row, items))
+        for item in found.flux.failing:
+            tell(f"{item.kind} {item.name}: {item.why}")
     for line in found.gate.lines():
         say(f"gate: {line}")
     say(f"next: {found.next_step}" if found.next_step else f"handed over {found.handed_over}; nothing is left to do")
+
+
+def _flux_row(item: Item) -> tuple[str, ...]:
+    state = "suspended" if item.suspended else "Ready" if item.ready else "not Ready"
+    return (item.stage, item.kind, item.name, item.revision, state)
 
 
 def _gate(inventory: Inventory, pool: Pool, quick: bool) -> GateResult:
@@ -258,13 +296,27 @@ def _gate(inventory: Inventory, pool: Pool, quick: bool) -> GateResult:
     return gate.look(inventory, pool.host)
 
 
-def _ready(inventory: Inventory, pool: Pool) -> dict[str, bool] | None:
+def _kubeconfig(inventory: Inventory, pool: Pool) -> Kubeconfig | None:
+    """None before the first deploy, or with the controllers away: there is no API to ask, and the table says so."""
     try:
-        nodes = members.Nodes(kubeconfig.of(inventory, pool)).all()
+        return kubeconfig.of(inventory, pool)
     except SlipwayError:
-        # Before the first deploy, or with the controllers away, there is no API to ask; the table says so.
         return None
-    return {name: node.ready for name, node in nodes.items()}
+
+
+def _ready(config: Kubeconfig | None) -> dict[str, bool] | None:
+    try:
+        nodes = members.Nodes(config).all() if config else None
+    except SlipwayError:
+        return None
+    return None if nodes is None else {name: node.ready for name, node in nodes.items()}
+
+
+def _overview(config: Kubeconfig | None) -> Overview | None:
+    try:
+        return overview.look(config) if config else None
+    except SlipwayError:
+        return None
 
 
 def _row(node: reports.NodeStatus) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from slipway.inventory import Host, Inventory
 from slipway.outcome import Outcome
 from slipway.paths import state_dir
+from slipway.stages.overview import Overview
 from slipway.verify.gate import GateResult
 from slipway.verify.record import Record
 
@@ -89,6 +90,16 @@ class Status:
     nodes: tuple[NodeStatus, ...]
     gate: GateResult
     handed_over: str | None
+    flux: Overview | None = None
+    """What Flux has made of the repository; None where no API server answered."""
+
+    @property
+    def summary(self) -> str:
+        """One line: how many nodes are as they should be, the gate, and what Flux has."""
+        done = sum(not node.next_step for node in self.nodes)
+        gate = "gate open" if self.gate.open else "gate shut"
+        flux = [self.flux.summary] if self.flux and self.flux.items else []
+        return ", ".join([f"nodes {done}/{len(self.nodes)}", gate, *flux])
 
     @property
     def next_step(self) -> str:
@@ -105,6 +116,8 @@ class Status:
             "nodes": [node.to_json() for node in self.nodes],
             "gate": self.gate.to_json(),
             "handedOver": self.handed_over,
+            "summary": self.summary,
+            "flux": self.flux.to_json() if self.flux else None,
             "next": self.next_step,
         }
 
@@ -117,6 +130,7 @@ def gather(
     ready: Mapping[str, bool] | None,
     handed_over: str | None,
     now: datetime,
+    flux: Overview | None = None,
 ) -> Status:
     """Pure: put together what was found. `ready` is None where no API server answered."""
 
@@ -133,7 +147,7 @@ def gather(
             behind=host.name in gate.behind,
         )
 
-    return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over)
+    return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over, flux)
 
 
 def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:

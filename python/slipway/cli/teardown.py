@@ -1,0 +1,68 @@
+"""`slipway teardown`: the stages taken down again, in the reverse order."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from slipway.cli import locked
+from slipway.cli.console import print_json, progress, say, tell
+from slipway.cli.locked import BreakLockOption
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.cluster import kubeconfig
+from slipway.errors import SlipwayError, UsageError
+from slipway.events import Events
+from slipway.inventory import load
+from slipway.rollout import lock
+from slipway.rollout.run import Run
+from slipway.ssh.pool import Pool
+from slipway.stages import teardown as stages
+from slipway.stages.handoff import site_of
+
+
+def teardown(
+    yes: Annotated[
+        str, typer.Option("--yes", help="The cluster's name, in place of typing it when asked.", metavar="CLUSTER")
+    ] = "",
+    break_lock: BreakLockOption = False,
+    inventory_file: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Take the stages down in the reverse order of the hand-off, after asking; volumes and the network stay.
+
+    What is left is the cluster as `slipway deploy` made it, with the data of its volumes. `slipway handoff` puts the
+    stages up again.
+
+    Example: slipway teardown
+    """
+    inventory = load(inventory_file)
+    with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+        site = site_of(inventory, kubeconfig.of(inventory, pool), pool, Events(listener))
+        removals = stages.planned(site)
+        _ask(inventory.cluster.name, yes, [str(each) for each in removals])
+        run = Run.begin(inventory.root, "teardown")
+        events = Events(listener, run.listener, run=run.id)
+        try:
+            with locked.held(inventory, pool, events, run.id, break_lock=break_lock):
+                stages.teardown(site, removals)
+        except SlipwayError as error:
+            run.finish((), error)
+            raise
+        run.finish((), None)
+    if json_output:
+        print_json({"apiVersion": "slipway/v1", "kind": "Teardown", "removed": [each.to_json() for each in removals]})
+    else:
+        say(f"{len(removals)} removed; volumes and their data are still there. Up again: slipway handoff")
+
+
+def _ask(cluster: str, yes: str, removals: list[str]) -> None:
+    """Raises UsageError unless the person, or --yes, names the cluster."""
+    for each in removals:
+        say(f"goes: {each}")
+    if not yes and sys.stdin.isatty():
+        tell(f"To take this down, type the name of the cluster ({cluster}):")
+        yes = sys.stdin.readline().strip()
+    if yes != cluster:
+        raise UsageError("nothing was taken down", hint=f"slipway teardown --yes {cluster}")

@@ -1,0 +1,113 @@
+"""The way back: the stages are taken down in the reverse order, and what is left is a cluster with its network.
+
+What Flux applied it removes itself, app by app, the last stage first; then the operator removes Flux, and what the
+hand-off installed goes. Volumes stay: their claims and folders hold data, and nobody's data goes with a stage. Cilium
+is the bring-up's, and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from slipway.stages import proof
+from slipway.stages.bootstrap import FLUX_INSTANCE, FLUX_NAMESPACE, Site, awaited
+from slipway.stages.model import Stage
+from slipway.stages.overview import stage_of
+from slipway.stages.repository import KUSTOMIZATION
+from slipway.tools import helm, kubectl
+
+ROOT = "flux-system"
+OPERATOR = "flux-operator"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One thing that goes. `kind` is app, flux or release; `namespace` that of a release."""
+
+    kind: str
+    stage: Stage
+    name: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.kind} {self.name}"
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": self.kind, "stage": self.stage.value, "name": self.name}
+
+
+def planned(site: Site) -> tuple[Removal, ...]:
+    """What goes, in order. Asks, changes nothing."""
+    kustomizations = kubectl.get(site.kubeconfig, KUSTOMIZATION, namespace=FLUX_NAMESPACE).get("items", [])
+    later = [Removal("app", stage, name) for stage, name in apps(kustomizations) if stage is not Stage.BOOTSTRAP]
+    flux = kubectl.get(site.kubeconfig, FLUX_INSTANCE, "flux", namespace=FLUX_NAMESPACE)
+    return (*later, *([Removal("flux", Stage.BOOTSTRAP, "flux")] if flux else []), *_releases(site))
+
+
+def apps(kustomizations: Sequence[Mapping[str, Any]]) -> list[tuple[Stage, str]]:
+    """Stages from the last to the first, in each the apps before those that they depend on. Pure."""
+    found = []
+    for stage in reversed(Stage):
+        of_stage = {each["metadata"]["name"]: each for each in kustomizations if stage_of(each) == stage}
+        needs = {
+            name: {other["name"] for other in each["spec"].get("dependsOn", ())} & set(of_stage)
+            for name, each in sorted(of_stage.items())
+        }
+        try:
+            order = list(TopologicalSorter(needs).static_order())
+        except CycleError:
+            order = list(needs)
+        found += [(stage, name) for name in reversed(order)]
+    return found
+
+
+def _releases(site: Site) -> list[Removal]:
+    """What the hand-off has installed with Helm, the last first."""
+    wanted = [(name, site.app(name).release) for name in (OPERATOR, site.git) if name]
+    return [
+        Removal("release", Stage.BOOTSTRAP, release.name, release.namespace)
+        for _, release in wanted
+        if release and helm.get(site.kubeconfig, release.namespace, release.name)
+    ]
+
+
+def teardown(site: Site, removals: Sequence[Removal]) -> None:
+    """Take it all down, in order. Can be stopped and run again. Raises WaitedTooLong with what would not go."""
+    _stop_syncing(site)
+    kubectl.delete(site.kubeconfig, "configmaps", proof.NAME, namespace=FLUX_NAMESPACE)
+    for each in removals:
+        site.tell(str(each))
+        if each.kind == "app":
+            _remove_app(site, each.name)
+        elif each.kind == "flux":
+            _remove(site, FLUX_INSTANCE, each.name)
+        else:
+            helm.uninstall(site.kubeconfig, each.namespace, each.name)
+
+
+def _stop_syncing(site: Site) -> None:
+    """Nothing that goes is brought back by the Kustomization above it."""
+    found = kubectl.get(site.kubeconfig, KUSTOMIZATION, namespace=FLUX_NAMESPACE).get("items", [])
+    above = (ROOT, *(stage.value for stage in Stage))
+    for name in (each["metadata"]["name"] for each in found if each["metadata"]["name"] in above):
+        kubectl.patch(site.kubeconfig, KUSTOMIZATION, name, {"spec": {"suspend": True}}, namespace=FLUX_NAMESPACE)
+
+
+def _remove_app(site: Site, name: str) -> None:
+    """Flux removes what the app has applied, and is done when all of it is gone."""
+    policy = {"spec": {"deletionPolicy": "WaitForTermination", "prune": True, "suspend": False}}
+    kubectl.patch(site.kubeconfig, KUSTOMIZATION, name, policy, namespace=FLUX_NAMESPACE)
+    _remove(site, KUSTOMIZATION, name)
+
+
+def _remove(site: Site, kind: str, name: str) -> None:
+    kubectl.delete(site.kubeconfig, kind, name, namespace=FLUX_NAMESPACE)
+
+    def lacking() -> str:
+        found = kubectl.get(site.kubeconfig, kind, name, namespace=FLUX_NAMESPACE)
+        return f"{name} is still there" if found else ""
+
+    awaited(site, lacking, f"{kind} {name} gone")
