@@ -22,7 +22,7 @@ from slipway.hardware.proposed_network import own_address
 from slipway.inventory import InvalidInventory
 from slipway.rollout.interruption import Interruption
 from slipway.ssh.host import Host
-from slipway.ssh.keys import HostKeyRefused
+from slipway.ssh.keys import HostKeyRefused, known_name
 
 HostsArgument = Annotated[
     list[str],
@@ -62,6 +62,8 @@ def discover(
     elif found:
         tell("hosts:\n" + "\n".join(_entries(targets, found)).removesuffix("\n"))
         say("next: paste them below `hosts:`, or name the file that they are in under `include:`; then slipway check")
+        for name in (name for name, hardware in found.items() if hardware.is_installer):
+            say(f"an installer runs there: slipway generate, then slipway install NODE --at {_address(targets, name)}")
     if failed:
         raise _failure(failed)
 
@@ -76,6 +78,12 @@ def _read(host: Host, events: Events) -> Hardware:
         raise
     events.emit("discover", "done", host.name, text=summary(hardware))
     return hardware
+
+
+def _address(targets: Targets, name: str) -> str:
+    """As `install --at` takes it."""
+    endpoint = targets.pool.endpoints[name]
+    return f"{endpoint.user}@{known_name(endpoint.address, endpoint.port)}"
 
 
 def _entries(targets: Targets, found: Mapping[str, Hardware]) -> Iterator[str]:

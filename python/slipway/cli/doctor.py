@@ -97,7 +97,13 @@ def _age_key(root: Path) -> Finding:
         store.own_key(root)
     except SlipwayError as error:
         return Finding(name, "missing", error.message, purpose, error.hint or f"bring it to {keys.key_file()}")
-    return Finding(name, "ok", f"{keys.key_file()} (keep a copy elsewhere)", purpose)
+    return Finding(name, "ok", f"{_short(keys.key_file())}, keep a copy elsewhere", purpose)
+
+
+def _short(path: Path) -> str:
+    """With ~ for the home, so that a table has room for it."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def _own_key(inventory: Inventory) -> Finding:

@@ -45,8 +45,8 @@ def hardware(
 ) -> None:  # fmt: skip
     """Bring a machine's hardware configuration in as hosts/NODE.nix: kernel modules, firmware, file systems.
 
-    It is what nixos-generate-config prints on the machine, NixOS or its installer; file systems are left to disko
-    where the inventory has `disks`. A file that is there stays.
+    It is what nixos-generate-config prints on the machine, which NixOS and its installer have.
+    File systems are left to disko where the inventory has `disks`. A file that is there stays.
 
     Example: slipway hardware w1 --at root@10.0.0.157
     """

@@ -74,8 +74,9 @@ def install(
 ) -> None:
     """Install a machine: format its disks, put its system and a pinned host key there, reboot into it.
 
-    It runs NixOS's installer, one of your flake (nix build .#installer), or any other Linux, where nixos-anywhere
-    starts an installer first. Shows what will be wiped and asks. Killed, it goes on where it was.
+    It runs NixOS's installer, one of your flake (nix build .#installer), or any other Linux:
+    there nixos-anywhere starts an installer first. What will be wiped is shown and asked for.
+    When it is cut off, the same command goes on where it was.
 
     Example: slipway install w1 --at root@10.0.0.157
     """

@@ -78,7 +78,7 @@ def _about_address(hardware: Hardware, own: str, link: Link | None, wanted: str)
     if link is None:
         return "no link with this address was found"
     is_own = same(f"{own}/32", wanted)
-    return f"the installation medium was reached as {wanted}" if hardware.is_installer and not is_own else None
+    return f"the installer was reached as {wanted}" if hardware.is_installer and not is_own else None
 
 
 # --- what it is ------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def _about(hardware: Hardware) -> Iterator[str]:
     secure = {True: ", Secure Boot on", False: "", None: ""}[hardware.secure_boot]
     if hardware.firmware:
         yield f"# firmware {hardware.firmware}{secure}"
-    running = hardware.os + (" (installation medium)" if hardware.is_installer else "")
+    running = hardware.os + (" (installer)" if hardware.is_installer else "")
     yield f"# runs {running or 'an unknown system'}, Linux {hardware.kernel}, as {hardware.hostname}"
     if hardware.virtualization not in (None, "none"):
         yield f"# virtual: {hardware.virtualization}"

@@ -23,6 +23,7 @@ from slipway.ssh.keys import KnownHosts, describe, from_line
 from slipway.ssh.pool import Pool
 from slipway.tools import nix
 from slipway.wait import WaitedTooLong, wait_until
+from slipway.words import counted
 
 ROOT = "/mnt"
 """Where disko mounts the new system, and nixos-install looks for it."""
@@ -79,7 +80,7 @@ def carry_out(work: Installation, known: Record, boot: str) -> None:
     Raises Unreachable, DeployFailed or CommandFailed; what is done by then is in the record.
     """
     if not known.formatted(work.scripts.format, work.devices):
-        with _step(work, "format", f"{len(work.devices)} disks"):
+        with _step(work, "format", counted(len(work.devices), "disk")):
             _script(work, work.scripts.format)
         known = record.save(work.root, known, format=work.scripts.format, devices=work.devices, system="", boot="")
     if not work.is_mounted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from slipway.cli.main import build
 from slipway.errors import SlipwayError, Unreachable, UsageError
+from slipway.hardware import probe
 from slipway.inventory import InvalidInventory, load
 from slipway.ssh import pool
 from slipway.ssh.connection import Endpoint
@@ -68,6 +70,15 @@ def test_a_machine_is_read_and_its_entry_printed(slipway, here):
     (entry,) = yaml.safe_load(out)["hosts"].values()
     assert entry["hardware"]["cores"] <= (os.cpu_count() or 1)
     assert "next: paste them below `hosts:`" in err
+
+
+def test_an_installer_is_called_one_and_its_next_command_named(slipway, here, monkeypatch):
+    read = probe.read
+    monkeypatch.setattr(probe, "read", lambda host: replace(read(host), is_installer=True))
+    out, err, error = slipway("discover", here)
+    assert error is None
+    assert "(installer), Linux" in out
+    assert f"slipway install NODE --at {here.partition('@')[0]}@[127.0.0.1]:{here.rpartition(':')[2]}" in err
 
 
 def test_what_is_printed_is_a_file_to_include(slipway, here, folder):

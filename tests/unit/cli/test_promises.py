@@ -23,6 +23,8 @@ from slipway.errors import SlipwayError, exit_codes
 ARGUMENTS = {
     "init": ["."],
     "discover": ["w1"],
+    "hardware": ["w1"],
+    "install": ["w1"],
     "resume": ["20260101T000000-deploy"],
     "completion": ["bash"],
     "inventory show": ["w1"],
@@ -38,7 +40,7 @@ ARGUMENTS = {
 }
 """What a command has to be given; the others can be called without a word."""
 
-REAL = {"lab demo", "lab up", "lab build", "lab down", "lab fault", "lab ssh", "lab init"}
+REAL = {"lab demo", "lab up", "lab build", "lab down", "lab fault", "lab ssh", "lab init", "lab installer"}
 """These act on the machine that runs the tests: they are called with wrong words alone."""
 
 FORMATS = {
@@ -52,6 +54,7 @@ FORMATS = {
     "stages graph": "is a picture, its format chosen by --format",
     "lab build": "is in the cache; only its progress is shown",
     "lab down": "is nothing any more; only its progress is shown",
+    "lab installer": "is what comes next, for a person",
     "lab packages": "is words for apt-get",
     "lab demo": "runs other commands and shows what they print",
     "ssh": "is what the other machine prints",
