@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import os
 import tempfile
 import threading
@@ -158,7 +159,7 @@ class KnownHosts:
         for people to say what that line shall mean now.
         """
         name = known_name(address, port)
-        with self._lock:
+        with self._lock, _alone(self.path.parent):
             content = _content(self.path)
             kept = [_without(line, name, self._place(number)) for number, line in enumerate(lines_of(content), start=1)]
             if self.is_revoked(address, port, key):
@@ -183,6 +184,17 @@ def from_line(public: str) -> PKey:
 
 def describe(key: PKey) -> str:
     return f"{key.get_name()} {fingerprint_of(key.asbytes())}"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Machines are installed side by side: each process would write the file as it read it, without the other's key."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _content(path: Path) -> bytes:

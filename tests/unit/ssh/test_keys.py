@@ -5,6 +5,7 @@ import pytest
 
 from slipway.errors import InvalidInput
 from slipway.ssh.keys import HostKeyRefused, KnownHosts, known_name
+from slipway.ssh.pool import for_each
 
 
 @pytest.fixture
@@ -31,6 +32,14 @@ def test_pinning_replaces_the_machine_s_line_and_no_other(tmp_path, key):
     hosts.pin("10.0.0.11", 22, key)
     lines = path.read_text().splitlines()
     assert lines == ["# our machines", f"10.0.0.12 {old}", f"10.0.0.11 {line_of(key)}"]
+
+
+def test_machines_that_are_installed_side_by_side_lose_no_key(tmp_path, key):
+    """Each process has read the file for itself, and writes it as a whole."""
+    each = [KnownHosts.load(tmp_path / "known_hosts") for _ in range(20)]
+    for_each(lambda number: each[int(number)].pin(f"10.0.0.{number}", 22, key), map(str, range(20)), limit=20)
+    found = KnownHosts.load(tmp_path / "known_hosts")
+    assert [number for number in range(20) if not found.of(f"10.0.0.{number}", 22)] == []
 
 
 def test_openssh_reads_what_is_pinned(tmp_path, key):
