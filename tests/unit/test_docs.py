@@ -34,7 +34,7 @@ def words_of_code(text: str) -> Iterator[str]:
 def unknown_commands(text: str) -> Iterator[str]:
     top = typer.main.get_command(build(list(COMMANDS)))
     for code in words_of_code(text):
-        for said in re.findall(r"(?:^|[$(] ?|run \S+ -- )slipway ([a-z][^#|;)`]*)", " ".join(code.split())):
+        for said in re.findall(r"(?:^|&& |[$(] ?|run \S+ -- )slipway ([a-z][^#|;&)`]*)", " ".join(code.split())):
             yield from _unknown(top, said.split())
 
 
