@@ -139,7 +139,8 @@ def reset(
             removal.wipe(work.pool.host(name))
             work.events.emit("reset", "done", name)
             work.nodes.append(NodeResult(name, Outcome.OK, "k0s has nothing left on the machine"))
-        _told(work, json_output, [f"slipway deploy {' '.join(names)}", "or a backup: slipway restore FILE"])
+        reboot = f"reboot {' '.join(names)} before k0s runs there again: what the network left in the kernel goes"
+        _told(work, json_output, [reboot, f"slipway deploy {' '.join(names)}, or a backup: slipway restore FILE"])
 
 
 def _seen(pool: Pool, names: Sequence[str]) -> dict[str, Membership]:

@@ -255,7 +255,7 @@ class BringUp:
             raise SplitCluster(
                 f"{host.name}: has another cluster than {self.founder.name}: the digest of its CA is "
                 f"{own[:12] or 'unknown'}, there {first[:12] or 'unknown'}",
-                hint=f"find out which of the two is yours; on the other `systemctl stop {unit.UNIT} && k0s reset`",
+                hint=f"find out which of the two is yours; if {self.founder.name}'s is: slipway reset {host.name}",
             )
 
     def may_restart(self, host: Host) -> None:
@@ -270,7 +270,7 @@ class BringUp:
             raise QuorumAtRisk(
                 f"{host.name}: not changed: etcd has {len(known)} members, and {', '.join(ill)} does not serve: "
                 f"without {host.name} there is no quorum",
-                hint=f"bring {', '.join(ill)} back first, or remove it from etcd: k0s etcd leave --peer-address=...",
+                hint=f"bring {', '.join(ill)} back first, or give its place up: slipway node replace {ill[0]}",
             )
 
     def etcd_members(self, host: Host) -> Mapping[str, str]:

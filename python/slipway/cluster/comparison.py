@@ -91,8 +91,8 @@ def differences(inventory: Inventory, cluster: Living) -> tuple[Difference, ...]
 
 
 KEEP = (
-    "write the old value back; another one takes a new cluster (`k0s reset` on every machine, and a restore of what is "
-    "in it)"
+    "write the old value back; another one takes a new cluster (slipway reset on every machine, and what was in it put "
+    "back from elsewhere)"
 )
 
 
@@ -140,13 +140,11 @@ def _role(host: Host, cluster: Living) -> Iterator[Difference]:
     if cluster.members is None or host.role is Role.SINGLE:
         return
     is_member, is_node = host.name in cluster.members, host.name in cluster.nodes
-    again = f"`k0s reset` there, then slipway deploy {host.name}"
+    anew = f"slipway node remove {host.name}, then slipway deploy {host.name}"
     if is_member and not host.is_controller:
-        way = f"k0s etcd leave --peer-address={cluster.members[host.name]} on another controller, {again}"
-        yield Difference("role", host.name, "a controller (a member of etcd)", host.role.value, way)
+        yield Difference("role", host.name, "a controller (a member of etcd)", host.role.value, anew)
     elif is_node and not is_member and host.is_controller:
-        way = f"kubectl drain {host.name}, kubectl delete node {host.name}, {again}"
-        yield Difference("role", host.name, "a worker", host.role.value, way)
+        yield Difference("role", host.name, "a worker", host.role.value, anew)
     elif is_node and is_member and not host.runs_workloads:
         way = f"kubectl drain {host.name}, kubectl delete node {host.name}, then slipway deploy {host.name}"
         yield Difference("role", host.name, Role.CONTROLLER_WORKER.value, host.role.value, way)
@@ -156,17 +154,14 @@ def _place(host: Host, cluster: Living) -> Iterator[Difference]:
     """A worker's address follows its kubelet's flag; etcd's peers know a member by the address that it joined with."""
     member = (cluster.members or {}).get(host.name)
     if host.is_controller and member and not _same_address(member, host.address):
-        way = (
-            f"remove it first (k0s etcd leave --peer-address={member} on another controller, `k0s reset` there), then "
-            f"slipway deploy {host.name} joins it anew"
-        )
+        way = f"slipway node remove {host.name}, then slipway deploy {host.name} joins it anew"
         yield Difference("address", host.name, member, host.address, way)
 
 
 def _renamed(host: Host, other: LiveNode) -> Difference:
     way = (
-        f"call it {other.name} in the inventory; or kubectl drain {other.name}, kubectl delete node {other.name}, `k0s "
-        f"reset` there, then slipway deploy {host.name}"
+        f"call it {other.name} in the inventory; or call it so, slipway node remove {other.name}, call it {host.name} "
+        f"again, slipway deploy {host.name}"
     )
     return Difference("name", host.name, f"a node {other.name} at {host.address}", host.name, way)
 

@@ -171,11 +171,10 @@ def _require_new(by: Host, name: str) -> None:
     """A machine without data is no member of etcd; a member of its name is another machine, or what this one lost."""
     known = members.etcd_members(by)
     if name in known:
-        address = known[name].rpartition("://")[2].rpartition(":")[0].strip("[]")
         raise DeployFailed(
             f"{name}: has no data of etcd, which has a member {name} ({known[name]}): this machine before it lost its "
             "data, or another one of this name",
-            hint=f"k0s etcd leave --peer-address={address}, on {by.name}, if that member is gone for good",
+            hint=f"slipway node replace {name}, if that member is gone for good",
         )
 
 

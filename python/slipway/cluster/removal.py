@@ -73,7 +73,8 @@ def look(inventory: Inventory, pool: Pool, name: str) -> Standing:
     host = inventory.host(name)
     seen, why = _asked(pool, name)
     by = _another(inventory, pool, name)
-    listed = members.etcd_members(pool.host(by)) if host.is_controller else {}
+    # Whatever its role is now: one that became a worker in the inventory is a member still.
+    listed = members.etcd_members(pool.host(by))
     url = listed.get(name, "")
     if url:
         _require_quorum(inventory, pool, name, listed)
@@ -173,7 +174,7 @@ def forget(
         events.emit(PHASE, "done", name, text=f"out of etcd, which has {len(standing.members) - 1} members")
     before()
     secret = kubeconfig.fetch(by, inventory)
-    for kind in ("node", *(OBJECTS if standing.host.is_controller else ())):
+    for kind in ("node", *(OBJECTS if standing.host.is_controller or standing.etcd else ())):
         _delete(secret, kind, name)
     events.emit(PHASE, "done", name, text="no Node of that name")
     _take_back_tokens(inventory, pool, name)

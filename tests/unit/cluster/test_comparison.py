@@ -73,13 +73,13 @@ def test_a_second_family_is_part_of_the_ranges(one, tmp_path):
 
 ROLES: dict[str, tuple[dict[str, Any], str]] = {
     "w1: role: the cluster has a controller (a member of etcd), the inventory worker":
-        ({"members": {**MEMBERS, "w1": "10.0.0.12"}, "nodes": {}}, "k0s etcd leave --peer-address=10.0.0.12"),
+        ({"members": {**MEMBERS, "w1": "10.0.0.12"}, "nodes": {}}, "slipway node remove w1"),
     "cp2: role: the cluster has a worker, the inventory controller":
-        ({"members": {"cp1": "10.0.0.10"}, "nodes": {"cp2": LiveNode("cp2")}}, "kubectl drain cp2, kubectl delete"),
+        ({"members": {"cp1": "10.0.0.10"}, "nodes": {"cp2": LiveNode("cp2")}}, "slipway node remove cp2"),
     "cp2: role: the cluster has controller+worker, the inventory controller":
         ({"nodes": {"cp2": LiveNode("cp2")}}, "kubectl drain cp2, kubectl delete"),
     "cp2: address: the cluster has 10.0.0.99, the inventory 10.0.0.11":
-        ({"members": {**MEMBERS, "cp2": "10.0.0.99"}}, "k0s etcd leave --peer-address=10.0.0.99"),
+        ({"members": {**MEMBERS, "cp2": "10.0.0.99"}}, "slipway node remove cp2"),
     "w1: name: the cluster has a node old at 10.0.0.12, the inventory w1":
         ({"nodes": {"old": LiveNode("old", True, ("10.0.0.12",))}}, "call it old in the inventory"),
 }  # fmt: skip
@@ -129,7 +129,7 @@ def test_all_that_cannot_be_is_told_at_once_with_the_ways(look):
     with pytest.raises(comparison.Immovable, match=r"(?s)cluster\.domain: .*w1: role: ") as caught:
         look(Sight(cluster))
     assert caught.value.exit_code == 6
-    assert "write the old value back" in str(caught.value.hint) and "k0s etcd leave" in str(caught.value.hint)
+    assert "write the old value back" in str(caught.value.hint) and "slipway node remove w1" in str(caught.value.hint)
 
 
 def test_a_host_that_was_not_chosen_keeps_nobody_from_a_deploy_and_is_told(look):

@@ -91,6 +91,12 @@ def test_a_controller_leaves_etcd_before_it_stops(one, api):
     assert kinds == ["node", "controlnodes.autopilot.k0sproject.io", "etcdmembers.etcd.k0sproject.io"]
 
 
+def test_a_member_that_is_a_worker_in_the_inventory_now_leaves_etcd_all_the_same(one, api):
+    one.cluster.etcd["w1"] = f"https://{one.machine('w1').address}:2380"
+    remove(one, "w1")
+    assert set(one.cluster.etcd) == {"cp1", "cp2", "cp3"}
+
+
 def test_what_a_cluster_does_not_know_of_need_not_be_deleted(one, api):
     api.unknown = removal.OBJECTS
     remove(one, "cp3")
