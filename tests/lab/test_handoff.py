@@ -203,9 +203,12 @@ def head(cluster: Cluster) -> str:
     return cluster.repository.git("rev-parse", "HEAD").strip()
 
 
+def read_by_flux(cluster: Cluster) -> str:
+    return repository.revision_of(cluster.get(*repository.SOURCE, "flux-system"))
+
+
 def test_flux_runs_the_stage_from_the_commit_of_the_checkout(cluster):
-    source = cluster.get("gitrepositories.source.toolkit.fluxcd.io", "flux-system", "flux-system")
-    assert source["status"]["artifact"]["revision"] == f"refs/heads/main@sha1:{head(cluster)}"
+    assert read_by_flux(cluster) == head(cluster)
     found = cluster.get("kustomizations.kustomize.toolkit.fluxcd.io", namespace="flux-system")["items"]
     ready = {each["metadata"]["name"]: readiness.condition(each) for each in found}
     apps = {"cilium", "flux-operator", "flux-instance", "secrets", "gitea", "git-repository", "git-webhook"}
@@ -230,6 +233,32 @@ def test_a_commit_is_applied_because_flux_was_called(cluster, tmp_path):
     site = handoffs.site_of(cluster.inventory, cluster.kubeconfig, cluster.pool, Events())
     assert proof.measure(site) < proof.DEADLINE
     assert not repository.push(site), "the Git server has the checkout's commit again"
+
+
+def test_a_git_server_that_is_killed_before_the_push_is_waited_for(cluster):
+    """And so is the commit that Flux has to read from it."""
+    (cluster.root / "notes").write_text("one commit more\n")
+    cluster.kubectl("delete", "pod", "--namespace=gitea", "--selector=app.kubernetes.io/instance=gitea", "--force")
+    states = handoff(cluster)
+    assert (states["push"], states["bootstrap"]) == ("ok", "ok")
+    assert read_by_flux(cluster) == head(cluster)
+
+
+def test_controllers_of_flux_that_are_killed_go_on_where_they_were(cluster):
+    (cluster.root / "notes").write_text("and another one\n")
+    names = "app in (source-controller, kustomize-controller)"
+    cluster.kubectl("delete", "pod", "--namespace=flux-system", f"--selector={names}", "--force")
+    states = handoff(cluster)
+    assert states["push"] == "ok"
+    assert read_by_flux(cluster) == head(cluster)
+
+
+def test_a_machine_without_the_clusters_key_is_told_before_anything_is_applied(cluster, tmp_path, monkeypatch):
+    before = resources(cluster)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    refused = cluster.repository.slipway("handoff").ended(12)
+    assert "none of the age keys on this machine opens it" in refused.err
+    assert resources(cluster) == before
 
 
 def test_an_older_checkout_is_refused_before_anything_is_applied(cluster, tmp_path):

@@ -16,6 +16,7 @@ from slipway.stages import bootstrap, steps
 from slipway.stages import handoff as stages
 from slipway.stages.handoff import HandoffFailed, handoff, outlook
 from slipway.stages.model import Stage
+from slipway.tools import git, helm, kubectl
 from slipway.verify.gate import GateResult, Reason
 
 OPEN = GateResult(())
@@ -158,3 +159,77 @@ def test_an_outlook_tells_what_would_be_refused(inventory, cluster, machine):
     found = {step.name: step for step in outlook(inventory, KUBECONFIG, machine, Events())}
     assert found["checkout"].outcome is Outcome.BLOCKED
     assert "gitops/new.yaml" in found["checkout"].text
+
+
+class Killed(BaseException):
+    """What no code of ours catches: as if the process had ended there."""
+
+
+MOST_CHANGES = 100
+"""More than a whole hand-off makes."""
+
+
+@pytest.fixture
+def changes(cluster, machine, git_server, monkeypatch):
+    """Every call that changes something, in order; `stop_after` is the one after which the process is killed."""
+    log = ChangeLog()
+    for target, name in ((kubectl, "apply"), (kubectl, "patch"), (helm, "upgrade"), (git, "push"), (machine, "run")):
+        log.watch(monkeypatch, target, name)
+    return log
+
+
+class ChangeLog:
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.stop_after = 0
+
+    def watch(self, monkeypatch: pytest.MonkeyPatch, target: Any, name: str) -> None:
+        real = getattr(target, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            answer = real(*args, **more)
+            self.done.append(name)
+            if len(self.done) == self.stop_after:
+                raise Killed(name)
+            return answer
+
+        monkeypatch.setattr(target, name, call)
+
+
+def test_killed_after_any_change_it_goes_on_and_ends_where_it_would_have(hand_over, changes, cluster, git_server):
+    """From nothing, killed after the first change, then after the next one, and so on, on one and the same cluster."""
+    killed = []
+    for number in range(1, MOST_CHANGES):
+        changes.done, changes.stop_after = [], number
+        try:
+            result = hand_over()
+        except Killed as error:
+            killed.append(str(error))
+        else:
+            break
+    assert {"apply", "upgrade", "push", "run"} <= set(killed), (
+        "control: it was killed in the middle of all kinds of work"
+    )
+    assert {step.outcome for step in result.steps} <= {Outcome.OK, Outcome.UNCHANGED}
+    assert git_server.tip == git.head(git_server.root)
+    assert {"gitea", "flux-operator"} == set(cluster.releases)
+    changes.stop_after = 0
+    assert not hand_over().changed
+
+
+@pytest.mark.parametrize("number", [2, 6, 10])
+def test_killed_once_the_second_one_ends_like_one_that_was_not(hand_over, changes, cluster, git_server, number):
+    changes.stop_after = number
+    with pytest.raises(Killed):
+        hand_over()
+    changes.stop_after = 0
+    hand_over()
+    assert {kind for kind, _, _ in cluster.objects} >= {
+        "Namespace",
+        "Secret",
+        "PersistentVolume",
+        "FluxInstance",
+        "Job",
+    }
+    assert git_server.tip == git.head(git_server.root)
+    assert not hand_over().changed
