@@ -19,6 +19,7 @@ from slipway.cli.watch import Watch
 from slipway.cluster import kubeconfig, members
 from slipway.errors import SlipwayError, Unreachable, UsageError, VerificationRed
 from slipway.events import Events, Listener
+from slipway.generate.gitops.apps import git_server
 from slipway.groups import named, typed
 from slipway.inventory import Inventory, load
 from slipway.inventory.select import select
@@ -28,6 +29,7 @@ from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 from slipway.stages import overview
 from slipway.stages.overview import Item, Overview
+from slipway.tools import git
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify import comparison, gate, history, record
 from slipway.verify.gate import GateResult
@@ -257,6 +259,7 @@ def _status(inventory: Inventory, pool: Pool, quick: bool) -> reports.Status:
         reports.last_handoff(inventory.root),
         datetime.now(UTC),
         _overview(config),
+        git.head(inventory.root) if git_server(inventory) else "",
     )
 
 
@@ -276,7 +279,7 @@ def _show_status(found: reports.Status, failing: bool, json_output: bool, *, red
             tell(f"{item.kind} {item.name}: {item.why}")
     for line in found.gate.lines():
         say(f"gate: {line}")
-    say(f"next: {found.next_step}" if found.next_step else f"handed over {found.handed_over}; nothing is left to do")
+    say(found.end)
 
 
 def _flux_row(item: Item) -> tuple[str, ...]:

@@ -92,6 +92,14 @@ class Status:
     handed_over: str | None
     flux: Overview | None = None
     """What Flux has made of the repository; None where no API server answered."""
+    commit: str = ""
+    """What the checkout has, where Flux reads from the cluster's own Git server."""
+
+    @property
+    def unpushed(self) -> bool:
+        """Whether Flux has another commit than this checkout."""
+        at = self.flux.commit if self.flux else ""
+        return bool(at and self.commit) and not self.commit.startswith(at)
 
     @property
     def summary(self) -> str:
@@ -109,7 +117,18 @@ class Status:
             return "slipway deploy"
         if not self.gate.open:
             return "slipway verify"
-        return "" if self.handed_over else "slipway handoff"
+        return "" if self.handed_over and not self.unpushed else "slipway handoff"
+
+    @property
+    def end(self) -> str:
+        """The last line for a person."""
+        if self.handed_over and self.unpushed:
+            return f"next: slipway handoff: Flux has another commit than this checkout ({self.commit[:12]})"
+        if self.next_step:
+            return f"next: {self.next_step}"
+        if self.flux and self.flux.failing:
+            return f"handed over {self.handed_over}; {len(self.flux.failing)} of what Flux runs is not Ready, see above"
+        return f"handed over {self.handed_over}; nothing is left to do"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -131,6 +150,7 @@ def gather(
     handed_over: str | None,
     now: datetime,
     flux: Overview | None = None,
+    commit: str = "",
 ) -> Status:
     """Pure: put together what was found. `ready` is None where no API server answered."""
 
@@ -147,7 +167,7 @@ def gather(
             behind=host.name in gate.behind,
         )
 
-    return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over, flux)
+    return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over, flux, commit)
 
 
 def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:

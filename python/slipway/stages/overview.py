@@ -10,7 +10,7 @@ from slipway.result import CommandFailed, CommandTimedOut
 from slipway.stages import readiness
 from slipway.stages.bootstrap import FLUX_NAMESPACE, HELM_RELEASE
 from slipway.stages.model import Stage
-from slipway.stages.repository import KUSTOMIZATION
+from slipway.stages.repository import KUSTOMIZATION, SOURCE
 from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.words import line
@@ -63,6 +63,11 @@ class Overview:
     @property
     def failing(self) -> tuple[Item, ...]:
         return tuple(item for item in self.items if not item.ready)
+
+    @property
+    def commit(self) -> str:
+        """The beginning of the commit that Flux has read, where it reads from Git."""
+        return next((item.revision for item in self.items if item.kind == "source" and item.name == SOURCE[1]), "")
 
     @property
     def summary(self) -> str:

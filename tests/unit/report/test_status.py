@@ -10,6 +10,7 @@ from slipway.inventory import load
 from slipway.outcome import Outcome
 from slipway.report import status
 from slipway.report.status import LastDeploy, NodeStatus
+from slipway.stages.overview import Item, Overview
 from slipway.verify.gate import GateResult, Reason
 from slipway.verify.record import PackRecord, Record
 from slipway.verify.result import Counts
@@ -130,3 +131,35 @@ def test_the_newest_hand_off_that_ended_well_counts(tmp_path):
 
 def test_a_record_of_a_clock_that_is_ahead_is_no_second_old():
     assert of_w1(records=record(hours=-0.05)).age == 0.0
+
+
+COMMIT = "0123456789ab" + "c" * 28
+
+
+def handed_over(why: str = "", commit: str = COMMIT) -> status.Status:
+    source = Item("source", "flux-system", "", COMMIT[:12])
+    app = Item("app", "gitea", "bootstrap", COMMIT[:12], why)
+    done = {host.name: OK for host in INVENTORY.hosts}
+    ready = dict.fromkeys(("w1", "w2"), True)
+    records = {host.name: record() for host in INVENTORY.hosts}
+    flux = Overview((Item("stage", "bootstrap", "bootstrap", COMMIT[:12]), app, source))
+    return status.gather(INVENTORY, done, records, OPEN, ready, NOW.isoformat(), NOW, flux, commit)
+
+
+def test_one_line_says_it_all():
+    assert handed_over().summary == ("nodes 4/4, gate open, stages 1/1, apps 1/1, sources 1/1 ready, at 0123456789ab")
+    assert handed_over().end.endswith("nothing is left to do")
+
+
+def test_an_app_that_is_not_ready_is_not_nothing():
+    found = handed_over("CrashLoopBackOff")
+    assert found.end.endswith("1 of what Flux runs is not Ready, see above")
+    assert "apps 0/1" in found.summary
+    assert found.to_json()["flux"]["items"][1]["why"] == "CrashLoopBackOff"
+
+
+def test_a_commit_that_flux_does_not_have_is_to_be_handed_over():
+    found = handed_over(commit="f" * 40)
+    assert found.next_step == "slipway handoff"
+    assert "Flux has another commit than this checkout (ffffffffffff)" in found.end
+    assert not handed_over(commit="").unpushed, "where Flux reads from elsewhere nobody knows"
