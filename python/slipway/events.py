@@ -92,8 +92,12 @@ def to_file(path: Path) -> Listener:
 
 
 @contextmanager
-def in_the_background(listener: Listener) -> Iterator[Listener]:
+def in_the_background(
+    listener: Listener, idle: Callable[[], None] = lambda: None, every: float | None = None
+) -> Iterator[Listener]:
     """`listener`, called in a thread of its own while the block lasts: whoever tells it something goes on at once.
+
+    `idle` is called in the same thread after `every` seconds in which nothing happened.
 
     At the end what still waits is told, for FLUSHED_WITHIN at most. What `listener` raises is the end of its hearing.
     """
@@ -101,7 +105,14 @@ def in_the_background(listener: Listener) -> Iterator[Listener]:
 
     def listen() -> None:
         with suppress(Exception):
-            while (event := waiting.get()) is not None:
+            while True:
+                try:
+                    event = waiting.get(timeout=every)
+                except queue.Empty:
+                    idle()
+                    continue
+                if event is None:
+                    return
                 listener(event)
 
     def put(event: Event) -> None:

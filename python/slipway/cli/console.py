@@ -13,17 +13,18 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
+from slipway.cli.board import BEGINNING, Board
 from slipway.events import Event, Listener, in_the_background
 from slipway.words import line as one_line
 from slipway.words import plain, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.status import Status
+    from rich.live import Live
     from rich.text import Text
 
 PIPED_WIDTH = 100
@@ -35,6 +36,12 @@ READER_GONE = (errno.EPIPE, errno.EIO)
 STATE_WIDTH = 11
 STILL_ALIVE = 20.0
 """Seconds after which a pipe, which shows only what ended, is told what is under way."""
+LOOK_AROUND = 1.0
+"""Seconds between two looks at whether that is so."""
+DRAWN = 4
+"""Times a second."""
+WELL = ("ok", "done", "unchanged", "green")
+"""States of a node that need nobody's eye while others are at work."""
 
 STYLES = {
     "ok": "green",
@@ -175,64 +182,63 @@ def _coloured(text: str) -> Text:
 def progress(*, quiet: bool = False) -> Iterator[Listener]:
     """A listener that shows events while the block runs.
 
-    A terminal gets a line for whatever ended and a moving line for what is under way; a pipe gets the lines alone.
-    Nobody waits for either: events are shown in a thread of their own.
+    A terminal gets a table of what is under way, which is gone at the end, and a line for what concerns all or did not
+    go well; a pipe gets a line for whatever ended, and now and then one for what is waited for. Nobody waits for
+    either: events are shown in a thread of their own.
     """
     if quiet:
         yield lambda _event: None
         return
     console = stderr()
-    write = partial(console.print, soft_wrap=True)
-    if not console.is_terminal:
-        with in_the_background(_Lines(write).listen) as listener:
-            yield listener
-        return
-    with console.status("", spinner="dots") as status, in_the_background(_Lines(write, status).listen) as listener:
+    shown = _Lines(partial(console.print, soft_wrap=True), on_screen=console.is_terminal)
+    screen = _screen(console, shown.board) if console.is_terminal else nullcontext()
+    with screen, in_the_background(shown.listen, shown.idle, LOOK_AROUND) as listener:
         yield listener
 
 
-class _Lines:
-    """Turns events into lines; remembers when each thing started to say how long it took. What ended quietly gets no
-    line."""
+def _screen(console: Console, board: Board) -> Live:
+    """The table, drawn anew some times a second: the seconds of one that hangs go on where nothing else happens."""
+    from rich.console import Group
+    from rich.live import Live
 
-    def __init__(self, write: Callable[[Text], Any], status: Status | None = None) -> None:
+    def draw() -> Group:
+        return Group(*map(_coloured, board.rows(console.width, console.height - 1)))
+
+    return Live(console=console, get_renderable=draw, refresh_per_second=DRAWN, transient=True)
+
+
+class _Lines:
+    """Turns events into lines. What ended quietly gets none; on a screen, what ended well is a number in the table."""
+
+    def __init__(self, write: Callable[[Text], Any], *, on_screen: bool) -> None:
+        self.board = Board()
         self._write = write
-        self._status = status
-        self._started: dict[tuple[str, str | None], float] = {}
-        self._doing: dict[tuple[str, str | None], str] = {}
+        self._on_screen = on_screen
         self._last_written = time.monotonic()
 
     def listen(self, event: Event) -> None:
-        key = (event.phase, event.node)
-        text = str(event.data.get("text") or event.data.get("reason") or "")
-        if event.state in ("started", "progress"):
-            self._started.setdefault(key, time.monotonic())
-            self._doing[key] = text
-            if self._status is None and time.monotonic() - self._last_written > STILL_ALIVE:
-                self._put(event, text)
-        else:
-            self._doing.pop(key, None)
-            if not event.data.get("quiet"):
-                self._put(event, text)
-            self._started.pop(key, None)
-        self._show_doing()
+        took = self.board.hear(event)
+        if event.state in BEGINNING:
+            self.idle()
+        elif not event.data.get("quiet") and not (self._on_screen and event.node and event.state in WELL):
+            self._put(event, took)
 
-    def _put(self, event: Event, text: str) -> None:
+    def idle(self) -> None:
+        """A pipe shows only what ended: it is told who is waited for."""
+        waited_for = self.board.waited_for()
+        if not self._on_screen and waited_for and time.monotonic() - self._last_written > STILL_ALIVE:
+            self._write(_coloured(f"{'waiting':<10} for {waited_for}"))
+            self._last_written = time.monotonic()
+
+    def _put(self, event: Event, seconds: float | None) -> None:
         """One line: phase, node, state, seconds since the thing began, words. Padded first, since colours count."""
-        began = self._started.get((event.phase, event.node))
+        text = str(event.data.get("text") or event.data.get("reason") or "")
         # Lines of a node's words stand apart from ours, so that they cannot be taken for another node's.
         text = text.rstrip().replace("\n", "\n    ")
-        took = f"{time.monotonic() - began:6.1f} s" if began is not None else ""
+        took = f"{seconds:6.1f} s" if seconds is not None else ""
         state = f"{event.state:<{STATE_WIDTH}}"
         line = _coloured(f"{event.phase:<10} {one_line(event.node or ''):<12} ")
         line.append(_coloured(state)).append(_coloured(f" {took:>8}  {text}"))
         line.rstrip()
         self._write(line)
         self._last_written = time.monotonic()
-
-    def _show_doing(self) -> None:
-        if self._status is None:
-            return
-        under_way = [" ".join(filter(None, (phase, node, text))) for (phase, node), text in self._doing.items()]
-        line = ", ".join(under_way)
-        self._status.update(_coloured(one_line(line)[: self._status.console.width - 4]))

@@ -1,6 +1,14 @@
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -163,7 +171,55 @@ def test_a_pipe_is_told_now_and_then_what_takes_so_long(capfd, monkeypatch):
     monkeypatch.setattr(console, "STILL_ALIVE", -1.0)
     with progress() as listener:
         Events(listener).emit("build", "progress", text="2 of 3")
-    assert capfd.readouterr().err.split()[:2] == ["build", "progress"]
+    assert capfd.readouterr().err == "waiting    for build (0 s)\n"
+
+
+def test_a_pipe_is_told_who_hangs_also_while_nothing_happens(capfd, monkeypatch):
+    monkeypatch.setattr(console, "STILL_ALIVE", 0.05)
+    monkeypatch.setattr(console, "LOOK_AROUND", 0.05)
+    with progress() as listener:
+        events = Events(listener)
+        for name in ("w1", "w2", "w3"):
+            events.emit("copy", "started", name)
+        events.emit("copy", "done", "w2")
+        time.sleep(0.4)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0].split()[:3] == ["copy", "w2", "done"]
+    assert lines[1] == "waiting    for copy w1 (0 s), copy w3 (0 s)"
+
+
+ON_A_TERMINAL = """
+import sys, time
+from slipway.cli.console import progress
+from slipway.events import Events
+
+with progress() as listener:
+    events = Events(listener)
+    for number in range(100):
+        events.emit("activate", "started", f"w{number}")
+    for number in range(90):
+        events.emit("activate", "ok", f"w{number}")
+    events.emit("activate", "rolled-back", "w90", reason="no confirmation")
+    time.sleep(1)
+"""
+
+
+def test_a_terminal_has_a_table_that_fits_and_lines_for_what_did_not_go_well():
+    """A hundred nodes on a screen of 24 lines."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-c", ON_A_TERMINAL], {**os.environ, "TERM": "xterm", "LINES": "24"})
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    said = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 65536):
+            said += chunk
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode())
+    assert "9 nodes: w91 w92 w93 w94 w95 and 4 more" in text
+    assert "90 ok, 1 rolled-back" in text
+    assert text.count("rolled-back") >= 2 and "no confirmation" in text
+    assert "w42" not in text, "what went well is a number"
 
 
 def test_a_long_line_stays_one_line_in_a_pipe(capfd):

@@ -1,0 +1,97 @@
+"""What is under way and what ended, as a table that fits on a screen however many nodes there are.
+
+Nodes that are in the same place are one row; who takes longest comes first, so that one that hangs is never lost among
+those that do not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from slipway.events import Event
+from slipway.words import counted, line
+
+NAMED = 5
+"""Nodes of a line that are named one by one."""
+MOST_ROWS = 20
+BEGINNING = ("started", "progress")
+
+
+@dataclass(frozen=True)
+class Doing:
+    """Something under way, since when (seconds of a monotonic clock), and its newest words."""
+
+    since: float
+    text: str
+
+
+@dataclass
+class Board:
+    """Fed with events from one thread, read from another."""
+
+    clock: Callable[[], float] = time.monotonic
+    _doing: dict[tuple[str, str | None], Doing] = field(default_factory=dict)
+    _ended: dict[str, Counter[str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hear(self, event: Event) -> float | None:
+        """Take an event; returns how many seconds what ended with it took, None where nothing did."""
+        key, text = (event.phase, event.node), str(event.data.get("text") or event.data.get("reason") or "")
+        with self._lock:
+            before = self._doing.get(key)
+            if event.state in BEGINNING:
+                self._doing[key] = Doing(before.since if before else self.clock(), text)
+                return None
+            self._doing.pop(key, None)
+            if event.node and not event.data.get("quiet"):
+                self._ended.setdefault(event.phase, Counter())[event.state] += 1
+            return self.clock() - before.since if before else None
+
+    def rows(self, width: int, height: int) -> list[str]:
+        """The table, at most `height` lines of at most `width` characters: what is under way, then what ended."""
+        with self._lock:
+            under_way, ended = self._under_way(), [*map(self._summary, self._ended)]
+        room = max(1, min(height, MOST_ROWS) - len(ended))
+        left_out = len(under_way) - room
+        if left_out > 0:
+            under_way = [*under_way[: room - 1], f"and {left_out + 1} more that take less long"]
+        return [each[:width] for each in (*under_way, *ended)][:height]
+
+    def waited_for(self) -> str:
+        """Who or what is waited for, the longest first; empty while there is nothing."""
+        with self._lock:
+            found = sorted(self._doing.items(), key=lambda item: item[1].since)
+        now = self.clock()
+        shown = [
+            f"{phase} {line(name or '')}".strip() + f" ({now - doing.since:.0f} s)" for (phase, name), doing in found
+        ]
+        more = f" and {len(shown) - NAMED} more" if len(shown) > NAMED else ""
+        return ", ".join(shown[:NAMED]) + more
+
+    def _under_way(self) -> list[str]:
+        """A row for each phase and text; several nodes with the same share one."""
+        groups: dict[tuple[str, str], list[tuple[float, str]]] = {}
+        for (phase, name), doing in self._doing.items():
+            groups.setdefault((phase, line(doing.text)), []).append((doing.since, name or ""))
+        now = self.clock()
+        ordered = sorted(groups.items(), key=lambda item: min(item[1]))
+        return [_row(phase, text, now, members) for (phase, text), members in ordered]
+
+    def _summary(self, phase: str) -> str:
+        return f"{phase:<10} {'':>8}  " + ", ".join(f"{number} {state}" for state, number in self._ended[phase].items())
+
+
+def _row(phase: str, text: str, now: float, members: list[tuple[float, str]]) -> str:
+    names = [line(name) for _since, name in sorted(members) if name]
+    return f"{phase:<10} {now - min(members)[0]:6.1f} s  " + " ".join(filter(None, (_named(names), text)))
+
+
+def _named(names: list[str]) -> str:
+    if len(names) <= 1:
+        return "".join(names)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{counted(len(names), 'node')}: {' '.join(names[:NAMED])}{more}"
