@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slipway.cli.board import Board
@@ -53,6 +53,7 @@ def test_what_ended_is_counted_and_its_time_told():
 @given(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from(["started", "progress", "ok", "failed"]),
                           st.sampled_from([None, "w1", "w2", "w3"]), st.text(max_size=200)), max_size=60),
        st.integers(10, 200), st.integers(1, 50))  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_a_table_fits_on_its_screen_whatever_happens(events, width, height):
     rows = board_of(*events).rows(width, height)
     assert len(rows) <= height
