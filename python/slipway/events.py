@@ -81,12 +81,19 @@ class Events:
         return ""
 
 
-def to_file(path: Path) -> Listener:
-    """A listener that appends one JSON line an event."""
+def to_file(path: Path, most: int | None = None) -> Listener:
+    """A listener that appends one JSON line an event; after `most` bytes no progress any more, only what began and
+    ended."""
+    written = 0
 
     def write(event: Event) -> None:
+        nonlocal written
+        if event.state == "progress" and most is not None and written > most:
+            return
+        line = event.to_json() + "\n"
         with path.open("a", encoding="utf-8") as stream:
-            stream.write(event.to_json() + "\n")
+            stream.write(line)
+        written += len(line)
 
     return write
 

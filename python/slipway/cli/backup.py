@@ -60,7 +60,7 @@ def backup(
     if to is not None and to.exists() and not to.is_dir():
         raise UsageError(f"{to} exists; it is not overwritten", hint="slipway backup --to another name, or a folder")
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        run = Run.begin(inventory.root, "backup")
+        run = Run.begin(inventory.root, "backup", keep=inventory.deploy.keep_runs)
         with run.recorded():
             archive = control_plane.make(inventory, pool, Events(listener, run.listener, run=run.id))
             saved = backups.save(inventory.root, archive, to, plain=plain)

@@ -45,6 +45,9 @@ from slipway.words import counted
 BootOption = Annotated[
     bool, typer.Option("--boot", help="Set the systems for the next boot, and activate nothing now.")
 ]
+OlderOption = Annotated[
+    bool, typer.Option("--older", help="Also where nodes run what a commit says that is not in this history.")
+]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Go on without nodes that cannot be reached; the exit code still tells.")
 ]
@@ -133,6 +136,7 @@ def deploy(
     reboot: RebootOption = When.NEVER,
     boot: BootOption = False,
     no_join: NoJoinOption = False,
+    older: OlderOption = False,
     break_lock: BreakLockOption = False,
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
@@ -145,7 +149,7 @@ def deploy(
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or (), exclude or ())
-    options = Options(boot, keep_going, _size(batch), not no_drain, reboot, join=not no_join)
+    options = Options(boot, keep_going, _size(batch), not no_drain, reboot, join=not no_join, older=older)
     _carry_out("deploy", Preparation, inventory, hosts, options, break_lock, json_output)
 
 
@@ -248,7 +252,8 @@ def _carry_out(
     """One run from its locks to what is shown of it; raises what it ends with."""
     keys = _encryption_keys(inventory, hosts)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        run = Run.begin(inventory.root, command, {"nodes": [host.name for host in hosts], "options": asdict(options)})
+        asked = {"nodes": [host.name for host in hosts], "options": asdict(options)}
+        run = Run.begin(inventory.root, command, asked, keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():

@@ -50,7 +50,7 @@ def handoff(
         _tell_outlook(inventory, until, json_output)
         return
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        run = Run.begin(inventory.root, "handoff")
+        run = Run.begin(inventory.root, "handoff", keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
         result = _recorded(run, inventory, pool, events, break_lock, until)
     _show(result, json_output)

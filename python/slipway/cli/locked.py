@@ -55,7 +55,7 @@ class Work:
 def at_work(command: str, inventory: Inventory, *, break_lock: bool, quiet: bool) -> Iterator[Work]:
     """One run under both locks; Ctrl-C ends what is under way on any machine, and the locks are given back."""
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=quiet) as listener:
-        run = Run.begin(inventory.root, command)
+        run = Run.begin(inventory.root, command, keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
         lease = held(inventory, pool, events, run.id, break_lock=break_lock)
         with Interruption(pool.shut, say).heard(), run.recorded() as nodes, lease:

@@ -32,6 +32,7 @@ fi
 if [ -d /run/systemd/system ]; then say systemd 1; fi
 if { command -v nix-daemon && command -v nix-env; } >/dev/null; then say nix 1; fi
 say failed "$(systemctl list-units --failed --plain --no-legend 2>/dev/null | cut -d ' ' -f 1 | tr '\\n' ' ')"
+say note "$(head -c 300 "$5" 2>/dev/null | head -n 1)"
 say free "$(df -Pm /nix/store 2>/dev/null | awk 'NR == 2 { print $4 }')"
 """
 
@@ -54,6 +55,8 @@ class Facts:
     os: str = ""
     is_installer: bool = False
     is_member: bool = True
+    note: str = ""
+    """A store path and a commit, as they lie there: rollout/revision.py reads them."""
 
     def runs(self, system: str) -> bool:
         """Whether `system` is what runs now and what the next boot takes."""
@@ -82,7 +85,9 @@ class Facts:
 
 def read(host: Host, places: Places = NIXOS) -> Facts:
     """Raises Unreachable, OddAnswer, or whatever else keeps us from asking."""
-    result = host.run(["sh", "-c", READ, "facts", places.current, places.booted, places.profile, places.allow_rename])
+    result = host.run(
+        ["sh", "-c", READ, "facts", places.current, places.booted, places.profile, places.allow_rename, places.note]
+    )
     with result.read() as said:
         facts = dict(line.split("=", 1) for line in said.split("\n") if "=" in line)
         return Facts(
@@ -96,6 +101,7 @@ def read(host: Host, places: Places = NIXOS) -> Facts:
             has_nix="nix" in facts,
             free=int(facts["free"] or 0),
             failed_units=tuple(facts["failed"].split()),
+            note=facts.get("note", ""),
             os=facts.get("os", ""),
             is_installer=facts.get("variant") == "installer",
             is_member="member" in facts,

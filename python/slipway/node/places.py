@@ -15,6 +15,8 @@ class Places:
     profile: str = "/nix/var/nix/profiles/system"
     root: str = "/nix/var/nix/gcroots/slipway"
     """Keeps a copied system from the garbage collector until a profile does."""
+    note: str = "/var/lib/slipway/commit"
+    """The system that slipway activated last, and the commit that it was made from (rollout/revision.py)."""
     allow_rename: str = "/var/lib/slipway/allow-rename"
     """The guard of nixos/modules/guard.nix looks for the same file."""
 

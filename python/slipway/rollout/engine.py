@@ -34,7 +34,7 @@ from slipway.node.facts import Facts
 from slipway.node.reboot import When
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandFailed, CommandTimedOut
-from slipway.rollout import living
+from slipway.rollout import living, revision
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.living import Living
 from slipway.rollout.phases import Preparation, outcome_of
@@ -100,6 +100,8 @@ class Options:
     drain: bool = True
     reboot: When = When.NEVER
     join: bool = True
+    older: bool = False
+    """Nodes may go back to what an earlier commit says."""
     only_reboot: bool = False
     """Every node boots what it has: nothing is activated, and the cluster is left as it is."""
 
@@ -150,6 +152,8 @@ class _Rollout:
         if self.options.only_reboot:
             self._reboot_all()
             return
+        if self.preparation.commit is not None and not self.options.older:
+            revision.require_newer(self.preparation.inventory.root, facts)
         self._compare()
         systems = self.preparation.build()
         changed = {name: system for name, system in systems.items() if not facts[name].runs(system)}
@@ -376,7 +380,7 @@ class _Rollout:
         check = self.preparation.inventory.host(host.name).deploy.health_check
         if self.preparation.inventory.host(host.name).is_controller:
             encryption.prepare(host, keys) if keys is not None else encryption.require_unused(host)
-        return activate(
+        result = activate(
             host,
             system,
             self.preparation.events,
@@ -385,6 +389,9 @@ class _Rollout:
             boot=boot,
             problem=lambda fresh: health.problem(fresh, check) if check else "",
         )
+        if result.outcome in (Outcome.OK, Outcome.DEGRADED):
+            revision.note(host, system, self.preparation.commit)
+        return result
 
     def _bring_up(self) -> None:
         """The cluster is one: membership is looked at for all of it; the chosen nodes join and are waited for."""

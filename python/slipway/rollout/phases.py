@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from slipway import inside
@@ -26,7 +27,7 @@ from slipway.rollout import sources
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
-from slipway.tools import nix
+from slipway.tools import git, nix
 from slipway.words import counted
 
 ROOT = """mkdir -p "${1%/*}" && ln -sfn "$2" "$1" """
@@ -53,6 +54,11 @@ class Preparation:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(host.name for host in self.hosts)
+
+    @cached_property
+    def commit(self) -> str | None:
+        """What the systems are made from; None outside of a repository, and where they are made from none."""
+        return git.head(self.inventory.root) or None
 
     def require_generated(self) -> None:
         """Raises InvalidInput if `slipway generate` would write anything, or Git does not know a file that is meant: we
@@ -107,6 +113,8 @@ class Preparation:
 class Return(Preparation):
     """The way back: systems that the nodes ran before, instead of what the files of the repository say now."""
 
+    commit = None
+
     systems: Mapping[str, str] = field(default_factory=dict)
     """Host to store path."""
 
@@ -120,6 +128,8 @@ class Return(Preparation):
 @dataclass(frozen=True)
 class Standing(Preparation):
     """For a reboot: every node's system is the one that it boots anyway."""
+
+    commit = None
 
     def require_generated(self) -> None:
         """Nothing is made of the files."""

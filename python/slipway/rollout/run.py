@@ -7,13 +7,18 @@ result.json comes last; a folder without one belongs to a run that did not end.
 from __future__ import annotations
 
 import getpass
+import json
+import re
 import secrets
+import shutil
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +26,55 @@ from slipway import inside
 from slipway.errors import SlipwayError
 from slipway.events import Event, Listener, to_file
 from slipway.outcome import NodeResult
+from slipway.result import NO_SENSE
 from slipway.rollout import process
 from slipway.words import to_json
 
-BEGUN, EVENTS, RESULT = "run.json", "events.jsonl", "result.json"
+BEGUN, EVENTS, RESULT, PLAN, LOGS = "run.json", "events.jsonl", "result.json", "plan.json", "logs"
+KEPT = 100
+"""Runs of a kind that are kept where nobody says otherwise (`deploy.keepRuns`)."""
+MOST_EVENTS, MOST_LOG = 64 << 20, 1 << 20
+"""Bytes of one run's events and of one node's log, after which progress is left out: what ended is always written."""
+
+
+def _forget_old(runs: Path, command: str, keep: int) -> None:
+    """Deploys and what else changes nodes count apart from verifications, which a watch makes by the hundred."""
+    alike = [folder for folder in sorted(runs.glob("*/")) if (_command_of(folder) == "verify") == (command == "verify")]
+    for folder in alike[: max(0, len(alike) - keep + 1)]:
+        if (folder / RESULT).exists() or not process.lives(_begun(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command_of(folder: Path) -> str:
+    return str(_begun(folder).get("command"))
+
+
+def _begun(folder: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((folder / BEGUN).read_text(encoding="utf-8"))
+    except (OSError, *NO_SENSE):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class _Logs:
+    """A file per node that reads as a log does: time, phase, state, words."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / LOGS
+        self._written: Counter[str] = Counter()
+
+    def write(self, event: Event) -> None:
+        if event.node is None or (event.state == "progress" and self._written[event.node] > MOST_LOG):
+            return
+        text = str(event.data.get("text") or event.data.get("reason") or "")
+        line = f"{event.time} {event.phase} {event.state} {text}".rstrip().replace("\n", "\n    ") + "\n"
+        self._folder.mkdir(exist_ok=True)
+        # Names of hosts are DNS labels; whatever else an event calls a node is made one.
+        name = re.sub(r"[^A-Za-z0-9.@_-]", "_", event.node).lstrip(".") or "_"
+        with (self._folder / f"{name}.log").open("a", encoding="utf-8") as stream:
+            stream.write(line)
+        self._written[event.node] += len(line)
 
 
 @dataclass(frozen=True)
@@ -38,11 +88,14 @@ class Run:
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def begin(cls, root: Path, command: str, asked: Mapping[str, Any] | None = None) -> Run:
-        """`asked`, plain data: what somebody needs to know who goes on with it."""
+    def begin(cls, root: Path, command: str, asked: Mapping[str, Any] | None = None, *, keep: int = KEPT) -> Run:
+        """`asked`, plain data: what somebody needs to know who goes on with it. Of earlier runs the newest `keep` of
+        its kind stay, with it, and those that are under way."""
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-        folder = inside.state(root, "runs") / name
+        runs = inside.state(root, "runs")
+        _forget_old(runs, command, keep)
+        folder = runs / name
         folder.mkdir()
         begun: dict[str, Any] = {"run": name, "command": command, "time": now.isoformat(timespec="seconds")}
         begun |= {**process.own(), "user": getpass.getuser(), "host": socket.gethostname()}
@@ -50,9 +103,19 @@ class Run:
         (folder / BEGUN).write_text(to_json(begun, indent=2) + "\n", encoding="utf-8")
         return cls(name, folder, command, now)
 
-    @property
+    @cached_property
     def listener(self) -> Listener:
-        return to_file(self.folder / EVENTS)
+        """Writes down every event, those of a node in its log too, and what is planned as a file of its own."""
+        every, of_node = to_file(self.folder / EVENTS, MOST_EVENTS), _Logs(self.folder)
+
+        def write(event: Event) -> None:
+            every(event)
+            of_node.write(event)
+            if event.phase == "systems":
+                plan = to_json(dict(event.data), indent=2) + "\n"
+                (self.folder / PLAN).write_text(plan, encoding="utf-8")
+
+        return write
 
     def finish(self, nodes: Sequence[NodeResult], error: SlipwayError | None) -> None:
         """Write down how every node came out. Its event comes after all others of that node: the last one counts."""

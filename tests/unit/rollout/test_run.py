@@ -1,9 +1,12 @@
 import json
+import time
+from pathlib import Path
 
 from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.outcome import NodeResult, Outcome
 from slipway.report.status import last_deploys
+from slipway.rollout import run as module
 from slipway.rollout.run import Run
 
 RESULTS = (
@@ -39,6 +42,59 @@ def test_the_status_reads_how_a_node_came_out_at_last(tmp_path):
     found = last_deploys(tmp_path)
     assert (found["w1"].outcome, found["w1"].reason) == (Outcome.ROLLED_BACK, "no confirmation")
     assert found["cp1"].outcome is Outcome.OK
+
+
+def test_each_node_has_a_log_and_the_plan_a_file(tmp_path):
+    run = Run.begin(tmp_path, "deploy")
+    events = Events(run.listener, run=run.id)
+    events.emit("systems", "done", old={"w1": None}, new={"w1": "/nix/store/x"}, text="1 of 1")
+    events.emit("activate", "progress", "w1", text="starting units\nsecond line")
+    events.emit("activate", "ok", "w1")
+    events.emit("wave", "done")
+    lines = (run.folder / "logs" / "w1.log").read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines if not line.startswith("    ")] == [
+        "activate progress starting units", "activate ok"
+    ]  # fmt: skip
+    assert "    second line" in lines
+    assert [path.name for path in (run.folder / "logs").iterdir()] == ["w1.log"]
+    assert json.loads((run.folder / "plan.json").read_text())["new"] == {"w1": "/nix/store/x"}
+
+
+def test_a_node_s_name_leads_nowhere_else(tmp_path):
+    run = Run.begin(tmp_path, "deploy")
+    Events(run.listener).emit("copy", "done", "../../../w1")
+    assert [path.name for path in (run.folder / "logs").iterdir()] == ["_.._.._w1.log"]
+
+
+def test_progress_without_end_fills_no_disk_and_what_ended_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_EVENTS", 5000)
+    monkeypatch.setattr(module, "MOST_LOG", 1000)
+    run = Run.begin(tmp_path, "deploy")
+    events = Events(run.listener)
+    for _ in range(500):
+        events.emit("copy", "progress", "w1", text="x" * 100)
+    events.emit("copy", "done", "w1")
+    assert (run.folder / "events.jsonl").stat().st_size < 6000
+    log = (run.folder / "logs" / "w1.log").read_text()
+    assert len(log) < 1500 and log.endswith("copy done\n")
+
+
+def finished(root: Path, command: str, number: int) -> None:
+    for _ in range(number):
+        Run.begin(root, command).finish((), None)
+
+
+def test_so_many_runs_are_kept_as_the_inventory_says(tmp_path):
+    finished(tmp_path, "verify", 3)
+    finished(tmp_path, "deploy", 4)
+    under_way = Run.begin(tmp_path, "deploy")
+    time.sleep(1.1)  # ids have seconds
+    newest = Run.begin(tmp_path, "deploy", keep=2)
+    left = list((tmp_path / ".slipway" / "runs").iterdir())
+    commands = sorted(json.loads((folder / "run.json").read_text())["command"] for folder in left)
+    assert commands.count("verify") == 3, "verifications count apart"
+    assert under_way.folder in left and newest.folder in left
+    assert commands.count("deploy") in (2, 3), "the one under way is kept beside the newest two"
 
 
 def test_runs_sort_by_time(tmp_path):
