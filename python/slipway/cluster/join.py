@@ -128,7 +128,7 @@ def serves_minor(controller: Host) -> int | None:
         answer = controller.run(argv, timeout=20, check=False)
     except CommandTimedOut:
         return None
-    found = re.search(r'"minor": *"(\d+)', answer.stdout) if answer.ok else None
+    found = re.search(r'"minor": *"([0-9]{1,3})', answer.stdout) if answer.ok else None
     return int(found[1]) if found else None
 
 

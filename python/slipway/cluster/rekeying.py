@@ -90,6 +90,12 @@ class Holding:
 Seen = Mapping[str, Holding | SlipwayError]
 
 
+def stored_anew(controller: Host) -> int:
+    """Have a controller read and write every Secret; how many there were."""
+    with controller.run(["sh", "-c", STORE_ANEW, "store every Secret anew"], timeout=STORE_TIMEOUT).read() as said:
+        return int(said)
+
+
 def name_of(mark: str) -> str:
     return mark.partition(":")[0]
 
@@ -173,8 +179,7 @@ def store_anew(keys: Keys, inventory: Inventory, pool: Pool) -> int:
     require_written(keys, look_at(inventory, pool))
     names = [host.name for host in inventory.controllers]
     first = pool.host(names[0])
-    argv = ["sh", "-c", STORE_ANEW, "store every Secret anew"]
-    count = int(first.run(argv, timeout=STORE_TIMEOUT).stdout)
+    count = stored_anew(first)
     # What began to be written before the last one had loaded the key cannot have come later than this.
     require_written(keys, look_at(inventory, pool))
     for name in names:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from slipway.errors import SlipwayError
+from slipway.result import NO_SENSE
 from slipway.ssh.host import Host
 from slipway.ssh.pool import for_each
 from slipway.verify.session import Connect
@@ -35,7 +36,7 @@ def told(node: Host) -> str:
         fields = json.loads(result.stdout)
         time = datetime.fromisoformat(fields["time"]).isoformat(timespec="minutes")
         return f"{'green' if fields['green'] is True else 'red'} at {line(time)}"
-    except (ValueError, KeyError, TypeError):
+    except NO_SENSE:
         return ""
 
 
