@@ -5,6 +5,8 @@ disko and nixos-install are the lab's stand-ins; SSH, Nix's copies, the disk, it
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from slipway.lab import installer, reach
 from slipway.lab.settings import Machine
 from slipway.ssh.keys import KnownHosts
 from slipway.ssh.pool import Pool
+from slipway.wait import wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -96,11 +99,25 @@ def test_a_disk_in_use_is_refused(repository, plays):
     on(plays, "umount /srv")
 
 
+def test_an_installation_is_killed_when_its_disk_is_formatted(repository, plays, tmp_path):
+    """By SIGKILL: nothing of slipway's is left to tidy up."""
+    record = repository.root / ".slipway" / "install" / f"{plays.name}.json"
+    argv = [sys.executable, "-m", "slipway.cli", "install", plays.name, "--yes"]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(argv, cwd=repository.root, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        wait_until(lambda: (record.exists() or None, ""), deadline=120, describe="formatted", interval=0.05)
+        process.kill()
+        process.wait(10)
+    assert "label stick" in (tmp_path / "said").read_text(), "what is wiped is shown"
+    assert calls(plays) == ["disko"]
+
+
 def test_an_installation_that_is_cut_off_goes_on_and_ends_as_a_node(repository, plays):
+    """It asks nothing any more: what was agreed to is done."""
     on(plays, f"touch {installer.CUT}")
-    ran = repository.slipway("install", plays.name, "--yes").ended(1)
+    ran = repository.slipway("install", plays.name).ended(1)
     assert "cut off, as asked" in ran.err
-    assert "label stick" in ran.err, "what was wiped was shown"
+    assert "it goes on from there" in ran.err
     assert calls(plays) == ["disko", "nixos-install"]
     before = on(plays, "cat /proc/sys/kernel/random/boot_id")
 

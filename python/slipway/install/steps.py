@@ -41,7 +41,8 @@ LOCKED = 'exec flock -w "$0" ' + LOCK + ' "$@"'
 
 @dataclass(frozen=True)
 class Scripts:
-    """Store paths here: the system, and disko's scripts that format and mount its disks, and that mount them alone."""
+    """Store paths here: the system, and disko's scripts that format and mount its disks, and that mount them alone:
+    programs that ask nothing (`diskoScript` and `mountScript` in disko's lib/default.nix, 2026-03)."""
 
     system: str
     format: str
