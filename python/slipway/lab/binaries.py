@@ -107,6 +107,12 @@ def make(build: Build, events: Events) -> None:
     _publish(build, result)
 
 
+def place(program: Path, name: str) -> None:
+    """Show a program that nothing here built, such as one out of a wheel, beside the others."""
+    bin_dir().mkdir(parents=True, exist_ok=True)
+    _hard_link(program, bin_dir() / name)
+
+
 class Background:
     """Makes builds one after the other in a thread of its own, in the order of the table.
 

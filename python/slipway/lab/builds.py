@@ -283,14 +283,31 @@ BUILDS: tuple[Build, ...] = (
         seconds=200,
         megabytes=3000,
     ),
+    Build(
+        name="restic",
+        module=MODULES / "restic",
+        programs=(Program("restic", "github.com/restic/restic/cmd/restic", "github.com/restic/restic"),),
+        seconds=75,
+        megabytes=800,
+    ),
+    Build(
+        name="seaweedfs",
+        module=MODULES / "seaweedfs",
+        programs=(Program("weed", "github.com/seaweedfs/seaweedfs/weed", "github.com/seaweedfs/seaweedfs"),),
+        seconds=900,
+        megabytes=5000,
+    ),
 )
 """In the order in which they are needed, which is the order in which they are built."""
 
+ON_DEMAND = frozenset({"restic", "seaweedfs"})
+"""Built by what asks for them, and by no lab that comes up."""
+
 _FOR_REAL_K0S = frozenset({"konnectivity-server", "konnectivity-agent", "balancer"})
 _NEEDLESS: Mapping[K0s, frozenset[str]] = {
-    K0s.STAND_IN: _FOR_REAL_K0S,
-    K0s.BARE: frozenset({"k0s"}),
-    K0s.RELEASED: frozenset({"k0s", "kube", "etcd", "containerd", "konnectivity-server"}),
+    K0s.STAND_IN: _FOR_REAL_K0S | ON_DEMAND,
+    K0s.BARE: frozenset({"k0s"}) | ON_DEMAND,
+    K0s.RELEASED: frozenset({"k0s", "kube", "etcd", "containerd", "konnectivity-server"}) | ON_DEMAND,
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from slipway.lab import wheels
 from slipway.tools.run import run
 
-MINIMUM = (1, 26, 4)
+MINIMUM = (1, 26, 6)
 """The highest `go` line among the go.mod files of modules/; Debian 12 has 1.19."""
 
 

@@ -13,6 +13,7 @@ from slipway.secret import Secret
 from slipway.tools.run import run
 
 HISTORY_TIMEOUT = 300.0
+CLONE_TIMEOUT = 600.0
 
 FLAKE_PATHS = ("flake.nix", "flake.lock", "generated", "hosts", "modules")
 """What `mkCluster` reads of a repository (nixos/lib/configurations.nix), and the flake itself."""
@@ -221,3 +222,19 @@ def contents(root: Path, names: Sequence[str]) -> dict[str, str]:
 
 def _lines(names: Sequence[str]) -> bytes:
     return "".join(f"{name}\n" for name in names).encode()
+
+
+def clone(source: str, target: Path) -> str:
+    """Copy what Git has at `source` (a folder, an address, a bundle) to `target`; return the commit."""
+    run(["git", "clone", "--quiet", "--", source, str(target)], timeout=CLONE_TIMEOUT)
+    return run(["git", "-C", str(target), "rev-parse", "HEAD"]).stdout.strip()
+
+
+def top(root: Path) -> Path:
+    """The top folder of the repository that `root` is in."""
+    return Path(run(["git", "-C", str(root), "rev-parse", "--show-toplevel"]).stdout.strip()).resolve()
+
+
+def bundle(root: Path, target: Path) -> None:
+    """Write everything that Git has of the repository into one file, which can be cloned."""
+    run(["git", "-C", str(root), "bundle", "create", "--quiet", str(target), "HEAD", "--all"], timeout=CLONE_TIMEOUT)

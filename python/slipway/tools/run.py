@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -114,6 +114,47 @@ def call(argv: Sequence[str | Path], *, cwd: Path | None = None, timeout: float 
         # It was interrupted as well; let it finish its own way out first.
         _let_go(process)
         raise
+
+
+class Service:
+    """A program that `serving` keeps."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: int) -> None:
+        self._process = process
+        self._log = log
+
+    def ended(self) -> int | None:
+        """Its exit code, once it has one."""
+        return self._process.poll()
+
+    def said(self, most: int = CHUNK) -> str:
+        """The end of what it said, on both of its streams."""
+        size = os.fstat(self._log).st_size
+        return os.pread(self._log, most, max(0, size - most)).decode(errors="replace")
+
+
+@contextlib.contextmanager
+def serving(argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None) -> Iterator[Service]:
+    """Have a program run for as long as the block lasts, with this environment and no other; then its group is ended.
+
+    What it says stays in memory. Raises PrerequisiteMissing.
+    """
+    words = tuple(str(word) for word in argv)
+    # It must not outlive us, whatever ends us.
+    bounds = ["setpriv", "--pdeathsig", "TERM"] if find_program("setpriv") else []
+    command = [*bounds, str(_program(words[0])), *words[1:]]
+    log = os.memfd_create("slipway-log")
+    process = subprocess.Popen(
+        [str(_program(command[0])), *command[1:]],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(env), cwd=cwd, start_new_session=True,
+    )  # fmt: skip
+    _under_way.add(process)
+    try:
+        yield Service(process, log)
+    finally:
+        _end(process)
+        _under_way.discard(process)
+        os.close(log)
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:

