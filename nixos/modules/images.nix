@@ -56,6 +56,14 @@ in
       example = { "docker.io" = [ "https://mirror.example.org" ]; };
       description = "Registry to the mirrors that are asked before it.";
     };
+    shared = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether containerd also reads the mirrors that a pod of the cluster (Spegel) writes to /var/lib/k0s/certs.d. Those
+        of `registries` come before them: containerd takes the first folder that names a registry.
+      '';
+    };
     airgap = mkOption {
       type = bundleType;
       default = { };
@@ -69,14 +77,14 @@ in
   };
 
   config = mkIf config.slipway.runsWorkloads (mkMerge [
-    (mkIf (cfg.registries != { }) {
+    (mkIf (cfg.registries != { } || cfg.shared) {
       # containerd reads this one when k0s starts it, and the folder that it names at every pull.
       slipway.k0s.startedWith = [ config.environment.etc.${dropIn}.source ];
       environment.etc = {
         ${dropIn}.text = ''
           version = ${toString registriesIn.version}
           [plugins."${registriesIn.plugin}".registry]
-            config_path = "/etc/k0s/certs.d"
+            config_path = "/etc/k0s/certs.d${lib.optionalString cfg.shared ":/var/lib/k0s/certs.d"}"
         '';
       }
       // lib.mapAttrs' hostsEntry cfg.registries;

@@ -265,6 +265,7 @@ def _sections(inventory: Inventory) -> Settings:
             "hardware.tools": None if "hardware" in inventory.verify.packs else False,
             "time": {"zone": cluster.time.zone, "servers": list(cluster.time.servers)},
             "images.registries": {name: list(urls) for name, urls in mirrors.registries.items()},
+            "images.shared": True if inventory.stages.registry_mirror else None,
             "images.airgap": _bundles(mirrors.airgap),
             "images.first": _bundles(mirrors.first_images),
         }

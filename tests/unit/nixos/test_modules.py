@@ -603,6 +603,26 @@ def test_containerds_drop_in_is_of_the_version_that_k0s_wants(evaluate, release,
     }
 
 
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ("slipway.images.shared = true;", "/etc/k0s/certs.d:/var/lib/k0s/certs.d"),
+        ('slipway.images = { shared = true; registries."docker.io" = [ "https://a.example.org" ]; };',
+         "/etc/k0s/certs.d:/var/lib/k0s/certs.d"),
+        ('slipway.images.registries."docker.io" = [ "https://a.example.org" ];', "/etc/k0s/certs.d"),
+    ],
+)  # fmt: skip
+def test_mirrors_of_a_pod_come_after_those_of_the_inventory(evaluate, more, path):
+    """Spegel clears the folder that it writes to: it must have one of its own."""
+    text = evaluate('config.environment.etc."k0s/containerd.d/slipway-registries.toml".text', "worker", more)
+    (plugin,) = tomllib.loads(text)["plugins"].values()
+    assert plugin["registry"]["config_path"] == path
+
+
+def test_without_mirrors_containerd_keeps_its_own_settings(evaluate):
+    assert evaluate('config.environment.etc ? "k0s/containerd.d/slipway-registries.toml"', "worker") is False
+
+
 def test_a_change_of_the_firewall_never_takes_the_rules_of_others(evaluate):
     """NixOS flushes all of nftables where stateVersion is below 23.11."""
     rules = 'config.environment.etc."nftables.conf".text'

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from slipway.generate import gitops
+from slipway.generate import gitops, nixos
 
 SCHEMAS = Path(__file__).parents[3] / "data" / "schemas"
 STAGES = {
@@ -52,3 +52,17 @@ def test_the_chart_knows_every_value(values, chart):
 )
 def test_control_a_mistake_is_found(chart, mistake):
     assert wrong(chart, mistake)
+
+
+def test_spegel_writes_where_the_inventory_s_mirrors_are_not(make):
+    inventory = make({"stages": {"registryMirror": True}})
+    text = gitops.render(inventory)[PurePosixPath("gitops/cluster-apps/spegel/app/helmrelease.yaml")]
+    spegel = yaml.safe_load(text)["spec"]["values"]["spegel"]
+    assert spegel["containerdRegistryConfigPath"] == "/var/lib/k0s/certs.d"
+    assert spegel["containerdContentPath"].startswith("/var/lib/k0s/containerd/")
+    assert "images.shared = true;" in cluster_text(inventory)
+    assert "images.shared" not in cluster_text(make())
+
+
+def cluster_text(inventory) -> str:
+    return nixos.render(inventory)["generated/cluster.nix"].decode()
