@@ -70,7 +70,7 @@ CHARTS: Mapping[str, Chart] = {
     "flux-operator": Chart("oci://ghcr.io/controlplaneio-fluxcd/charts", "flux-operator", "0.58.1"),
     "forgejo": Chart("oci://code.forgejo.org/forgejo-helm", "forgejo", "17.1.5"),
     "gitea": Chart("oci://docker.gitea.com/charts", "gitea", "12.7.0"),
-    "gitlab": Chart(_GITLAB, "gitlab", "9.11.8"),
+    "gitlab": Chart(_GITLAB, "gitlab", "9.11.12"),
     "kube-prometheus-stack": Chart("oci://ghcr.io/prometheus-community/charts", "kube-prometheus-stack", "88.5.3"),
     "local-path-provisioner": Chart(
         "oci://ghcr.io/rancher/local-path-provisioner/charts", "local-path-provisioner", "0.0.37"
@@ -122,19 +122,24 @@ DEFINITIONS: Mapping[str, Definitions] = {
 }  # fmt: skip
 """Kinds that base apps use, without the controllers that a later stage may bring."""
 
-GITLAB_10 = "10.3.0"
-"""The chart of GitLab without a database, cache and object store of its own (`codeHosting.gitlab: "10"`)."""
+GITLAB_10 = "10.3.1"
+"""The chart of GitLab without a database, cache and object store of its own (`codeHosting.gitlab: "10"`): the newest of
+the line whose notes (doc/releases, 10.3) the values were written after."""
 
 IMAGES: Mapping[str, Image] = {
     "forgejo": Image("code.forgejo.org/forgejo/forgejo", "16.0.3-rootless"),
     "gitea": Image("docker.gitea.com/gitea", "1.27.0-rootless"),
     "openbao": Image("quay.io/openbao/openbao", "2.6.2"),
-    "podinfo": Image("ghcr.io/stefanprodan/podinfo", "6.9.2"),
-    "postgresql": Image("ghcr.io/cloudnative-pg/postgresql", "17.6"),
-    "seaweedfs": Image("docker.io/chrislusf/seaweedfs", "4.01"),
-    "valkey": Image("docker.io/valkey/valkey", "8.1.3-alpine"),
+    "podinfo": Image("ghcr.io/stefanprodan/podinfo", "6.14.1"),
+    "postgresql": Image("ghcr.io/cloudnative-pg/postgresql", "17.11-standard-trixie"),
+    "seaweedfs": Image("docker.io/chrislusf/seaweedfs", "4.53"),
+    "valkey": Image("docker.io/valkey/valkey", "8.1.11-alpine"),
     "volsync": Image("quay.io/backube/volsync", "0.16.0"),
 }
+"""Where each version was read: podinfo in its charts/podinfo/Chart.yaml (release of July 2026); PostgreSQL in
+docker-bake.hcl of cloudnative-pg/postgres-containers (August 2026; `standard`, since the bare tags are its deprecated
+`system` images); SeaweedFS in its k8s/charts/seaweedfs/Chart.yaml (November 2026); Valkey on valkey.io/download/8.1
+(October 2026); OpenBao, Forgejo, Gitea and VolSync in the values of their charts above."""
 
 FLUX_VERSION = "2.x"
 FLUX_REGISTRY = "ghcr.io/fluxcd"
