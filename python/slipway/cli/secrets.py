@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slipway.cli.console import print_json, print_table, say, tell
+from slipway.cli.console import print_json, print_table, progress, say, tell
 from slipway.cli.generate import tell_git
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.errors import UsageError
-from slipway.generate.gitops.secrets import Key, Wanted
-from slipway.inventory import load
+from slipway.events import Events
+from slipway.generate.gitops.secrets import BY_NAME, Key, Wanted
+from slipway.inventory import Inventory, load
 from slipway.secret import Secret
 from slipway.secrets import editing, keys, making, recipients, store
+from slipway.secrets import rotate as rotating
 from slipway.secrets.making import Made
+from slipway.secrets.rotate import Rotated, What
 from slipway.tools.run import call
 
 if TYPE_CHECKING:
@@ -160,6 +164,116 @@ def _editor() -> list[str]:
 _VIM = ("-n", "-i", "NONE", "-c", "set noundofile nobackup")
 _NO_COPIES = {"vim": _VIM, "nvim": _VIM}
 """What keeps an editor from leaving copies on the disk, and registers in a file of its own."""
+
+
+@app.command()
+def rotate(
+    what: Annotated[What, typer.Argument(help="What to change.", metavar="|".join(What))],
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Take the old value away, once the cluster has the new one.")
+    ] = False,
+    inventory: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Put another value in the place of a secret, and say what the cluster must learn, in which order.
+
+    The old value of the age key, the seal's key and restic's password stays beside the new one until `--finish`. An
+    interrupted change is run again. For s3 the new key comes from the environment, as with `init`.
+
+    Example: slipway secrets rotate seal
+
+    Example: slipway secrets rotate age --finish
+    """
+    loaded = load(inventory)
+    done = _rotations(loaded, finish)[what]()
+    if json_output:
+        print_json(done.to_json())
+    else:
+        for path in done.changed:
+            tell(f"wrote    {path}")
+        for number, step in enumerate(done.next, 1):
+            say(f"next {number}: {step}")
+    tell_git(loaded.root)
+
+
+def _rotations(loaded: Inventory, finish: bool) -> Mapping[What, Callable[[], Rotated]]:
+    """What `--finish` stands for too, where it stands for anything."""
+    if finish:
+        finishing: dict[What, Callable[[], Rotated]] = {
+            What.AGE: lambda: rotating.finish_age(loaded),
+            What.SEAL: lambda: rotating.forget_seal(loaded),
+            What.RESTIC: lambda: rotating.finish_restic(loaded, say),
+        }
+        return defaultdict(_nothing_to_finish, finishing)
+    return {
+        What.AGE: lambda: rotating.age(loaded),
+        What.RECIPIENTS: lambda: rotating.in_step(loaded),
+        What.SEAL: lambda: rotating.seal(loaded),
+        What.RESTIC: lambda: rotating.restic(loaded, say),
+        What.S3: lambda: rotating.s3(loaded, _given(making.asked(BY_NAME["backup-s3"])).get("backup-s3", {})),
+        What.GIT_READER: lambda: rotating.git_reader(loaded),
+        What.GIT_ADMIN: lambda: rotating.git_admin(loaded),
+        What.WEBHOOK: lambda: rotating.webhook(loaded),
+        What.REPEATED: lambda: rotating.repeated(loaded),
+    }
+
+
+def _nothing_to_finish() -> Callable[[], Rotated]:
+    raise UsageError("--finish is for age, seal and restic: the others are done at once")
+
+
+@app.command()
+def drill(
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="The repository: a folder, an address, a bundle, or s3:https://HOST/BUCKET/FILE.bundle.",
+            metavar="SOURCE",
+            show_default="what Git has of this one",
+        ),
+    ] = None,
+    age_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--age-key",
+            help="A file with the age key, such as the one kept offline; - for standard input.",
+            metavar="FILE",
+            show_default="this machine's",
+        ),
+    ] = None,
+    known: Annotated[
+        str, typer.Option("--read", help="A secret of OpenBao that must be there too, below `secret/`.", metavar="PATH")
+    ] = "",
+    inventory: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
+) -> None:
+    """Try a cold start on this machine: from nothing but the repository and the age key to a secret out of OpenBao.
+
+    Opens what is committed, takes the newest snapshot that was saved, starts an OpenBao with the seal's key from Git,
+    sees it open itself and reads a known secret. Needs restic and bao; contacts the backup's S3 and changes nothing.
+
+    Example: slipway secrets drill
+
+    Example: slipway secrets drill --from s3:https://s3.example.org/backups/homelab.bundle --age-key offline.txt
+    """
+    from slipway.secrets import drill as drilling
+
+    where, inside_it = (source, Path()) if source else drilling.source_of(inventory.resolve().parent)
+    key = None if age_key is None else _key_from(age_key)
+    plan = drilling.Plan(where, inside_it / (inventory if source else inventory.name), key, known)
+    with progress(quiet=json_output) as listener:
+        result = drilling.drill(plan, Events(listener))
+    if json_output:
+        print_json(result.to_json())
+        return
+    print_table(("step", "time", "what"), [(each.name, f"{each.seconds:.1f} s", each.text) for each in result.steps])
+    tell("a cold start from this repository and this key gets its secrets back")
+
+
+def _key_from(file: Path) -> Secret:
+    content = sys.stdin.buffer.read(editing.MOST_WRITTEN) if str(file) == "-" else file.read_bytes()
+    return Secret(content)
 
 
 def _given(wanted: tuple[tuple[Wanted, Key], ...]) -> making.Given:

@@ -59,9 +59,12 @@ def missing(inventory: Inventory) -> tuple[Wanted, ...]:
 
 def to_ask(inventory: Inventory) -> tuple[tuple[Wanted, Key], ...]:
     """What only a person has, of those that are not there."""
-    return tuple(
-        (each, key) for each in missing(inventory) for key in each.keys if key.form is Form.GIVEN and not key.like
-    )
+    return tuple(pair for each in missing(inventory) for pair in asked(each))
+
+
+def asked(each: Wanted) -> tuple[tuple[Wanted, Key], ...]:
+    """What only a person has of one Secret."""
+    return tuple((each, key) for key in each.keys if key.form is Form.GIVEN and not key.like)
 
 
 def fill(inventory: Inventory, given: Given) -> Made:
@@ -89,7 +92,8 @@ def repeat(inventory: Inventory) -> tuple[Path, ...]:
         found = manifest.read(store.decrypt(inventory.root, each.file), each.file).values
         values = {**found, **_values(inventory, each, {})}
         if values != found:
-            changed.append(save(inventory.root, each, values))
+            save(inventory.root, each, values)
+            changed.append(each.file)
     return tuple(changed)
 
 

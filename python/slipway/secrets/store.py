@@ -40,7 +40,7 @@ FIRST = tuple(BY_NAME[name] for name in ("gitea-admin", "git-reader", "git-webho
 
 _CONFIG_TEXT = """\
 # Who can open the secrets of this repository: public age keys, separated by commas. To add one (an offline key, a
-# colleague), write it here and run `sops updatekeys FILE` on every *.sops.yaml.
+# colleague): slipway secrets init --recipient age1...; without one: take it out and slipway secrets rotate recipients.
 creation_rules:
   - path_regex: (secrets|gitops)/.*\\.sops\\.ya?ml$
     encrypted_regex: ^(data|stringData)$

@@ -130,3 +130,31 @@ def test_an_editor_that_fails_changes_nothing(slipway, repository, monkeypatch):
 
 def test_a_secret_that_nobody_knows_is_told_with_those_there_are(slipway, repository):
     assert "secrets/backup-s3" in str(slipway("edit", "nobody").exception)
+
+
+def test_rotate_says_in_numbers_what_comes_next(slipway, repository):
+    before = repository.values("openbao-seal")
+    done = slipway("rotate", "seal")
+    assert done.exit_code == 0
+    assert done.stdout == f"wrote    {BY_NAME['openbao-seal'].file}\n"
+    assert "next 1: git add and commit\n" in done.stderr
+    assert "next 2: git push" in done.stderr
+    assert repository.values("openbao-seal")["previous-key"] == before["key"]
+
+
+def test_finish_is_for_what_has_two_steps(slipway, repository):
+    assert "--finish is for age, seal and restic" in str(slipway("rotate", "webhook", "--finish").exception)
+
+
+def test_a_new_account_of_s3_is_asked_for_by_its_names(slipway, repository):
+    before = repository.files()
+    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in str(slipway("rotate", "s3").exception)
+    assert repository.files() == before
+
+
+def test_a_drill_without_its_programs_says_how_to_get_them(slipway, repository, monkeypatch):
+    monkeypatch.setattr("slipway.secrets.drill.find_program", lambda _name: None)
+    done = slipway("drill")
+    assert done.exception is not None
+    assert done.exception.exit_code == 12
+    assert done.exception.hint == "nix shell nixpkgs#restic"
