@@ -34,6 +34,10 @@ lab: setup test-packages ## Tests on the lab's machines, with real faults
 	slipway lab build
 	pytest tests/lab --lab=required --durations=10
 
+.PHONY: drill
+drill: setup test-packages ## The cold start with the real restic, SeaweedFS and OpenBao (built on first use: SeaweedFS takes long)
+	pytest tests/lab/test_drill.py --lab=required --durations=10
+
 .PHONY: golden
 golden: $(VENV)/ready ## Write the golden trees anew after a change that was meant
 	pytest tests/golden --update-golden
