@@ -25,6 +25,8 @@ NOT_INITIALISED = 501
 ACTIVE = 200
 """What /v1/sys/health answers with (OpenBao, "System health")."""
 MOST_ANSWER = 1 << 20
+NEVER_OPENS = ("unknown key id for data", "failed to open ciphertext")
+"""What the static seal says of another key than it was closed with (go-kms-wrapping, wrappers/static): it asks for ever."""
 NOTHING = Secret("")
 ADMIN_PASSWORD = "SLIPWAY_ADMIN_PASSWORD"  # noqa: S105 (the name of a variable)
 
@@ -127,6 +129,8 @@ class OpenBao:
             if code is not None:
                 raise Sealed(f"OpenBao ended with {code}: {_reason(self.service.said())}")
             state = self._health()
+            if state == SEALED and any(words in self.service.said() for words in NEVER_OPENS):
+                raise Sealed(f"OpenBao is sealed: {_reason(self.service.said())}")
             return (True, "") if state == ACTIVE else (None, _STATES.get(state, f"HTTP {state}"))
 
         try:
