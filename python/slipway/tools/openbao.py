@@ -26,7 +26,7 @@ ACTIVE = 200
 """What /v1/sys/health answers with (OpenBao, "System health")."""
 MOST_ANSWER = 1 << 20
 NEVER_OPENS = ("unknown key id for data", "failed to open ciphertext")
-"""What the static seal says of another key than it was closed with (go-kms-wrapping, wrappers/static): it asks for ever."""
+"""What the static seal says of another key than it was closed with (go-kms-wrapping, wrappers/static)."""
 NOTHING = Secret("")
 ADMIN_PASSWORD = "SLIPWAY_ADMIN_PASSWORD"  # noqa: S105 (the name of a variable)
 
