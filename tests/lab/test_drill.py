@@ -24,7 +24,7 @@ from slipway.result import CommandFailed
 from slipway.secret import Secret
 from slipway.secrets import check, drill, keys, making, recipients, rotate, store
 from slipway.secrets.drill import DrillFailed, Plan
-from slipway.tools import age, git, restic
+from slipway.tools import age, restic
 
 pytestmark = pytest.mark.lab
 
@@ -125,7 +125,7 @@ def test_a_bundle_and_the_key_that_was_kept_offline_suffice(repository, tmp_path
     recipients.add(repository.root, [offline.public])
     recipients.bring_in_step(repository.root)
     repository.commit()
-    git.bundle(repository.root, tmp_path / "small.bundle")
+    repository.git("bundle", "create", "--quiet", str(tmp_path / "small.bundle"), "HEAD", "--all")
     result = drilled(repository, source=str(tmp_path / "small.bundle"), age_key=offline.private)
     assert offline.public in result.steps[1].text
 

@@ -228,7 +228,7 @@ def drill(
         str | None,
         typer.Option(
             "--from",
-            help="The repository: a folder, an address, a bundle, or s3:https://HOST/BUCKET/FILE.bundle.",
+            help="The repository: a folder, an address, or a bundle.",
             metavar="SOURCE",
             show_default="what Git has of this one",
         ),
@@ -255,7 +255,7 @@ def drill(
 
     Example: slipway secrets drill
 
-    Example: slipway secrets drill --from s3:https://s3.example.org/backups/homelab.bundle --age-key offline.txt
+    Example: slipway secrets drill --from homelab.bundle --age-key offline.txt
     """
     from slipway.secrets import drill as drilling
 

@@ -262,5 +262,5 @@ def source_of(root: Path) -> tuple[str, Path]:
     """The repository that has `root`, and where `root` is in it. Raises InvalidInput where there is none."""
     if not git.is_inside_repository(root):
         raise InvalidInput(f"{root}: in no Git repository, which is all that a rebuild has", hint=f"git init {root}")
-    top = git.top(root)
+    top = git.top(root).resolve()
     return str(top), root.resolve().relative_to(top)

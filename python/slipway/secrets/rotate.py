@@ -64,6 +64,7 @@ class Rotated:
 
 COMMIT = "git add and commit"
 PUSH = "git push, and wait until Flux has applied it: kubectl --namespace flux-system get kustomizations"
+RESTART_OPENBAO = "kubectl --namespace openbao delete pod openbao-0"
 HANDOFF = "slipway handoff, which brings it to the cluster (it asks for a fresh verification first)"
 
 
@@ -152,7 +153,8 @@ def seal(inventory: Inventory) -> Rotated:
     steps = (
         COMMIT,
         PUSH,
-        "kubectl --namespace openbao delete pod openbao-0, which starts with both keys and seals with the new one",
+        f"{RESTART_OPENBAO}: it starts with both keys, and closes with the new one what the one before had closed (one "
+        "without a recovery key never does: docs/how-to/secrets.md)",
         "wait for a backup from after that (or kubectl --namespace openbao create job --from=cronjob/snapshot now)",
         "slipway secrets drill: it tells whether the newest snapshot still needs the key before",
         "slipway secrets rotate seal --finish, once it does not and you give up older snapshots",
@@ -167,7 +169,7 @@ def forget_seal(inventory: Inventory) -> Rotated:
     if not _text(values, "previous-key-id"):
         raise UsageError(f"{about}: there is no key before the present one", hint="slipway secrets rotate seal")
     making.save(root, about, {**values, "previous-key": Secret(""), "previous-key-id": Secret("")})
-    return Rotated((about.file,), (COMMIT, PUSH, "kubectl --namespace openbao delete pod openbao-0"))
+    return Rotated((about.file,), (COMMIT, PUSH, RESTART_OPENBAO))
 
 
 # --- backups ---------------------------------------------------------------------------------------------------------

@@ -228,13 +228,3 @@ def clone(source: str, target: Path) -> str:
     """Copy what Git has at `source` (a folder, an address, a bundle) to `target`; return the commit."""
     run(["git", "clone", "--quiet", "--", source, str(target)], timeout=CLONE_TIMEOUT)
     return run(["git", "-C", str(target), "rev-parse", "HEAD"]).stdout.strip()
-
-
-def top(root: Path) -> Path:
-    """The top folder of the repository that `root` is in."""
-    return Path(run(["git", "-C", str(root), "rev-parse", "--show-toplevel"]).stdout.strip()).resolve()
-
-
-def bundle(root: Path, target: Path) -> None:
-    """Write everything that Git has of the repository into one file, which can be cloned."""
-    run(["git", "-C", str(root), "bundle", "create", "--quiet", str(target), "HEAD", "--all"], timeout=CLONE_TIMEOUT)
