@@ -60,7 +60,7 @@ in
       type = types.bool;
       default = false;
       description = ''
-        Whether containerd also reads the mirrors that a pod of the cluster (Spegel) writes to /var/lib/k0s/certs.d. Those
+        Whether containerd also reads the mirrors that a pod of the cluster (Spegel) writes to /var/lib/slipway/certs.d. Those
         of `registries` come before them: containerd takes the first folder that names a registry.
       '';
     };
@@ -84,7 +84,7 @@ in
         ${dropIn}.text = ''
           version = ${toString registriesIn.version}
           [plugins."${registriesIn.plugin}".registry]
-            config_path = "/etc/k0s/certs.d${lib.optionalString cfg.shared ":/var/lib/k0s/certs.d"}"
+            config_path = "/etc/k0s/certs.d${lib.optionalString cfg.shared ":/var/lib/slipway/certs.d"}"
         '';
       }
       // lib.mapAttrs' hostsEntry cfg.registries;

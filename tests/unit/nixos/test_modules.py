@@ -606,9 +606,9 @@ def test_containerds_drop_in_is_of_the_version_that_k0s_wants(evaluate, release,
 @pytest.mark.parametrize(
     ("more", "path"),
     [
-        ("slipway.images.shared = true;", "/etc/k0s/certs.d:/var/lib/k0s/certs.d"),
+        ("slipway.images.shared = true;", "/etc/k0s/certs.d:/var/lib/slipway/certs.d"),
         ('slipway.images = { shared = true; registries."docker.io" = [ "https://a.example.org" ]; };',
-         "/etc/k0s/certs.d:/var/lib/k0s/certs.d"),
+         "/etc/k0s/certs.d:/var/lib/slipway/certs.d"),
         ('slipway.images.registries."docker.io" = [ "https://a.example.org" ];', "/etc/k0s/certs.d"),
     ],
 )  # fmt: skip

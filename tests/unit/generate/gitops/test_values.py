@@ -58,7 +58,7 @@ def test_spegel_writes_where_the_inventory_s_mirrors_are_not(make):
     inventory = make({"stages": {"registryMirror": True}})
     text = gitops.render(inventory)[PurePosixPath("gitops/cluster-apps/spegel/app/helmrelease.yaml")]
     spegel = yaml.safe_load(text)["spec"]["values"]["spegel"]
-    assert spegel["containerdRegistryConfigPath"] == "/var/lib/k0s/certs.d"
+    assert spegel["containerdRegistryConfigPath"] == "/var/lib/slipway/certs.d"
     assert spegel["containerdContentPath"].startswith("/var/lib/k0s/containerd/")
     assert "images.shared = true;" in cluster_text(inventory)
     assert "images.shared" not in cluster_text(make())
