@@ -58,6 +58,7 @@ in
       default = {
         type = "app";
         program = "${self.packages.${system}.slipway}/bin/slipway";
+        meta.description = "One host inventory to a running Kubernetes cluster on NixOS";
       };
     }
   );

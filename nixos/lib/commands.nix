@@ -16,6 +16,7 @@ in
         value = {
           type = "app";
           program = "${pkgs.writeShellScript "slipway-${name}" ''exec ${slipway system}/bin/slipway ${name} "$@"''}";
+          meta.description = "slipway ${name}, of the release that this repository follows";
         };
       }) commands
     )

@@ -49,7 +49,7 @@ def flake(nix_value):
               self = import {NIXOS}/outputs.nix {{ inherit self nixpkgs disko; }} // {{ outPath = "{ROOT}"; }};
               k0s = version: {{ config.slipway.k0s.package = "/k0s-" + version; }};
               mine = import {NIXOS}/lib/commands.nix {{
-                inherit self; root = {repository}; tools = _: [ ];
+                inherit self nixpkgs; root = {repository}; tools = _: [ ];
                 forAll = f: {{ x86_64-linux = f "x86_64-linux" nixpkgs.legacyPackages.x86_64-linux; }};
                 machines = {{ cp1 = k0s "1.36"; cp2 = k0s "1.36"; cp3 = k0s "1.37"; }};
               }};
