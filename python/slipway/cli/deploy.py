@@ -16,6 +16,7 @@ from slipway.cli import locked
 from slipway.cli.console import print_json, print_table, progress, say, stdout, tell
 from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
+from slipway.cli.targets import one_of
 from slipway.cluster import comparison
 from slipway.cluster.backup import Archive
 from slipway.cluster.encryption import Keys
@@ -33,7 +34,7 @@ from slipway.rollout import runs as history
 from slipway.rollout.engine import Deployment, Options
 from slipway.rollout.engine import deploy as roll_out
 from slipway.rollout.interruption import Interruption
-from slipway.rollout.phases import Preparation, Return, Standing
+from slipway.rollout.phases import LOCAL, REMOTE, Preparation, Return, Standing
 from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
@@ -44,6 +45,15 @@ from slipway.words import counted
 
 BootOption = Annotated[
     bool, typer.Option("--boot", help="Set the systems for the next boot, and activate nothing now.")
+]
+BuildOnOption = Annotated[
+    str,
+    typer.Option(
+        "--build-on",
+        help="Where systems are built: here (local), each on the node that it is for (remote), or all on one node. "
+        "They are evaluated here, and come here from there.",
+        metavar="local|remote|NODE",
+    ),
 ]
 OlderOption = Annotated[
     bool, typer.Option("--older", help="Also where nodes run what a commit says that is not in this history.")
@@ -137,6 +147,7 @@ def deploy(
     boot: BootOption = False,
     no_join: NoJoinOption = False,
     older: OlderOption = False,
+    build_on: BuildOnOption = LOCAL,
     break_lock: BreakLockOption = False,
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
@@ -149,8 +160,18 @@ def deploy(
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or (), exclude or ())
-    options = Options(boot, keep_going, _size(batch), not no_drain, reboot, join=not no_join, older=older)
-    _carry_out("deploy", Preparation, inventory, hosts, options, break_lock, json_output)
+    options = Options(
+        boot,
+        keep_going,
+        _size(batch),
+        not no_drain,
+        reboot,
+        join=not no_join,
+        older=older,
+        build_on=_builder(inventory, build_on),
+    )
+    preparing = partial(Preparation, build_on=options.build_on)
+    _carry_out("deploy", preparing, inventory, hosts, options, break_lock, json_output)
 
 
 def rollback(
@@ -192,7 +213,7 @@ def resume(
     run = history.to_go_on_with(inventory.root, name)
     names, options = _asked(run)
     hosts = [host for host in inventory.hosts if host.name in names]
-    preparing: Callable[..., Preparation] = Preparation
+    preparing: Callable[..., Preparation] = partial(Preparation, build_on=options.build_on)
     if run.command == "rollback":
         wanted = history.systems_wanted(run)
         hosts = [host for host in hosts if host.name in wanted]
@@ -267,6 +288,11 @@ def _carry_out(
 
 def _keep(root: Path, archive: Archive) -> Path:
     return backups.save(root, archive).path
+
+
+def _builder(inventory: Inventory, text: str) -> str:
+    """Raises UsageError for what is no place to build on."""
+    return text if text in (LOCAL, REMOTE) else one_of(inventory, text).name
 
 
 def _size(text: str) -> str:

@@ -12,10 +12,11 @@ import typer
 from slipway.cli.console import print_json, print_json_line, progress, say, tell
 from slipway.cli.dashes import as_argv, command_of
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
+from slipway.cli.targets import one_of
 from slipway.cluster.unit import UNIT
 from slipway.errors import Interrupted, SlipwayError, Unreachable, UsageError
 from slipway.events import Events
-from slipway.inventory import Host, Inventory, load
+from slipway.inventory import load
 from slipway.inventory.select import select
 from slipway.node import journal
 from slipway.report import answers as report
@@ -72,7 +73,7 @@ def ssh(
     Example: slipway ssh w1 -- systemctl status k0s
     """
     inventory = load(inventory_file)
-    host = _one(inventory, node)
+    host = one_of(inventory, node)
     words = command_of(ctx)
     with Pool.of(inventory) as pool, pool.openssh(host.name) as options:
         endpoint = pool.endpoints[host.name]
@@ -149,7 +150,7 @@ def logs(
     Example: slipway logs cp1 --since "10 min ago" --follow
     """
     inventory = load(inventory_file)
-    host = _one(inventory, node)
+    host = one_of(inventory, node)
     units = [] if all_units else unit or [UNIT]
     with Pool.of(inventory) as pool, Interruption(pool.shut, say).heard():
         part = journal.read(pool.host(host.name), units, lines=lines or (BEHIND if follow else LINES), since=since)
@@ -179,11 +180,3 @@ def _print(entries: Sequence[journal.Entry], json_output: bool) -> None:
             print_json_line(entry.to_json())
         else:
             tell(f"{entry.time[:23]}Z {entry.unit.removesuffix('.service')}: {entry.message}")
-
-
-def _one(inventory: Inventory, node: str) -> Host:
-    chosen = select(inventory, [node])
-    if len(chosen) != 1:
-        named = " ".join(host.name for host in chosen)
-        raise UsageError(f"{node} is {len(chosen)} nodes: {named}; one is meant here", hint="slipway exec for several")
-    return chosen[0]

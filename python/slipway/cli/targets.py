@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.inventory import InvalidInventory, Inventory, load
+from slipway.errors import UsageError
+from slipway.inventory import Host, InvalidInventory, Inventory, load
 from slipway.inventory.select import select
 from slipway.ssh.connection import Endpoint
 from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
@@ -45,3 +46,12 @@ def resolve(words: Sequence[str], inventory_file: Path, identity: Path | None = 
         pool = Pool.of(inventory, addresses)
     hosts = select(inventory, patterns) if inventory and (patterns or not addresses) else ()
     return Targets(pool, (*(host.name for host in hosts), *(each.name for each in addresses)), inventory)
+
+
+def one_of(inventory: Inventory, node: str) -> Host:
+    """The one host that `node` means. Raises UsageError where it means none, or several."""
+    chosen = select(inventory, [node])
+    if len(chosen) != 1:
+        named = " ".join(host.name for host in chosen)
+        raise UsageError(f"{node} is {len(chosen)} nodes: {named}; one is meant here", hint="slipway exec for several")
+    return chosen[0]

@@ -494,6 +494,9 @@ class HostDeploy(Section):
     """How a deployment treats this machine."""
 
     health_check: HealthCheck | None = None
+    substitute: v.Truth = True
+    """Whether the machine fetches what its binary caches have, instead of all from where slipway runs; false for one
+    without a way to them."""
 
 
 class Settings(Section):

@@ -37,7 +37,7 @@ from slipway.result import CommandFailed, CommandTimedOut
 from slipway.rollout import living, revision
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.living import Living
-from slipway.rollout.phases import Preparation, outcome_of
+from slipway.rollout.phases import LOCAL, Preparation, outcome_of
 from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
 from slipway.tools.kubeconfig import Kubeconfig
@@ -100,6 +100,7 @@ class Options:
     drain: bool = True
     reboot: When = When.NEVER
     join: bool = True
+    build_on: str = LOCAL
     older: bool = False
     """Nodes may go back to what an earlier commit says."""
     only_reboot: bool = False

@@ -6,7 +6,8 @@ Each goes over all nodes before the next begins, so that what can fail early fai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +27,12 @@ from slipway.outcome import Outcome
 from slipway.rollout import sources
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
-from slipway.ssh.pool import Pool
+from slipway.ssh.pool import Pool, for_each
 from slipway.tools import git, nix
 from slipway.words import counted
 
+LOCAL, REMOTE = "local", "remote"
+"""Where systems are built: here, on the node that each is for, or on the node that is named instead."""
 ROOT = """mkdir -p "${1%/*}" && ln -sfn "$2" "$1" """
 
 
@@ -50,6 +53,8 @@ class Preparation:
 
     keep: Callable[[Archive], Path] | None = None
     """Writes a backup of the control plane into a file; None: none is made."""
+
+    build_on: str = LOCAL
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,17 +93,48 @@ class Preparation:
     def build(self) -> dict[str, str]:
         """The system of every host: a store path. Kept from the local garbage collector."""
         deploy = self.inventory.deploy
-        self.events.emit("build", "started", text=counted(len(self.hosts), "system"))
-        systems = nix.build(
-            self.inventory.root.resolve(),
-            self.names,
-            options=deploy.nix_options,
-            timeout=deploy.timeouts.build,
-            on_line=lambda line: self.events.emit("build", "progress", text=line),
-        )
+        where = "" if self.build_on == LOCAL else f", on {self.build_on}"
+        self.events.emit("build", "started", text=counted(len(self.hosts), "system") + where)
+        match self.build_on:
+            case "local":
+                systems = self._built(self.names, None)
+            case "remote":
+                systems = self._built_by_each()
+            case builder:
+                with self._elsewhere(builder) as at:
+                    systems = self._built(self.names, at)
         nix.keep(systems, inside.state(self.inventory.root, "gcroots"), options=deploy.nix_options)
         self.events.emit("build", "done", text=counted(len(systems), "system"))
         return systems
+
+    def _built(self, names: Sequence[str], at: nix.Elsewhere | None) -> dict[str, str]:
+        deploy = self.inventory.deploy
+        return nix.build(
+            self.inventory.root.resolve(),
+            names,
+            options=deploy.nix_options,
+            timeout=deploy.timeouts.build,
+            on_line=lambda line: self.events.emit("build", "progress", text=line),
+            at=at,
+        )
+
+    def _built_by_each(self) -> dict[str, str]:
+        """Every node builds its own. Raises what went wrong with the first that failed."""
+
+        def one(name: str) -> str:
+            with self._elsewhere(name) as at:
+                return self._built([name], at)[name]
+
+        built = for_each(one, self.names, limit=self.inventory.deploy.parallel)
+        for found in built.values():
+            if isinstance(found, SlipwayError):
+                raise found
+        return {name: str(system) for name, system in built.items()}
+
+    @contextmanager
+    def _elsewhere(self, name: str) -> Iterator[nix.Elsewhere]:
+        with self.pool.openssh(name) as ssh:
+            yield nix.Elsewhere(openssh.store(self.pool.endpoints[name]), ssh)
 
     def copy(self, systems: Mapping[str, str]) -> dict[str, SlipwayError]:
         """Bring each node its system and keep it there; return what went wrong, by node."""
@@ -173,6 +209,7 @@ class _Copy:
                 options=deploy.nix_options,
                 timeout=deploy.timeouts.copy_,
                 on_line=self._progress(host.name),
+                substitute=self.preparation.inventory.host(host.name).deploy.substitute,
             )
 
     def _progress(self, name: str) -> Callable[[str], None]:

@@ -31,6 +31,19 @@ class BuildFailed(DeployFailed):
     """Evaluation went well, a build did not."""
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another machine's store (ssh-ng://...), and the options for the OpenSSH client below it."""
+
+    store: str
+    ssh: Sequence[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nix splits the variable like a shell; old ones at blanks alone, which is the same unless a path has one."""
+        return {"NIX_SSHOPTS": shlex.join(self.ssh)}
+
+
 def build(
     flake: Path,
     hosts: Sequence[str],
@@ -38,17 +51,24 @@ def build(
     options: Mapping[str, str],
     timeout: float,
     on_line: OnLine | None = None,
+    at: Elsewhere | None = None,
 ) -> dict[str, str]:
-    """Build the systems of `hosts` in one call; return the toplevel of each, a store path.
+    """Build the systems of `hosts` in one call; return the toplevel of each, a path of the local store.
 
-    Raises EvaluationFailed, BuildFailed, or InvalidInput where a system calls itself something else than its host.
+    `at`: evaluated here, built there, and brought here. Raises EvaluationFailed, BuildFailed, or InvalidInput where a
+    system calls itself something else than its host.
     """
     installables = [f'{flake}#nixosConfigurations."{host}".config.system.build.toplevel' for host in hosts]
-    argv = ["nix", *FEATURES, "build", *installables, "--no-link", "--json", "--keep-going", *_options(options)]
-    result = run(argv, timeout=timeout, check=False, on_line=_quietly(on_line))
+    there = ["--store", at.store, "--eval-store", "auto"] if at else []
+    argv = ["nix", *FEATURES, "build", *installables, "--no-link", "--json", "--keep-going", *there, *_options(options)]
+    environment = at.environment if at else None
+    result = run(argv, timeout=timeout, check=False, on_line=_quietly(on_line), env=environment)
     if not result.ok:
         raise _failure(result, flake)
     built = [str(entry["outputs"]["out"]) for entry in json.loads(result.stdout)]
+    if at is not None:
+        bring = ["nix", *FEATURES, "copy", "--no-check-sigs", "--from", at.store, *built, *_options(options)]
+        run(bring, env=environment, timeout=timeout, on_line=_quietly(on_line))
     return _by_host(built, hosts)
 
 
@@ -130,14 +150,16 @@ def copy(
     options: Mapping[str, str],
     timeout: float,
     on_line: OnLine | None = None,
+    substitute: bool = True,
 ) -> None:
-    """Copy closures to `store` (ssh-ng://...); `ssh` are the options for the OpenSSH client below it.
+    """Copy closures to `store` (ssh-ng://...); `ssh` are the options for the OpenSSH client below it. `substitute`: the
+    machine fetches what its own binary caches have.
 
     Signatures are not asked for: we built these paths, and root on the other side trusts us anyway.
     """
-    argv = ["nix", *FEATURES, "copy", "--no-check-sigs", "--substitute-on-destination", "--to", store, *paths]
-    # Nix splits the variable like a shell; old ones at blanks alone, which is the same unless a path has one.
-    environment = {"NIX_SSHOPTS": shlex.join(ssh)}
+    how = ["--no-check-sigs", *(["--substitute-on-destination"] if substitute else [])]
+    argv = ["nix", *FEATURES, "copy", *how, "--to", store, *paths]
+    environment = Elsewhere(store, ssh).environment
     run([*argv, *_options(options)], env=environment, timeout=timeout, on_line=_quietly(on_line))
 
 

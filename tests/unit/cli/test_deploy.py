@@ -281,6 +281,13 @@ def test_what_a_deploy_writes_down_is_what_a_resume_needs(slipway, repository, d
     assert done[0] == done[1] == (("w1",), Options(batch="25%", reboot=When.ALWAYS), Preparation)
 
 
+def test_a_builder_is_a_node_of_the_inventory(slipway, repository, done):
+    slipway("deploy", "w1", "--build-on", "cp1")
+    assert done[0][1].build_on == "cp1"
+    with pytest.raises(UsageError, match="'nobody' names no host"):
+        slipway("deploy", "--build-on", "nobody")
+
+
 def test_a_reboot_names_its_nodes_and_keeps_no_way_back(slipway, repository, done):
     assert slipway("reboot").exit_code == 2, "without a name it would be all of them"
     slipway("reboot", "w1", "--batch", "2", "--no-drain")

@@ -10,7 +10,8 @@ from slipway.events import Events
 from slipway.generate import tree, writer
 from slipway.rollout.phases import Obstructed, Preparation, Standing
 from slipway.ssh.pool import Pool
-from slipway.tools import git
+from slipway.tools import git, nix
+from slipway.tools.nix import BuildFailed
 
 
 @pytest.fixture
@@ -55,6 +56,31 @@ def test_what_a_reboot_takes_is_what_a_node_boots_by_default(preparation):
     standing = Standing(preparation.inventory, preparation.hosts[:1], preparation.pool, preparation.events)
     with pytest.raises(Obstructed, match="w1: has no system of NixOS to boot"):
         standing.build()
+
+
+@pytest.mark.parametrize(("where", "calls"), [("local", [("w1 cp1 w2", None)]), ("cp1", [("w1 cp1 w2", "cp1")]),
+                                              ("remote", [("cp1", "cp1"), ("w1", "w1"), ("w2", "w2")])])  # fmt: skip
+def test_systems_are_built_where_it_is_said(preparation, monkeypatch, where, calls):
+    asked: list[tuple[str, str | None]] = []
+
+    def build(_flake, names, *, at, **_how):
+        asked.append((" ".join(names), at and at.store.rpartition("@")[2].partition("?")[0]))
+        return {name: f"/nix/store/{name}" for name in names}
+
+    monkeypatch.setattr(nix, "build", build)
+    monkeypatch.setattr(nix, "keep", lambda *_, **__: None)
+    systems = replace(preparation, build_on=where).build()
+    assert systems == {name: f"/nix/store/{name}" for name in ("w1", "cp1", "w2")}
+    assert sorted(asked, key=str) == sorted(calls, key=str)
+
+
+def test_a_build_that_fails_on_its_node_is_the_run_s_error(preparation, monkeypatch):
+    def build(_flake, names, *, at, **_how):
+        raise BuildFailed(f"{names[0]}: no")
+
+    monkeypatch.setattr(nix, "build", build)
+    with pytest.raises(BuildFailed):
+        replace(preparation, build_on="remote").build()
 
 
 def test_preflight_asks_all_and_tells_who_does_not_answer(preparation, seen):

@@ -1,5 +1,6 @@
 """What a person reads of Nix's errors, and how results are told apart; Nix itself runs in tests/lab/test_nix.py."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,50 @@ def test_closures_come_from_one_question_for_all_systems(monkeypatch, said):
     assert sorted(graph.closure("/a")) == ["/a", "/b"]
     assert sorted(graph.closure("/b")) == ["/b"]
     assert sum(graph.sizes.values()) == 7
+
+
+FAKE_NIX = """#!/bin/sh
+{ echo "$NIX_SSHOPTS"; printf '%s\\n' "$@"; echo end; } >>"$ASKED"
+case "$*" in *" build "*) printf '[{"outputs": {"out": "%s"}}]' "$BUILT" ;; esac
+"""
+
+
+@pytest.fixture
+def fake_nix(tmp_path, monkeypatch):
+    """A stand-in for nix that has built w1's system already; returns what it was asked so far, a list per call."""
+    system, program = tmp_path / "w1", tmp_path / "bin" / "nix"
+    (system / "etc").mkdir(parents=True)
+    (system / "etc" / "hostname").write_text("w1\n")
+    program.parent.mkdir()
+    program.write_text(FAKE_NIX)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    monkeypatch.setenv("BUILT", str(system))
+    monkeypatch.setattr(nix, "_for_root_alone", dict)
+    return lambda: [each.strip().splitlines() for each in (tmp_path / "asked").read_text().split("\nend\n") if each]
+
+
+AT = nix.Elsewhere("ssh-ng://root@builder", ["-o", "Port=22"])
+
+
+def test_a_system_is_built_on_another_machine_and_brought_here(fake_nix, tmp_path):
+    built = nix.build(tmp_path, ["w1"], options={"cores": "2"}, timeout=10, at=AT)
+    assert built == {"w1": str(tmp_path / "w1")}
+    build, bring = fake_nix()
+    assert build[0] == bring[0] == "-o Port=22", "with our keys and pins"
+    assert build[-7:] == ["--store", AT.store, "--eval-store", "auto", "--option", "cores", "2"]
+    assert bring[3:8] == ["copy", "--no-check-sigs", "--from", AT.store, str(tmp_path / "w1")]
+
+
+def test_a_system_that_is_built_here_is_brought_from_nowhere(fake_nix, tmp_path):
+    nix.build(tmp_path, ["w1"], options={}, timeout=10)
+    (build,) = fake_nix()
+    assert "--store" not in build
+
+
+@pytest.mark.parametrize("substitute", [True, False])
+def test_a_machine_without_internet_fetches_nothing_itself(fake_nix, substitute):
+    nix.copy(["/a"], "ssh-ng://root@w1", ssh=[], options={}, timeout=10, substitute=substitute)
+    ((*asked,),) = fake_nix()
+    assert ("--substitute-on-destination" in asked) is substitute
