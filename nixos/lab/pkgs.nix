@@ -32,9 +32,11 @@ let
     curl = [ "bin/curl" ];
     dmidecode = [ "sbin/dmidecode" ];
     ethtool = [ "sbin/ethtool" ];
+    fio = [ "bin/fio" ];
     findutils = [ "bin/find" "bin/xargs" ];
     gnugrep = [ "bin/grep" ];
     gnused = [ "bin/sed" ];
+    iperf3 = [ "bin/iperf3" ];
     ipmitool = [ "bin/ipmitool" ];
     iproute2 = [ "bin/ip" "bin/ss" "sbin/bridge" "sbin/tc" ];
     iptables = [ "sbin/iptables" "sbin/ip6tables" "sbin/iptables-save" "sbin/iptables-restore" ];
@@ -47,6 +49,7 @@ let
     openssh = [ "sbin/sshd" "bin/ssh" "bin/ssh-keygen" ];
     procps = [ "bin/free" "bin/pgrep" "bin/ps" "bin/top" "sbin/sysctl" ];
     shadow = [ "sbin/useradd" "sbin/usermod" "sbin/groupadd" ];
+    stress-ng = [ "bin/stress-ng" ];
     smartmontools = [ "sbin/smartctl" ];
     systemd = [ "bin/journalctl" "bin/networkctl" "bin/systemctl" "bin/systemd-tmpfiles" "bin/systemd-analyze" ];
     util-linux = [ "sbin/losetup" ] ++ map (name: "bin/${name}") [

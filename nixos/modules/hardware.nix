@@ -21,10 +21,13 @@ in
   config.environment.systemPackages = mkIf cfg.tools [
     pkgs.dmidecode
     pkgs.ethtool
+    pkgs.fio
+    pkgs.iperf3
     pkgs.ipmitool
     pkgs.lm_sensors
     pkgs.nvme-cli
     pkgs.smartmontools
+    pkgs.stress-ng
   ];
   config.hardware = {
     enableRedistributableFirmware = mkDefault true;

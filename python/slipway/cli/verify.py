@@ -23,6 +23,7 @@ from slipway.generate.gitops.apps import git_server
 from slipway.groups import named, typed
 from slipway.inventory import Inventory, load
 from slipway.inventory.select import select
+from slipway.inventory.values import duration
 from slipway.report import html, junit, text
 from slipway.report import status as reports
 from slipway.rollout.run import Run
@@ -72,13 +73,23 @@ WatchOption = Annotated[
 IntervalOption = Annotated[
     float, typer.Option("--interval", min=5.0, max=86400.0, help="With --watch: seconds from one round to the next.")
 ]
+BurnInOption = Annotated[
+    str | None,
+    typer.Option(
+        "--burn-in",
+        metavar="TIME",
+        help="Load the nodes, for a time such as 10m each: network between pods, disks as etcd writes, memory.",
+    ),
+]
 DIFF = "diff"
+BURN_IN = "burnin"
 
 
 def verify(
     selection: VerifySelection = None,
     exclude: ExcludeOption = None,
     pack: PackOption = None,
+    burn_in: BurnInOption = None,
     watch: WatchOption = False,
     interval: IntervalOption = 60.0,
     junit_file: JunitOption = None,
@@ -100,11 +111,12 @@ def verify(
         return
     nodes = select(inventory, selection or (), exclude or ())
     _require_folders(junit_file, html_file)
-    limits = Limits(at_once, node_timeout)
+    limits = Limits(at_once, node_timeout, *((_seconds(burn_in),) if burn_in else ()))
+    packs = [*(pack or ()), *((BURN_IN,) if burn_in else ())]
 
     def once(events: Events, run: Run | None = None) -> Verification:
         folder = run.folder if run else None
-        return run_packs(inventory, nodes, pool.host, packs=pack or (), events=events, limits=limits, folder=folder)
+        return run_packs(inventory, nodes, pool.host, packs=packs, events=events, limits=limits, folder=folder)
 
     def write_reports(found: Verification) -> None:
         _write(inventory, found, junit_file, html_file)
@@ -121,6 +133,13 @@ def verify(
     _print(found, json_output)
     write_reports(found)
     _judge(found)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise UsageError(f"--burn-in: {error}", hint="slipway verify --burn-in 10m") from None
 
 
 def _print(found: Verification, json_output: bool) -> None:

@@ -346,6 +346,10 @@ class HardwareLimits(Section):
     """Per cent of its life that a solid disk may have used."""
     bad_sectors: Annotated[int, Field(ge=0, le=1_000_000_000), v.DIGITS] = 0
     """Reallocated, pending and unreadable sectors, or media errors, of a disk."""
+    fsync_ms: Annotated[int, Field(ge=1, le=10_000), v.DIGITS] = 10
+    """Burn-in: milliseconds that 99 of 100 writes of etcd's kind may take (etcd's own documentation asks for 10)."""
+    throughput: Annotated[int, Field(ge=1, le=1_600_000), v.DIGITS] = 800
+    """Burn-in: Mbit/s from a pod of this node to a pod of each other one, at least."""
 
 
 class Hardware(Section):

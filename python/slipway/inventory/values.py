@@ -150,11 +150,12 @@ def _size(text: str) -> int:
 
 def _seconds(value: object) -> float:
     """The seconds of a duration; a number is what an earlier validation made of it."""
-    return value if type(value) is float else _duration(_one_text(value, "a duration like 30s, 10m or 24h"))
+    return value if type(value) is float else duration(_one_text(value, "a duration like 30s, 10m or 24h"))
 
 
 @lru_cache(maxsize=1024)
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
+    """Seconds of 30s, 10m, 24h or 7d. Raises ValueError."""
     match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
     if match:
         return float(int(match[1]) * TIME_UNITS[match[2]])

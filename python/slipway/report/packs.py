@@ -24,6 +24,7 @@ reason. Red and error both keep the gate shut.
     slipway verify --junit verify.xml       # a report for CI, a test suite per node
     slipway verify --html verify.html       # a report to read in a browser: what is red and why, ports, history
     slipway verify --watch                  # again and again; a pipe is told what changes
+    slipway verify --burn-in 10m            # load network, disk and memory; for machines that do not work yet
     slipway verify diff last~1 last         # what turned red, green, new or gone between two runs
     slipway verify --json | jq '.nodes[] | select(.green | not) | .node'
 

@@ -43,7 +43,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Job:
-    """What the process that runs the checks has to know. `bound` is in seconds a node, `limit` in nodes at once."""
+    """What the process that runs the checks has to know. `bound` is in seconds a node, `limit` in nodes at once,
+    `burn_in` in seconds for each part of a burn-in."""
 
     inventory: Inventory
     packs: Mapping[str, Path]
@@ -51,3 +52,4 @@ class Job:
     socket: Path
     bound: float
     limit: int
+    burn_in: float = 60.0

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from slipway.errors import SlipwayError
@@ -38,6 +39,8 @@ class Canary:
 
     addresses: tuple[str, ...]
     state: str
+    since: float = 0.0
+    """When all of its run were seen to run, or given up, by the clock here."""
 
     @property
     def runs(self) -> bool:
@@ -60,7 +63,8 @@ def placed(controller: Connection, wanted: Collection[str]) -> Iterator[Canaries
     try:
         _create(controller, [_job(name, run, image) for name in names])
         running = _running(controller, run, names)
-        yield {name: running.get(name, Canary((), "the cluster has no such node")) for name in wanted}
+        strange = Canary((), "the cluster has no such node")
+        yield {name: replace(running.get(name, strange), since=time.time()) for name in wanted}
     finally:
         _take_away(controller, run)
 

@@ -11,12 +11,15 @@ from slipway.inventory import Inventory
 
 OURS = Path(__file__).parent / "packs"
 USER = "user"
+ON_DEMAND = ("burnin",)
+"""Packs that load the machines: run when somebody names them, never required, and no part of a record."""
 
 
 def available(inventory: Inventory) -> dict[str, Path]:
-    """Pack name to its folder, ours in alphabetical order and then the user's."""
+    """Pack name to its folder, ours in alphabetical order and then the user's; without those that run on demand."""
     users = inventory.root.absolute() / "verify"
-    return {**ours(), USER: users} if any(map(holds_checks, users.rglob("*.py"))) else ours()
+    usual = {name: folder for name, folder in ours().items() if name not in ON_DEMAND}
+    return {**usual, USER: users} if any(map(holds_checks, users.rglob("*.py"))) else usual
 
 
 def holds_checks(file: Path) -> bool:
@@ -31,7 +34,7 @@ def ours() -> dict[str, Path]:
 
 def chosen(inventory: Inventory, names: Iterable[str] = ()) -> dict[str, Path]:
     """The packs called `names`, or without any: those that the inventory requires, and the user's own."""
-    known = available(inventory)
+    known = {**available(inventory), **{name: folder for name, folder in ours().items() if name in ON_DEMAND}}
     wanted = list(names) or [*inventory.verify.packs, *(name for name in (USER,) if name in known)]
     for name in wanted:
         if name not in known:

@@ -38,6 +38,7 @@ class Asking:
     packs: Mapping[str, Path]
     tell: Callable[[Check], None]
     canaries: Callable[[], Canaries]
+    burn_in: float = 0.0
     setup_time: dict[str, float] = field(default_factory=dict)
     subtests: int | None = None
     """How many subtests the running test told so far; None outside of a test."""
@@ -85,6 +86,12 @@ def others(asking: Asking) -> Mapping[str, Facts]:
 def canaries(asking: Asking) -> Canaries:
     """A pod on every node that runs pods, name of the node to it; they are made for the first check that asks."""
     return asking.canaries()
+
+
+@pytest.fixture(scope="session")
+def burn_in(asking: Asking) -> float:
+    """Seconds for each part of a burn-in."""
+    return asking.burn_in
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,6 +21,7 @@ from slipway import inside
 from slipway.errors import InvalidInput
 from slipway.paths import state_dir
 from slipway.verify import seal
+from slipway.verify.catalog import ON_DEMAND
 from slipway.verify.result import Counts, NodeVerification, Verification
 
 _FOLDER = "records"
@@ -95,6 +96,7 @@ def of(result: NodeVerification, verification: Verification) -> Record:
             digests.packs.get(name, ""),
         )
         for name, counts in result.counts.items()
+        if name not in ON_DEMAND
     }
     return Record(result.node, result.system, result.boot_id, packs, digests.nodes.get(result.node, ""))
 
@@ -107,7 +109,7 @@ def keep(root: Path, verification: Verification) -> dict[str, bytes]:
     known = read_all(root)
     written: dict[str, bytes] = {}
     for result in verification.nodes:
-        if result.obstacle is None:
+        if result.obstacle is None and any(pack not in ON_DEMAND for pack in result.packs):
             older = known.get(result.node)
             record = of(result, verification).over(older if isinstance(older, Record) else None)
             written[result.node] = write(root, record)

@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from slipway.verify.session import PHASE, Connect, Session
 
 NODE_BOUND = 180.0
 """Seconds that all checks of one node may take together."""
+BURN_IN = 60.0
+BURN_IN_PARTS = 3
 AT_ONCE = max(8, 6 * (os.cpu_count() or 1))
 """Nodes asked at the same time: the checks wait for the network most of their time, each in a process of 8 MB."""
 
@@ -45,6 +47,8 @@ class Limits:
 
     at_once: int = AT_ONCE
     node: float = NODE_BOUND
+    burn_in: float = BURN_IN
+    """Seconds for each of the three parts of a burn-in."""
 
 
 def verify(
@@ -121,4 +125,12 @@ def ask(
         return ()
     with tempfile.TemporaryDirectory(prefix="slipway-verify-") as folder:
         job = Job(inventory, packs, questions, Path(folder) / "line", bounds.node, min(bounds.at_once, len(questions)))
-        return Session(job, connect, events or Events()).run()
+        return Session(_for_burn_in(job, bounds), connect, events or Events()).run()
+
+
+def _for_burn_in(job: Job, bounds: Limits) -> Job:
+    """With the time that it takes, and all nodes at once: they send to each other in turns."""
+    if not any(pack in catalog.ON_DEMAND for pack in job.packs):
+        return job
+    bound = bounds.node + BURN_IN_PARTS * bounds.burn_in
+    return replace(job, bound=bound, limit=len(job.questions), burn_in=bounds.burn_in)

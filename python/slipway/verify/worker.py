@@ -138,6 +138,7 @@ class Conductor:
             packs=self.job.packs,
             tell=lambda check: line.send(check=_plain(check)),
             canaries=lambda: _canaries_over(line),
+            burn_in=self.job.burn_in,
         )
 
 
@@ -187,7 +188,7 @@ def _canaries_over(line: Line) -> Canaries:
         raise ConnectionLost("the verification was broken off")
     if "failed" in message:
         raise CannotRun(message["failed"])
-    return {name: Canary(tuple(each["addresses"]), each["state"]) for name, each in message["canaries"].items()}
+    return {name: Canary(**each) for name, each in message["canaries"].items()}
 
 
 def _plain(check: Check) -> dict[str, object]:

@@ -1,10 +1,12 @@
 """What `slipway verify` says by its exit code."""
 
+from typing import Any
+
 import pytest
 from tests.unit.verify.machines import HERE
 
 from slipway.cli import verify as command
-from slipway.errors import SlipwayError, Unreachable, VerificationRed
+from slipway.errors import SlipwayError, Unreachable, UsageError, VerificationRed
 from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
 from slipway.verify.runner import NotKept
 
@@ -98,3 +100,27 @@ def test_what_cannot_be_written_is_shown_all_the_same(tmp_path, monkeypatch, cap
         command.verify(["w2"], inventory_file=file)
     assert told.value.hint
     assert "w2: os.x.z: not so: Something else" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("packs", "asked"), [(None, ["burnin"]), (["os"], ["os", "burnin"])])
+def test_a_burn_in_is_a_pack_with_its_time(tmp_path, monkeypatch, packs, asked):
+    file = tmp_path / "inventory.yaml"
+    file.write_text((HERE / "inventory.yaml").read_text())
+    seen: dict[str, Any] = {}
+
+    def note(*_args, **options):
+        seen.update(options)
+        return Verification("", (GREEN,))
+
+    monkeypatch.setattr(command, "run_packs", note)
+    command.verify(["w1"], pack=packs, burn_in="10m", inventory_file=file)
+    assert seen["packs"] == asked
+    assert seen["limits"].burn_in == 600
+
+
+def test_a_burn_in_without_a_time_says_what_to_type(tmp_path):
+    file = tmp_path / "inventory.yaml"
+    file.write_text((HERE / "inventory.yaml").read_text())
+    with pytest.raises(UsageError, match="10 minutes") as told:
+        command.verify(["w1"], burn_in="10 minutes", inventory_file=file)
+    assert told.value.hint == "slipway verify --burn-in 10m"

@@ -5,15 +5,14 @@ k0s kubectl get pods -n default -o wide  # on a controller, while it runs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from slipway.inventory import Host, Inventory
 from slipway.inventory.address import Address, network_of, text_of
 from slipway.verify.backend import NodeHost
-from slipway.verify.canary import Canary
-from slipway.verify.check import CannotRun, expect, listed, workloads
+from slipway.verify.canary import Canaries
+from slipway.verify.check import expect, listed, workloads
+from slipway.verify.packs._pods import inside
 from slipway.verify.packs.k0s.config import dns_of
 from slipway.verify.packs.kubernetes import _dns
 from slipway.verify.packs.network._tcp import State, Target, neighbours, tried
@@ -24,28 +23,14 @@ PORT = 9
 """Nobody listens in a canary. That its own kernel says so proves the way there and back."""
 SHOW = "k0s kubectl get pods -n default -o wide  # on a controller, while a verification runs"
 
-# The network of a pod is that in which its address is; a container's name would be another one for every runtime.
-INSIDE = """
-for pid in $(lsns --type net --noheadings --raw --output PID); do
-  if nsenter --net --target "$pid" ip -o address show 2>/dev/null | grep -q -F " $0/"; then
-    exec nsenter --net --target "$pid" "$@"
-  fi
-done
-echo "no network of this machine has the address $0" >&2
-exit 3
-"""
-
 
 @pytest.fixture(scope="session")
-def within(node: Host, canaries: Mapping[str, Canary]) -> tuple[str, ...]:
+def within(node: Host, canaries: Canaries) -> tuple[str, ...]:
     """Words before a command that run it in the network of this node's canary."""
-    mine = canaries[node.name]
-    if not mine.addresses:
-        raise CannotRun(f"the canary of {node.name} has no address: {mine.state}")
-    return ("sh", "-c", INSIDE, mine.addresses[0])
+    return inside(node, canaries)
 
 
-def test_canary_runs(node: Host, canaries: Mapping[str, Canary], inventory: Inventory) -> None:
+def test_canary_runs(node: Host, canaries: Canaries, inventory: Inventory) -> None:
     """A pod that is made for this node runs, with an address of every family of the cluster."""
     mine, families = canaries[node.name], 2 if inventory.cluster.network.dual_stack else 1
     expect(
@@ -58,7 +43,7 @@ def test_canary_runs(node: Host, canaries: Mapping[str, Canary], inventory: Inve
 
 
 def test_pods_reach_each_other(
-    host: NodeHost, node: Host, inventory: Inventory, canaries: Mapping[str, Canary], within: tuple[str, ...]
+    host: NodeHost, node: Host, inventory: Inventory, canaries: Canaries, within: tuple[str, ...]
 ) -> None:
     """The canary of this node reaches those of all other nodes."""
     near = neighbours(inventory, node, (each for each in inventory.hosts if each.runs_workloads))
