@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -99,6 +100,16 @@ def test_files_are_shared_and_what_containerd_writes_to_is_not(said, archives, t
     stores.give(archives, [late], Events())
     assert (late / BLOB).read_text() == "blob\n", "what a machine removes stays for all others"
     assert (late / stores.DATABASES[0]).read_text() == "metadata\n"
+
+
+def test_a_machine_on_another_disk_gets_copies(said, archives, tmp_path):
+    with TemporaryDirectory(dir="/dev/shm") as memory:
+        one = machine(Path(memory), "one")
+        assert one.stat().st_dev != tmp_path.stat().st_dev
+        stores.give(archives, [one], Events())
+        assert (one / BLOB).read_text() == "blob\n"
+        assert (one / FILE).with_name("link").readlink() == Path("file")
+        assert sorted(path.name for path in one.iterdir()) == sorted(stores.PARTS)
 
 
 def test_a_containerd_that_has_run_keeps_what_it_has(said, archives, tmp_path):

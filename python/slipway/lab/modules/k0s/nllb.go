@@ -26,7 +26,8 @@ const (
 // envoyRules are those that k0s gives to Envoy (pkg/component/worker/nllb/envoy.go). Envoy itself is a pod of k0s; here
 // the worker does its work.
 var envoyRules = balance.Rules{
-	Dial: 250 * time.Millisecond, Every: 5 * time.Second, Timeout: time.Second, Failures: 5, Wins: 3, Check: balance.Connects,
+	Dial: 250 * time.Millisecond, Every: 5 * time.Second, Timeout: time.Second, Failures: 5, Wins: 3,
+	Believed: balance.Envoy, Check: balance.Connects,
 }
 
 // profile is a ConfigMap that a worker reads (pkg/component/worker/config): its fields are JSON, but for the kubelet's.

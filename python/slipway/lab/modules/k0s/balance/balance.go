@@ -19,7 +19,9 @@ type Rules struct {
 	Dial, Every, Timeout time.Duration
 	// A server is down after so many failures of its check in a row, and back after so many wins.
 	Failures, Wins int
-	Check          func(ctx context.Context, address string) error
+	// Believed is the share of servers, in percent, that must be up: where fewer are, all are tried, as where none is.
+	Believed int
+	Check    func(ctx context.Context, address string) error
 }
 
 type server struct {
@@ -28,8 +30,10 @@ type server struct {
 	row    int
 }
 
-// Balancer hands each connection to a server by chance among those that are not down. Where more than half are down that
-// is no longer believed, and all are tried, as Envoy does (its healthy_panic_threshold).
+// Envoy is what Envoy takes for Believed unless it is told otherwise (its healthy_panic_threshold).
+const Envoy = 50
+
+// Balancer hands each connection to a server by chance among those that are not down.
 type Balancer struct {
 	name  string
 	rules Rules
@@ -89,7 +93,7 @@ func (b *Balancer) pick() string {
 	defer b.mu.Unlock()
 	all := b.addresses()
 	up := slices.DeleteFunc(slices.Clone(all), func(address string) bool { return b.servers[address].down })
-	if 2*len(up) < len(all) {
+	if len(up) == 0 || 100*len(up) < b.rules.Believed*len(all) {
 		up = all
 	}
 	if len(up) == 0 {

@@ -93,13 +93,16 @@ func TestEveryServerIsReachedAndTheOneThatIsDownIsLeft(t *testing.T) {
 	expect("there is none", "")
 }
 
-func TestWhereMostAreDownAllAreTried(t *testing.T) {
-	servers := []string{speaks(t, "1"), speaks(t, "2"), speaks(t, "3")}
-	balancer, heard := balancing(t, Rules{Dial: time.Second, Every: time.Hour, Failures: 1, Wins: 1, Check: never}, servers...)
-	for i, wanted := range []string{"2! 3!", "1! 2! 3!"} {
-		balancer.note(servers[i], balancer.servers[servers[i]], errNoAnswer)
-		if found := heard(); found != wanted {
-			t.Errorf("%d are down: %q, wanted %q", i+1, found, wanted)
+func TestWhereTooFewAreUpAllAreTried(t *testing.T) {
+	for believed, wanted := range map[int][]string{Envoy: {"2! 3!", "1! 2! 3!", "1! 2! 3!"}, 0: {"2! 3!", "3!", "1! 2! 3!"}} {
+		servers := []string{speaks(t, "1"), speaks(t, "2"), speaks(t, "3")}
+		rules := Rules{Dial: time.Second, Every: time.Hour, Failures: 1, Wins: 1, Believed: believed, Check: never}
+		balancer, heard := balancing(t, rules, servers...)
+		for i, server := range servers {
+			balancer.note(server, balancer.servers[server], errNoAnswer)
+			if found := heard(); found != wanted[i] {
+				t.Errorf("%d %%, %d are down: %q, wanted %q", believed, i+1, found, wanted[i])
+			}
 		}
 	}
 }

@@ -122,7 +122,7 @@ func readClusters(path string) (map[string]cluster, error) {
 		check := each.Checks[0]
 		rules := balance.Rules{
 			Dial: time.Duration(each.Dial), Every: time.Duration(check.Interval), Timeout: time.Duration(check.Timeout),
-			Failures: check.Failures, Wins: check.Wins, Check: balance.Connects,
+			Failures: check.Failures, Wins: check.Wins, Believed: balance.Envoy, Check: balance.Connects,
 		}
 		servers := []string{}
 		for _, group := range each.Assignment.Endpoints {

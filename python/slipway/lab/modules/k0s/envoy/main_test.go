@@ -165,7 +165,8 @@ func TestTheFilesOfK0sSayHowServersAreTreated(t *testing.T) {
 		t.Error(api.servers)
 	}
 	api.rules.Check = nil
-	wanted := balance.Rules{Dial: 250 * time.Millisecond, Every: 50 * time.Millisecond, Timeout: time.Second, Failures: 5, Wins: 3}
+	wanted := balance.Rules{Dial: 250 * time.Millisecond, Every: 50 * time.Millisecond, Timeout: time.Second, Failures: 5, Wins: 3,
+		Believed: 50}
 	if fmt.Sprint(api.rules) != fmt.Sprint(wanted) {
 		t.Error(api.rules)
 	}
