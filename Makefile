@@ -32,7 +32,12 @@ unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
 .PHONY: lab
 lab: setup test-packages ## Tests on the lab's machines, with real faults
 	slipway lab build
-	pytest tests/lab --lab=required --durations=10
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lab-cluster lab-machines
+
+# Both wait for machines most of the time, and each for machines of its own.
+.PHONY: lab-cluster lab-machines
+lab-cluster lab-machines:
+	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) --durations=10
 
 .PHONY: drill
 drill: setup test-packages ## The cold start with the real restic, SeaweedFS and OpenBao (built on first use: SeaweedFS takes long)

@@ -22,6 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="auto",
         help="tests on the lab's machines: skip them where the lab cannot run (auto), or fail then (required)",
     )
+    parser.addoption(
+        "--lab-part",
+        choices=("cluster", "machines"),
+        help="of the lab's tests only those on the cluster that all share, or only the others: two runs side by side",
+    )
     parser.addoption("--nixos-options", metavar="FULL.tsv", help="a list of all NixOS options, to take ours from")
     parser.addoption("--nixpkgs", metavar="PATH", help="a checkout of nixpkgs, to hold NixOS and the lab together")
     parser.addoption("--disko", metavar="PATH", help="a checkout of disko, for the same")

@@ -27,7 +27,9 @@ ORDER = ("test_programs", "test_chain", "test_secrets")
 TO_A_CLUSTER = (("check",), ("generate",), ("deploy", "--json"), ("verify",), ("handoff",))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _choose(config, items)
+
     def place(item: pytest.Item) -> int:
         """What is not of the lab comes before it."""
         if item.get_closest_marker("lab") is None:
@@ -35,6 +37,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER)
 
     items.sort(key=place)
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what belongs to the part that was asked for."""
+    part = config.getoption("--lab-part")
+    if part is None:
+        return
+    on_cluster = [item for item in items if "lab" in getattr(item, "fixturenames", ())]
+    others = [item for item in items if item not in on_cluster]
+    items[:], left = (on_cluster, others) if part == "cluster" else (others, on_cluster)
+    config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,11 @@ class Fault:
         here = {f"{node}: {check}" for node in self.red or (self.on,) for check in (self.check, *self.companions)}
         return here | set(self.beside)
 
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """The packs of these checks."""
+        return tuple({check.partition(".")[0] for check in (self.check, *self.companions)})
+
     def __str__(self) -> str:
         return self.check
 
@@ -222,7 +227,12 @@ def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, broken: Faul
     with fault(cluster, broken.on, broken.make, broken.mend), ExitStack() as stack:
         pool = stack.enter_context(Pool.of(cluster.inventory)) if broken.reconnect else cluster.pool
         assert red(replace(cluster, pool=pool)) == broken.expected
-    assert red(cluster, broken.on) == set()
+    assert red(cluster, broken.on, packs=broken.packs) == set()
+
+
+def test_all_of_that_is_mended_and_every_node_is_green_again(cluster: Cluster):
+    """Each fault was asked for in its own packs alone, once it was mended."""
+    assert red(cluster) == set()
 
 
 def test_a_machine_id_of_another_node_is_seen_on_both(cluster: Cluster):
