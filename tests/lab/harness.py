@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,14 @@ class Ran:
         found = self.result.exit_code
         assert found == code, f"{self.result.command}: exit code {found}, not {code}\n{self.out}\n{self.err}"
         return self
+
+
+def tags(archive: Path) -> list[str]:
+    """The names of the images in a docker-archive."""
+    with tarfile.open(archive) as opened:
+        manifest = opened.extractfile("manifest.json")
+        assert manifest is not None
+        return [tag for image in json.load(manifest) for tag in image["RepoTags"]]
 
 
 def eventually(is_so: Callable[[], object], what: str, *, deadline: float = SEEN_WITHIN) -> None:

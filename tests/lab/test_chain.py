@@ -46,7 +46,7 @@ def test_no_node_imports_an_image_that_the_lab_has_prepared(repository):
     for node in NODES[1:]:
         said = repository.sh(node, "journalctl --unit=k0s --output=cat --no-pager")
         assert "Started kubelet" in said, "control: the journal has what k0s said"
-        imported = {tag for tags in re.findall(r"imported (.+) in [0-9.]+ s", said) for tag in tags.split(", ")}
+        imported = {tag for line in re.findall(r"imported (.+) in [0-9.]+ s", said) for tag in line.split(", ")}
         assert not imported & prepared
 
 

@@ -14,7 +14,7 @@ from slipway.errors import LockedByAnother, Unreachable
 from slipway.events import Event, Events
 from slipway.lab import machines, nspawn, state, stores, supplies
 from slipway.lab.reach import DidNotBoot, remote, wait_reachable
-from slipway.lab.settings import Lab, lab_cache
+from slipway.lab.settings import Lab
 from slipway.lab.status import Power, status
 from slipway.result import CommandTimedOut
 from slipway.tools.run import run
@@ -60,8 +60,8 @@ class TestOneMachine:
         assert on(machine, "cat", "/root/kept") == "kept"
         assert on(machine, "cat", BOOT_ID) != first
 
-    def test_the_images_folder_is_its_own_to_change_and_shows_what_the_cache_gets(self, machine):
-        cached = lab_cache() / "images"
+    def test_the_images_folder_is_its_own_to_change_and_shows_what_the_lab_gets(self, machine):
+        cached = machine.lab.images
         mode = cached.stat().st_mode
         on(machine, "sh", "-c", "ls /var/lib/k0s/images; chmod 0700 /var/lib/k0s/images; touch /var/lib/k0s/images/own")
         late = cached / "late.test"

@@ -1,10 +1,8 @@
 """The real programs and images of the lab, as built: what they say they are, and that they run anywhere."""
 
-import json
-import tarfile
-
 import pytest
 import yaml
+from tests.lab.harness import tags
 
 from slipway.events import Event, Events
 from slipway.lab import binaries, elf, images
@@ -49,12 +47,7 @@ def test_nothing_is_made_twice():
 
 
 def test_every_image_lies_in_an_archive_under_its_name():
-    names = []
-    for path in images.images_dir().glob("*.tar"):
-        with tarfile.open(path) as archive:
-            manifest = archive.extractfile("manifest.json")
-            assert manifest is not None
-            names += [name for entry in json.load(manifest) for name in entry["RepoTags"]]
+    names = [tag for path in images.ensure(Events()) for tag in tags(path)]
     assert sorted(names) == sorted(references().values())
 
 

@@ -1,12 +1,15 @@
 """The lab's container images, made from programs of this machine under the names that upstream's charts use.
 
 `ensure(events)` leaves docker-archives in `images_dir()`, each named after what it was made from: one that is there is
-up to date. Nodes import every file of that folder, so nothing else ever lies in it, not even for a moment.
+up to date. Nodes import every file of the folder that `show` fills from it, so nothing else ever lies in either, not
+even for a moment.
 """
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +83,32 @@ def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ..
     wanted = tuple(BUNDLES if names is None else names)
     binaries.ensure([build for name in wanted for build in BUNDLES[name].builds], events)
     return tuple(_make(name, BUNDLES[name].images(), images_dir(), events) for name in wanted)
+
+
+def show(archives: Iterable[Path], folder: Path) -> None:
+    """Have these archives in the folder that a lab's machines see, and no other.
+
+    The cache has those of other states of slipway as well, whose images may have the same names.
+    """
+    wanted = {path.name: path for path in archives}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in {path.name for path in folder.iterdir()} - wanted.keys():
+        (folder / name).unlink()
+    for name, path in wanted.items():
+        if not (folder / name).exists():
+            draft = folder.with_name(f".{folder.name}.draft")
+            draft.unlink(missing_ok=True)
+            _link_or_copy(path, draft)
+            draft.rename(folder / name)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copy2(source, target)
 
 
 def ensure_for_k0s(wanted: Iterable[str], target: Path, events: Events) -> tuple[Path, ...]:

@@ -28,7 +28,7 @@ def start(machine: Machine, rootfs: Path) -> None:
     """Switch the machine on; what an earlier start left behind is cleared away first."""
     clear(machine)
     mounts.mount_overlay(machine, rootfs)
-    for folder in (lab_cache() / "bin", lab_cache() / "images", machine.changes("images")):
+    for folder in (lab_cache() / "bin", machine.lab.images, machine.changes("images")):
         folder.mkdir(parents=True, exist_ok=True)
     answer = run([*_detached(machine), *command(machine)], env=environment(), timeout=30)
     if pid(machine) is None:
@@ -76,8 +76,8 @@ def command(machine: Machine) -> list[str]:
 
 
 def _from_the_lab(machine: Machine) -> list[str]:
-    """Programs and images of the cache, those of the lab's real k0s above them, and the machine's changes on top."""
-    programs, images = lab_cache() / "bin", lab_cache() / "images"
+    """Programs of the cache and images of the lab, those of its real k0s above them, the machine's changes on top."""
+    programs, images = lab_cache() / "bin", machine.lab.images
     if not machine.lab.k0s.exists():
         return [f"--bind-ro={programs}:{PROGRAMS}", f"--overlay={images}:{machine.changes('images')}:{IMAGES}"]
     real = machine.lab.k0s

@@ -93,6 +93,11 @@ class Lab:
         return self.state / "k0s"
 
     @property
+    def images(self) -> Path:
+        """The archives of container images that its machines see: those of the slipway that brought the lab up last."""
+        return self.state / "images"
+
+    @property
     def known_hosts(self) -> Path:
         return self.state / "ssh" / "known_hosts"
 

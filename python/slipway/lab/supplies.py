@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,13 +36,17 @@ def beside(work: Callable[[], Made], events: Events, kind: K0s) -> Made:
     return made
 
 
-def stock(machines: Iterable[Machine], events: Events, kind: K0s = K0s.STAND_IN, own: Iterable[Path] = ()) -> None:
-    """Give the images, and the archives of the lab's `own`, to machines that have not run a containerd yet.
+def stock(machines: Sequence[Machine], events: Events, kind: K0s = K0s.STAND_IN, own: Iterable[Path] = ()) -> None:
+    """Show the images to these machines, and give them, with the archives of the lab's `own`, to those whose containerd
+    never ran.
 
     They are imported once, by the lab's containerd; a released k0s has another one, which imports them itself. Raises
     what images.ensure and stores.give raise.
     """
-    archives = (*images.ensure(events), *own)
+    ours = images.ensure(events)
+    for lab in {machine.lab for machine in machines}:
+        images.show(ours, lab.images)
+    archives = (*ours, *own)
     if kind is not K0s.RELEASED:
         stores.give(archives, [machine.containerd for machine in machines], events)
 

@@ -5,6 +5,7 @@ import json
 import re
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -114,6 +115,26 @@ def test_nodes_never_see_a_half_written_archive(programs, events, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         ensure(events, ["pause"])
     assert seen == list(images_dir().iterdir()) == []
+
+
+def test_a_lab_sees_the_archives_of_today_alone(programs, events, tmp_path):
+    shown = tmp_path / "shown"
+    images.show(ensure(events, ["pause", "busybox"]), shown)
+    fake(binaries.bin_dir() / "pause", "another version")
+    today = ensure(events, ["pause"])
+    (images_dir() / "flux-operator-0123456789ab.tar").write_text("of another branch, under a name of ours")
+    images.show(today, shown)
+    (archive_shown,) = shown.iterdir()
+    assert archive_shown.name == today[0].name
+    assert archive_shown.samefile(today[0])
+    assert not list(tmp_path.glob(".shown*"))
+
+
+def test_on_another_disk_an_archive_is_copied(programs, events):
+    with TemporaryDirectory(dir="/dev/shm") as memory:
+        (made,) = ensure(events, ["pause"])
+        images.show([made], Path(memory) / "shown")
+        assert (Path(memory) / "shown" / made.name).read_bytes() == made.read_bytes()
 
 
 def test_only_what_was_asked_for_is_made(programs, events):

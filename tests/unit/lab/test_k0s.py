@@ -147,7 +147,7 @@ class TestMachines:
         words = nspawn.command(machine)
         cache = tmp_path / "cache" / "slipway" / "lab"
         assert f"--overlay-ro={cache / 'bin'}:{lab.k0s / 'bin'}:{PROGRAMS}" in words
-        layers = f"{cache / 'images'}:{lab.k0s / 'images'}:{machine.changes('images')}"
+        layers = f"{lab.images}:{lab.k0s / 'images'}:{machine.changes('images')}"
         assert f"--overlay={layers}:{IMAGES}" in words
 
     def test_images_are_made_under_the_names_that_this_k0s_asks_for(self, lab, tmp_path, monkeypatch):

@@ -83,6 +83,10 @@ def test_machines_get_all_images_where_their_containerd_is_the_labs(kind, given,
     heard: list[tuple[tuple[Path, ...], list[Path]]] = []
     monkeypatch.setattr(images, "ensure", lambda _events: (Path("pause.tar"),))
     monkeypatch.setattr(stores, "give", lambda archives, folders, _events: heard.append((archives, folders)))
+    monkeypatch.setattr(Lab, "state", property(lambda _lab: tmp_path))
+    monkeypatch.setattr(images, "show", lambda archives, folder: shown.append((archives, folder)))
+    shown: list[tuple[tuple[Path, ...], Path]] = []
     machine = Lab(9).machines(1, 0)[0]
     supplies.stock([machine], Events(), kind, [Path("own.tar")])
+    assert shown == [((Path("pause.tar"),), tmp_path / "images")]
     assert heard == [((Path("pause.tar"), Path("own.tar")), [machine.containerd])] * given
