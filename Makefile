@@ -77,6 +77,10 @@ bench-fanout: $(VENV)/ready ## Seconds of one command on 50 machines, pyinfra an
 bench-deploy: $(VENV)/ready ## Seconds of a deploy with nothing to do on 20 and 300 nodes; memory on 500
 	python -m tests.bench.deploy
 
+.PHONY: bench-cli
+bench-cli: $(VENV)/ready ## Seconds of help, completion, and the status of 300 hosts
+	python -m tests.bench.cli
+
 .PHONY: bench-stages
 bench-stages: $(VENV)/ready ## Seconds of the stage law on 2,000 manifests, and of writing all stages
 	python -m tests.bench.stages
