@@ -13,7 +13,7 @@ from tests.lab import cold_start as world
 from tests.unit.sealed import KEY, S3, Repository
 
 from slipway.cli.generate import set_up
-from slipway.errors import UsageError
+from slipway.errors import SlipwayError, UsageError
 from slipway.events import Events
 from slipway.generate import tree, writer
 from slipway.generate.gitops.secrets import BY_NAME
@@ -22,9 +22,10 @@ from slipway.inventory import load
 from slipway.lab import cold_start
 from slipway.result import CommandFailed
 from slipway.secret import Secret
-from slipway.secrets import check, drill, keys, making, recipients, rotate, store
+from slipway.secrets import bundles, check, drill, keys, making, recipients, rotate, store
 from slipway.secrets.drill import DrillFailed, Plan
-from slipway.tools import age, restic
+from slipway.tools import age, restic, s3
+from slipway.tools.s3 import Account
 
 pytestmark = pytest.mark.lab
 
@@ -128,6 +129,23 @@ def test_a_bundle_and_the_key_that_was_kept_offline_suffice(repository, tmp_path
     repository.git("bundle", "create", "--quiet", str(tmp_path / "small.bundle"), "HEAD", "--all")
     result = drilled(repository, source=str(tmp_path / "small.bundle"), age_key=offline.private)
     assert offline.public in result.steps[1].text
+
+
+def test_a_bundle_in_s3_and_the_key_suffice_where_every_clone_is_lost(repository, monkeypatch):
+    with pytest.raises(SlipwayError, match="HTTP 404"):
+        s3.read(bundles.place_of(repository.inventory), Account.of(S3))
+    place, size = bundles.save(repository.inventory)
+    for name, value in S3.items():
+        monkeypatch.setenv(name, value.reveal().decode())
+    assert len(s3.read(place, Account.of(S3))) == size
+    result = drilled(repository, source=str(place))
+    assert f"of {place}" in result.steps[0].text
+
+
+def test_an_account_of_nobody_gets_no_bundle(repository):
+    bundles.save(repository.inventory)
+    with pytest.raises(SlipwayError, match="HTTP 403"):
+        s3.read(bundles.place_of(repository.inventory), Account("nobody", Secret("nothing")))
 
 
 def test_what_is_not_committed_does_not_count(repository):

@@ -223,12 +223,31 @@ def _nothing_to_finish() -> Callable[[], Rotated]:
 
 
 @app.command()
+def bundle(inventory: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
+    """Put the repository, as it is committed, into one file in the S3 account of the backups.
+
+    With the age key it is all that a cold start needs when every clone is lost. Secrets in it stay encrypted; whatever
+    else you commit is in it as it is.
+
+    Example: slipway secrets bundle
+    """
+    from slipway.secrets import bundles
+
+    place, size = bundles.save(load(inventory))
+    if json_output:
+        print_json({"apiVersion": "slipway/v1", "kind": "Bundle", "place": str(place), "bytes": size})
+        return
+    tell(f"wrote    {place}: {size} bytes")
+    say(f"next: try it: slipway secrets drill --from {place}")
+
+
+@app.command()
 def drill(
     source: Annotated[
         str | None,
         typer.Option(
             "--from",
-            help="The repository: a folder, an address, or a bundle.",
+            help="The repository: a folder, an address, a bundle, or s3:https://HOST/BUCKET/NAME.",
             metavar="SOURCE",
             show_default="what Git has of this one",
         ),
@@ -255,7 +274,7 @@ def drill(
 
     Example: slipway secrets drill
 
-    Example: slipway secrets drill --from homelab.bundle --age-key offline.txt
+    Example: slipway secrets drill --from s3:https://s3.example.org/backups/homelab.bundle --age-key offline.txt
     """
     from slipway.secrets import drill as drilling
 

@@ -21,9 +21,9 @@ from slipway.generate.gitops.secrets import BY_NAME, KNOWN_KEY, KNOWN_PATH
 from slipway.generate.gitops.volumes import SAVES
 from slipway.inventory import Inventory, load
 from slipway.secret import Secret
-from slipway.secrets import check, keys, seal, store
+from slipway.secrets import bundles, check, keys, seal, store
 from slipway.secrets.manifest import Manifest
-from slipway.tools import age, git, openbao, restic
+from slipway.tools import age, git, openbao, restic, s3
 from slipway.tools.openbao import OpenBao, Seal
 from slipway.tools.restic import ForeignRepository, NoRepository, Repository, Snapshot
 from slipway.tools.run import find_program
@@ -44,7 +44,7 @@ class DrillFailed(VerificationRed):
 
 @dataclass(frozen=True)
 class Plan:
-    """`source` is what Git can clone: a folder, an address, a bundle; `inventory` its path in there.
+    """`source` is what Git can clone: a folder, an address, a bundle, or a bundle in S3; `inventory` its path in there.
 
     `age_key` is the text of a key file, None for the key on this machine. `known` is what to read beside the cluster's
     name that OpenBao has from its first start on.
@@ -129,9 +129,16 @@ class _Drill:
 
     def _repository(self) -> tuple[Inventory, str]:
         root = self._folder / "repository"
-        commit = git.clone(self._plan.source, root)
+        commit = git.clone(self._source(), root)
         inventory = load(root / self._plan.inventory)
         return inventory, f"commit {commit[:12]} of {self._plan.source}"
+
+    def _source(self) -> str:
+        if not self._plan.source.startswith(s3.PREFIX):
+            return self._plan.source
+        file = self._folder / "repository.bundle"
+        bundles.fetch(self._plan.source, file)
+        return str(file)
 
     def _secrets(self, inventory: Inventory) -> tuple[Mapping[Path, Manifest], str]:
         key = self._plan.age_key or _own_key(inventory.root)

@@ -63,9 +63,11 @@ class Rotated:
 
 
 COMMIT = "git add and commit"
-PUSH = "git push, and wait until Flux has applied it: kubectl --namespace flux-system get kustomizations"
+BRING = (
+    "slipway handoff: it brings what the cluster must have before, and the commit itself (git push, where Flux reads "
+    "from elsewhere); slipway status tells when Flux has it"
+)
 RESTART_OPENBAO = "kubectl --namespace openbao delete pod openbao-0"
-HANDOFF = "slipway handoff, which brings it to the cluster (it asks for a fresh verification first)"
 
 
 # --- who opens the files ---------------------------------------------------------------------------------------------
@@ -86,8 +88,7 @@ def age(inventory: Inventory) -> Rotated:
     steps = (
         f"back up the new key: {keys.key_file()}",
         COMMIT,
-        HANDOFF,
-        PUSH,
+        BRING,
         "slipway secrets rotate age --finish, which takes the old key away",
     )
     return Rotated(_changed(root, before), steps)
@@ -106,8 +107,7 @@ def finish_age(inventory: Inventory) -> Rotated:
     _write_identities(root, (new,))
     steps = (
         COMMIT,
-        PUSH,
-        HANDOFF,
+        BRING,
         "whoever had the old key can still open what Git's history has: if it was lost to somebody, change every value",
     )
     return Rotated(_changed(root, before), steps)
@@ -115,7 +115,7 @@ def finish_age(inventory: Inventory) -> Rotated:
 
 def in_step(inventory: Inventory) -> Rotated:
     """Encrypt to those whom .sops.yaml names what is encrypted to others."""
-    return Rotated(recipients.bring_in_step(inventory.root), (COMMIT, PUSH))
+    return Rotated(recipients.bring_in_step(inventory.root), (COMMIT, BRING))
 
 
 def _identities(root: Path) -> tuple[Secret, ...]:
@@ -152,7 +152,7 @@ def seal(inventory: Inventory) -> Rotated:
     making.save(root, about, new)
     steps = (
         COMMIT,
-        PUSH,
+        BRING,
         f"{RESTART_OPENBAO}: it starts with both keys, and closes with the new one what the one before had closed (one "
         "without a recovery key never does: docs/how-to/secrets.md)",
         "wait for a backup from after that (or kubectl --namespace openbao create job --from=cronjob/snapshot now)",
@@ -169,7 +169,7 @@ def forget_seal(inventory: Inventory) -> Rotated:
     if not _text(values, "previous-key-id"):
         raise UsageError(f"{about}: there is no key before the present one", hint="slipway secrets rotate seal")
     making.save(root, about, {**values, "previous-key": Secret(""), "previous-key-id": Secret("")})
-    return Rotated((about.file,), (COMMIT, PUSH, RESTART_OPENBAO))
+    return Rotated((about.file,), (COMMIT, BRING, RESTART_OPENBAO))
 
 
 # --- backups ---------------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def restic(inventory: Inventory, tell: Tell) -> Rotated:
     changed = (about.file, *making.repeat(inventory))
     steps = (
         COMMIT,
-        PUSH,
+        BRING,
         "wait for External Secrets, an hour at most, and for one backup of each volume",
         "slipway secrets rotate restic --finish, which takes the old password away",
     )
@@ -218,7 +218,7 @@ def finish_restic(inventory: Inventory, tell: Tell) -> Rotated:
             restic_tool.remove_password(repository, values[PREVIOUS])
             tell(f"{repository.address}: the old password opens it no more")
     making.save(root, about, {PASSWORD: values[PASSWORD]})
-    return Rotated((about.file,), (COMMIT, PUSH))
+    return Rotated((about.file,), (COMMIT, BRING))
 
 
 def _give(repository: Repository, password: Secret, tell: Tell) -> None:
@@ -247,7 +247,7 @@ def s3(inventory: Inventory, given: Mapping[str, Secret]) -> Rotated:
         restic_tool.exists(repository)
     making.save(root, about, values)
     changed = (about.file, *making.repeat(inventory))
-    steps = (COMMIT, PUSH, "wait for External Secrets, an hour at most", "take the old key away at the provider")
+    steps = (COMMIT, BRING, "wait for External Secrets, an hour at most", "take the old key away at the provider")
     return Rotated(changed, steps)
 
 
@@ -285,15 +285,9 @@ def _volumes(root: Path) -> tuple[tuple[str, str], ...]:
 
 
 def git_reader(inventory: Inventory) -> Rotated:
-    """Another password of the user that Flux reads as."""
+    """Another password of the user that Flux reads as: the Job that made the user gives it to the server."""
     changed = _anew(inventory, "git-reader", "password")
-    server = _server(inventory)
-    steps = (
-        COMMIT,
-        f"{_again(server, 'git-repository')}, so that the Job runs again",
-        f"{HANDOFF}: the Job gives the user its password; Flux reads again from then on",
-        "git push",
-    )
+    steps = (COMMIT, f"{_again(_server(inventory), 'git-repository')}, so that the Job runs again", BRING)
     return Rotated(changed, steps)
 
 
@@ -303,9 +297,9 @@ def git_admin(inventory: Inventory) -> Rotated:
     server = _server(inventory)
     steps = (
         COMMIT,
-        HANDOFF,
+        "slipway handoff: it brings the password to the cluster, and stops at the push, which the server still refuses",
         f"kubectl --namespace {server} rollout restart deployment {server}",
-        "git push, with the new password",
+        BRING,
     )
     return Rotated(changed, steps)
 
@@ -313,14 +307,10 @@ def git_admin(inventory: Inventory) -> Rotated:
 def webhook(inventory: Inventory) -> Rotated:
     """Another token; the address that the Git server calls follows from it."""
     changed = _anew(inventory, "git-webhook", "token")
-    server = _server(inventory)
-    both = [f"kubectl --namespace {each} annotate externalsecret git-webhook force-sync=1 --overwrite"
-            for each in ("flux-system", server)]  # fmt: skip
     steps = (
         COMMIT,
-        PUSH,
-        *both,
-        f"{_again(server, 'git-webhook')}: Flux makes the Job again, and it makes the webhook",
+        BRING,
+        f"{_again(_server(inventory), 'git-webhook')}: Flux makes the Job again, and that the webhook",
         "take the old webhook out of the repository's settings in the Git server",
     )
     return Rotated(changed, steps)
@@ -353,7 +343,7 @@ def _anew(inventory: Inventory, name: str, key: str) -> tuple[Path, ...]:
 
 def repeated(inventory: Inventory) -> Rotated:
     """Secrets that repeat others, or an address of the inventory, in step with them."""
-    return Rotated(making.repeat(inventory), (COMMIT, PUSH))
+    return Rotated(making.repeat(inventory), (COMMIT, BRING))
 
 
 def _values(root: Path, about: Wanted) -> Values:

@@ -228,3 +228,8 @@ def clone(source: str, target: Path) -> str:
     """Copy what Git has at `source` (a folder, an address, a bundle) to `target`; return the commit."""
     run(["git", "clone", "--quiet", "--", source, str(target)], timeout=CLONE_TIMEOUT)
     return run(["git", "-C", str(target), "rev-parse", "HEAD"]).stdout.strip()
+
+
+def bundle(root: Path, target: Path) -> None:
+    """Write everything that is committed, in every branch, into one file, which can be cloned."""
+    run(["git", "-C", str(root), "bundle", "create", "--quiet", str(target), "HEAD", "--all"], timeout=CLONE_TIMEOUT)

@@ -138,7 +138,7 @@ def test_rotate_says_in_numbers_what_comes_next(slipway, repository):
     assert done.exit_code == 0
     assert done.stdout == f"wrote    {BY_NAME['openbao-seal'].file}\n"
     assert "next 1: git add and commit\n" in done.stderr
-    assert "next 2: git push" in done.stderr
+    assert "next 2: slipway handoff: it brings" in done.stderr
     assert repository.values("openbao-seal")["previous-key"] == before["key"]
 
 

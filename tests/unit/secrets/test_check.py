@@ -96,7 +96,7 @@ def test_a_file_that_its_stage_does_not_list_would_never_reach_the_cluster(repos
     (repository.root / "gitops/bootstrap/secrets/app/kustomization.yaml").write_text("resources: [namespace.yaml]\n")
     found = check.missing_or_wrong(repository.inventory, opened)
     assert {problem.secret for problem in found} == {
-        "secrets/backup-repo", "secrets/backup-s3", "secrets/git-webhook", "secrets/forgejo-admin",
+        "secrets/backup-repo", "secrets/backup-s3", "secrets/forgejo-admin",
     }  # fmt: skip
     assert {problem.hint for problem in found} == {"slipway generate"}
 
