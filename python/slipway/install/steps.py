@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,7 +35,14 @@ INSTALL = 1800.0
 COMMAND = 60.0
 KNOCK = 3.0
 """Seconds between two looks at whether the node is there."""
-LOCKED = 'exec flock -w "$0" ' + LOCK + ' "$@"'
+LOCKED = "exec flock -w {seconds} " + LOCK + ' "$0" "$@"'
+LEAVE = """sync
+umount -R "$1" 2>/dev/null
+swapoff -a 2>/dev/null
+# A pool that its last system has not given back is not imported when the machine starts.
+if command -v zpool >/dev/null; then zpool export -a; fi
+systemctl reboot
+"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def carry_out(work: Installation, known: Record, boot: str) -> None:
 def _script(work: Installation, script: str) -> None:
     """Run one of disko's scripts there; its programs come along."""
     _copy(work, script, "")
-    work.host.run(["sh", "-c", LOCKED, str(int(FORMAT)), script], timeout=2 * FORMAT)
+    _alone(work.host, [script], FORMAT)
     if not work.is_mounted:
         raise DeployFailed(f"{work.node}: {script} ended, and nothing is mounted at {work.mount_point}")
 
@@ -133,7 +139,12 @@ def _system(work: Installation) -> None:
             "--no-root-passwd",
             "--no-channel-copy",
         ]
-        work.host.run(["sh", "-c", LOCKED, str(int(INSTALL)), *words], timeout=2 * INSTALL)
+        _alone(work.host, words, INSTALL)
+
+
+def _alone(host: Host, words: list[str], seconds: float) -> None:
+    """Run it when nothing of a killed run writes to disks there any more; `seconds` for the wait, and as many again."""
+    host.run(["sh", "-c", LOCKED.format(seconds=int(seconds)), *words], timeout=2 * seconds)
 
 
 def _copy(work: Installation, path: str, into: str) -> None:
@@ -154,9 +165,8 @@ def _copy(work: Installation, path: str, into: str) -> None:
 
 def leave(installer: Host, mount_point: str) -> None:
     """Reboot it, its disks written out. Where the connection ends with the command, it was heard."""
-    script = f"sync; umount -R {shlex.quote(mount_point)} 2>/dev/null; swapoff -a 2>/dev/null; systemctl reboot"
     with suppress(Unreachable, CommandTimedOut, CommandFailed):
-        installer.run(["sh", "-c", script, "reboot"], timeout=COMMAND)
+        installer.run(["sh", "-c", LEAVE, "reboot", mount_point], timeout=COMMAND)
     installer.close()
 
 

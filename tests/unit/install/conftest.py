@@ -28,7 +28,18 @@ FAKE_DISKO = """#!/bin/sh
 echo "$(basename "$0")" >>{folder}/calls
 test ! -e "{folder}/fails-$(basename "$0")" && touch {folder}/mounted
 """
-FAKES = ("mountpoint", "nixos-install", "umount", "swapoff", "sync", "systemctl", "mount", "lsblk", "nix-daemon")
+FAKES = (
+    "mountpoint",
+    "nixos-install",
+    "umount",
+    "swapoff",
+    "sync",
+    "systemctl",
+    "zpool",
+    "mount",
+    "lsblk",
+    "nix-daemon",
+)
 
 
 @dataclass(frozen=True)

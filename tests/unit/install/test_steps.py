@@ -17,7 +17,7 @@ from slipway.node.facts import Facts
 from slipway.result import CommandFailed
 
 BOOT = "boot-1"
-ALL = ["disko-format", "nixos-install", "sync", "umount", "swapoff", "systemctl"]
+ALL = ["disko-format", "nixos-install", "sync", "umount", "swapoff", "zpool", "systemctl"]
 
 
 @pytest.fixture
@@ -61,6 +61,14 @@ def test_the_private_key_is_in_no_file_here_and_in_no_event(work, nothing_done, 
     assert here
     assert not [path for path in here if private.encode() in path.read_bytes()]
     assert private not in str(seen)
+
+
+def test_a_step_that_fails_is_told_by_its_own_name(work, nothing_done, installer):
+    installer.fails("nixos-install")
+    with pytest.raises(
+        CommandFailed, match=f"w1: nixos-install --root {work.mount_point} --system /nix/store/s-system"
+    ):
+        steps.carry_out(work, nothing_done, BOOT)
 
 
 @pytest.mark.parametrize("killed_in", ["disko-format", "nixos-install"])
