@@ -13,7 +13,12 @@ in
     user = mkOption {
       type = types.nonEmptyStr;
       default = "root";
-      description = "User that slipway logs in as; another than root gets sudo without a password.";
+      description = "User that slipway logs in as; another than root gets sudo, without a password unless sudoPassword.";
+    };
+    sudoPassword = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether sudo asks `user` for its password, which your own configuration has to set.";
     };
     port = mkOption {
       type = types.port;
@@ -54,7 +59,7 @@ in
       isNormalUser = mkIf (!asRoot) true;
       extraGroups = mkIf (!asRoot) [ "wheel" ];
     };
-    security.sudo.extraRules = mkIf (!asRoot) [
+    security.sudo.extraRules = mkIf (!asRoot && !cfg.sudoPassword) [
       {
         users = [ cfg.user ];
         commands = [

@@ -122,7 +122,12 @@ def _unless(default: object, value: Any) -> Any:  # noqa: ANN401 (plain data for
 
 def _ssh(host: Host) -> Settings:
     ssh = host.ssh
-    return _set(user=_unless("root", ssh.user), port=_unless(22, ssh.port), authorizedKeys=list(ssh.authorized_keys))
+    return _set(
+        user=_unless("root", ssh.user),
+        sudoPassword=_unless(False, ssh.sudo_password),
+        port=_unless(22, ssh.port),
+        authorizedKeys=list(ssh.authorized_keys),
+    )
 
 
 def _network(network: HostNetwork) -> Settings:

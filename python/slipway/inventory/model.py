@@ -208,7 +208,10 @@ class Ssh(Section):
     """How slipway reaches the machine, and who may log in as root."""
 
     user: v.UserName = "root"
-    """Login user; another than root needs passwordless sudo."""
+    """Login user; another than root needs sudo."""
+    sudo_password: v.Truth = False
+    """Whether `sudo` asks `user` for a password. slipway then asks for it once, at the terminal, for all machines; your
+    own configuration has to set it (`users.users.NAME.hashedPassword`)."""
     address: v.IpOrName | None = None
     """Where slipway logs in, if not at the host's `address`: on a network for management, or at a forwarded port. The
     nodes use `address` among themselves, and slipway for the Kubernetes API (or `externalAddress`)."""

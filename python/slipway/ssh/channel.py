@@ -11,13 +11,14 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import paramiko
 
 from slipway.errors import UsageError
+from slipway.secret import Secret
 
 PATH = ":".join(
     (
@@ -62,6 +63,13 @@ class SessionLost(Exception):
     """The stream ended before the command did. Private to this room: Remote turns it into Unreachable."""
 
 
+class NotAccepted(SessionLost):
+    """sudo asked for the password once more."""
+
+    def __init__(self) -> None:
+        super().__init__("the password is not accepted")
+
+
 class TooMuch(Exception):
     """The command says more than MOST_OUTPUT; the stream cannot be used any more."""
 
@@ -97,10 +105,24 @@ def quote(word: str) -> str:
     return "'" + word.replace("'", "'\"'\"'").replace("\n", "'\"$N\"'") + "'"
 
 
-def login_command(ready: str, *, sudo: bool) -> str:
-    """The command line for the login shell, whichever it is, that becomes our shell; `sudo` makes it one of root."""
+def login_command(ready: str, *, sudo: str = "") -> str:
+    """The command line for the login shell, whichever it is, that becomes our shell; `sudo`, with its options, makes it
+    one of root."""
     program = PROGRAM.replace("READY", ready)
-    return f"exec {'sudo -n ' if sudo else ''}sh -c '{program}'"
+    return f"exec {f'{sudo} ' if sudo else ''}sh -c '{program}'"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What sudo says when it wants the password, and the password. It goes by standard input, and only when sudo has
+    asked for it: where sudo asks nobody, the shell would take it for a command."""
+
+    word: str
+    password: Secret
+
+    @property
+    def sudo(self) -> str:
+        return f"sudo -S -p {self.word}"
 
 
 def request(argv: Sequence[str], token: str, input: bytes | None) -> bytes:
@@ -135,11 +157,13 @@ def _evaluated(argv: Sequence[str]) -> str:
 class Shell:
     """The framed shell on an open channel. One command at a time; the caller holds the lock."""
 
-    def __init__(self, stream: Stream, ready: str, timeout: float) -> None:
+    def __init__(self, stream: Stream, ready: str, timeout: float, prompt: Prompt | None = None) -> None:
         self._stream = stream
-        out, err = _Collector(ready.encode()), _Collector(b"")
+        out, err = _Collector(ready.encode()), _Prompted(prompt, self._send) if prompt else _Collector(b"")
         try:
             self._exchange(b"", out, err, time.monotonic() + timeout)
+        except NotAccepted:
+            raise
         except SessionLost:
             raise SessionLost(err.text(out)) from None
         except TooMuch:
@@ -239,3 +263,20 @@ class _Collector:
 
     def text(self, other: _Collector) -> str:
         return (bytes(self.body) or bytes(other.body)).decode(errors="replace").strip()
+
+
+class _Prompted(_Collector):
+    """Standard error of a shell that is about to start: answers sudo once. Asked again, the answer was wrong."""
+
+    def __init__(self, prompt: Prompt, send: Callable[[memoryview], int]) -> None:
+        super().__init__(b"")
+        self._prompt, self._send, self._answered = prompt, send, 0
+
+    def add(self, chunk: bytes) -> None:
+        super().add(chunk)
+        asked = self.body.count(self._prompt.word.encode())
+        if asked > 1:
+            raise NotAccepted
+        if asked > self._answered:
+            self._answered = asked
+            self._send(memoryview(self._prompt.password.reveal() + b"\n"))

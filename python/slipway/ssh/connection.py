@@ -60,6 +60,8 @@ class Endpoint:
     identity: Path | None = None
     jump: tuple[Endpoint, ...] = ()
     """The hosts to go through, the nearest first; each is reached through those before it."""
+    asks_password: bool = False
+    """Whether sudo asks the user for a password there."""
 
     @property
     def place(self) -> str:

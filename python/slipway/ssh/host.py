@@ -21,7 +21,17 @@ import paramiko
 from slipway.errors import Interrupted, PrerequisiteMissing, SlipwayError, Unreachable
 from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid, spoken
 from slipway.secret import Secret
-from slipway.ssh.channel import MOST_OUTPUT, Answer, OutOfTime, SessionLost, Shell, TooMuch, login_command
+from slipway.ssh.channel import (
+    MOST_OUTPUT,
+    Answer,
+    NotAccepted,
+    OutOfTime,
+    Prompt,
+    SessionLost,
+    Shell,
+    TooMuch,
+    login_command,
+)
 from slipway.ssh.connection import CONNECT_TIMEOUT, Accepted, Attempt, Endpoint, connect
 from slipway.ssh.jump import Jumps
 from slipway.ssh.keys import KnownHosts
@@ -89,8 +99,10 @@ class Remote:
         *,
         connect_timeout: float = CONNECT_TIMEOUT,
         jumps: Jumps | None = None,
+        password: Secret | None = None,
     ) -> None:
-        """`jumps`: connections to jump hosts that others use as well; without, this machine opens its own."""
+        """`jumps`: connections to jump hosts that others use as well; without, this machine opens its own. `password`
+        is for sudo, where it asks."""
         self.name = endpoint.name
         self.endpoint = endpoint
         self.accepted = Accepted()
@@ -105,6 +117,7 @@ class Remote:
         self._fresh: set[Remote] = set()
         self._jumps = jumps or Jumps(known_hosts, connect_timeout)
         self._owns_jumps = jumps is None
+        self._password = password
 
     def run(
         self,
@@ -139,7 +152,7 @@ class Remote:
 
     @contextmanager
     def fresh(self) -> Iterator[Host]:
-        other = Remote(self.endpoint, self._known_hosts, connect_timeout=self._connect_timeout)
+        other = Remote(self.endpoint, self._known_hosts, connect_timeout=self._connect_timeout, password=self._password)
         other.accepted = self.accepted
         self._fresh.add(other)
         if self._shut.is_set():
@@ -220,7 +233,7 @@ class Remote:
         except SessionLost as loss:
             if self._sudo and transport.is_active():
                 self.close()
-                raise self._no_root(str(loss)) from None
+                raise self._no_root(loss) from None
             self._lost("while its shell started", loss)
         except OutOfTime:
             self._lost("while its shell started", TimeoutError(f"no shell within {SHELL_TIMEOUT:g} s"))
@@ -230,19 +243,27 @@ class Remote:
     def _new_shell(self, transport: paramiko.Transport, timeout: float) -> Shell:
         """`timeout` is for all three steps together. Raises OutOfTime, SessionLost, or what paramiko raises."""
         deadline = time.monotonic() + timeout
-        ready = secrets.token_hex(16)
+        ready, prompt = secrets.token_hex(16), self._prompt()
+        sudo = prompt.sudo if prompt else "sudo -n" if self._sudo else ""
         channel = transport.open_session(timeout=timeout)
-        _request(channel, login_command(ready, sudo=self._sudo), deadline - time.monotonic())
-        return Shell(channel, ready, deadline - time.monotonic())
+        _request(channel, login_command(ready, sudo=sudo), deadline - time.monotonic())
+        return Shell(channel, ready, deadline - time.monotonic(), prompt)
+
+    def _prompt(self) -> Prompt | None:
+        """Another word each time: nobody can have it said before sudo does."""
+        asked = self._sudo and self._password is not None
+        return Prompt(secrets.token_hex(16), self._password) if asked and self._password else None
 
     @property
     def _sudo(self) -> bool:
         return self.endpoint.user != "root"
 
-    def _no_root(self, said: str) -> PrerequisiteMissing:
+    def _no_root(self, said: SessionLost) -> PrerequisiteMissing:
         return PrerequisiteMissing(
             f"{self.endpoint.place}: cannot become root: {said}",
-            hint=f"allow {self.endpoint.user} `sudo` without a password, or set `ssh.user: root`",
+            hint=f"try again with the right one; slipway ssh {self.name} -- sudo -v"
+            if isinstance(said, NotAccepted)
+            else f"set `ssh.sudoPassword: true` if sudo asks {self.endpoint.user} for a password, or `ssh.user: root`",
         )
 
     def _kill(self, shell: Shell) -> None:

@@ -78,7 +78,9 @@ def attended(options: list[str]) -> list[str]:
 
 def store(endpoint: Endpoint) -> str:
     """The node's Nix store as a URL. It holds the node's name, and HostName its address: IPv6 needs no brackets so."""
-    program = "" if endpoint.user == "root" else "?remote-program=" + quote("sudo -n nix-daemon")
+    # Where sudo asks, Nix itself has to trust the user: its daemon's words and the password would go the same way.
+    as_it_is = endpoint.user == "root" or endpoint.asks_password
+    program = "" if as_it_is else "?remote-program=" + quote("sudo -n nix-daemon")
     return f"ssh-ng://{endpoint.user}@{endpoint.name}{program}"
 
 

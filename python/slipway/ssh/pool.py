@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import resource
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from slipway.errors import SlipwayError
+from slipway.errors import PrerequisiteMissing, SlipwayError
 from slipway.inventory.address import way_of
 from slipway.secret import Secret
 from slipway.ssh import openssh, tunnel
@@ -35,6 +36,7 @@ LIMIT = 50
 DESCRIPTORS = 8
 """File descriptors that one machine may take: two connections, the agent, the pipes of a copy."""
 OWN_DESCRIPTORS = 128
+TERMINAL = "/dev/tty"
 CUT_WITHIN = 0.5
 """Seconds for what is under way to end after an interruption, which cuts it."""
 
@@ -43,14 +45,26 @@ class Pool:
     """Connections by node name. A context manager: leaving it closes them all."""
 
     def __init__(
-        self, endpoints: Iterable[Endpoint], known_hosts: KnownHosts, *, connect_timeout: float = CONNECT_TIMEOUT
+        self,
+        endpoints: Iterable[Endpoint],
+        known_hosts: KnownHosts,
+        *,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        password: Secret | None = None,
     ) -> None:
+        """`password` is for sudo on those machines where it asks."""
         self.known_hosts = known_hosts
         self._connect_timeout = connect_timeout
         self.jumps = Jumps(known_hosts, connect_timeout)
         self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._hosts = {
-            name: Remote(endpoint, known_hosts, connect_timeout=connect_timeout, jumps=self.jumps)
+            name: Remote(
+                endpoint,
+                known_hosts,
+                connect_timeout=connect_timeout,
+                jumps=self.jumps,
+                password=password if endpoint.asks_password else None,
+            )
             for name, endpoint in self.endpoints.items()
         }
         _raise_limit(len(self._hosts))
@@ -60,7 +74,9 @@ class Pool:
         """All machines of an inventory and `more` that are not in it, with the keys that its repository pins."""
         endpoints = [*(endpoint_of(host) for host in inventory.hosts), *more]
         known_hosts = KnownHosts.load(inventory.root / KNOWN_HOSTS)
-        return cls(endpoints, known_hosts, connect_timeout=inventory.deploy.timeouts.connect)
+        asking = [endpoint for endpoint in endpoints if endpoint.asks_password and endpoint.user != "root"]
+        password = ask_password(asking) if asking else None
+        return cls(endpoints, known_hosts, connect_timeout=inventory.deploy.timeouts.connect, password=password)
 
     def host(self, name: str) -> Host:
         """The machine `name`, a key of the inventory."""
@@ -131,7 +147,24 @@ def endpoint_of(host: InventoryHost) -> Endpoint:
     """Where to log in for a host of the inventory, and through whom."""
     ssh = host.ssh
     jumps = tuple(_jump(text, ssh.user, ssh.identity) for text in ssh.jump)
-    return Endpoint(host.name, host.login_address, ssh.port, ssh.user, ssh.identity, jumps)
+    return Endpoint(
+        host.name, host.login_address, ssh.port, ssh.user, ssh.identity, jump=jumps, asks_password=ssh.sudo_password
+    )
+
+
+def ask_password(endpoints: Sequence[Endpoint]) -> Secret:
+    """Ask for the password of sudo, at the terminal; it is kept in memory alone. Raises PrerequisiteMissing where there
+    is no terminal."""
+    first, more = endpoints[0], len(endpoints) - 1
+    where = f"{first.name} and {more} more" if more else first.name
+    try:
+        with Path(TERMINAL).open("r+b", buffering=0):
+            return Secret(getpass.getpass(f"password of {first.user} for sudo on {where}: "))
+    except (OSError, EOFError):
+        raise PrerequisiteMissing(
+            f"sudo on {where} asks {first.user} for a password (ssh.sudoPassword), and there is no terminal to ask at",
+            hint="run it in a terminal, or let that user's sudo ask for none",
+        ) from None
 
 
 def _jump(text: str, user: str, identity: Path | None) -> Endpoint:

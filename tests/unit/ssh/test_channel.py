@@ -105,7 +105,7 @@ def test_a_word_with_nul_is_refused():
 
 
 def test_what_the_login_prints_is_no_answer():
-    stream = PipeStream(["sh", "-c", "echo Welcome; echo motd >&2; " + login_command("ready-word", sudo=False)])
+    stream = PipeStream(["sh", "-c", "echo Welcome; echo motd >&2; " + login_command("ready-word")])
     shell = Shell(stream, "ready-word", 10)
     try:
         assert shell.run(["echo", "x"], None, 10).stdout == b"x\n"
@@ -118,7 +118,7 @@ def test_sudo_takes_the_whole_shell(tmp_path):
     sudo.write_text('#!/bin/sh\n[ "$1" = -n ] && shift\nBECAME=root exec "$@"\n')
     sudo.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    stream = PipeStream(["sh", "-c", login_command("ready-word", sudo=True)], env)
+    stream = PipeStream(["sh", "-c", login_command("ready-word", sudo="sudo -n")], env)
     shell = Shell(stream, "ready-word", 10)
     try:
         assert shell.run(["sh", "-c", "echo $BECAME"], None, 10).stdout == b"root\n"
@@ -130,7 +130,9 @@ def test_a_shell_that_does_not_start_says_why(tmp_path):
     sudo = tmp_path / "sudo"
     sudo.write_text("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
     sudo.chmod(0o755)
-    stream = PipeStream(["sh", "-c", login_command("ready", sudo=True)], {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    stream = PipeStream(
+        ["sh", "-c", login_command("ready", sudo="sudo -n")], {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    )
     with pytest.raises(SessionLost, match="a password is required"):
         Shell(stream, "ready", 10)
     stream.close()
