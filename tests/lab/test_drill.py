@@ -20,7 +20,6 @@ from slipway.generate.gitops.secrets import BY_NAME
 from slipway.generate.skeleton import Flake
 from slipway.inventory import load
 from slipway.lab import cold_start
-from slipway.result import CommandFailed
 from slipway.secret import Secret
 from slipway.secrets import bundles, check, drill, keys, making, recipients, rotate, store
 from slipway.secrets.drill import DrillFailed, Plan
@@ -274,6 +273,6 @@ def test_restics_password_changes_in_two_steps_and_can_be_interrupted(repository
 
 def test_an_account_that_does_not_open_the_backups_is_not_written_down(repository):
     before = repository.files()
-    with pytest.raises(CommandFailed, match="restic"):
+    with pytest.raises(restic.AccountRefused, match="is not let in"):
         rotate.s3(repository.inventory, {"AWS_SECRET_ACCESS_KEY": Secret("of nobody")})
     assert repository.files() == before

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from slipway.errors import SlipwayError
+from slipway.errors import InvalidInput, SlipwayError
 from slipway.result import NO_SENSE, CommandFailed, CommandResult
 from slipway.secret import Secret
+from slipway.tools import s3
 from slipway.tools.run import run
 
 NO_REPOSITORY, WRONG_PASSWORD = 10, 12
@@ -24,6 +26,10 @@ ACCOUNT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
 
 class NoRepository(SlipwayError):
     """There is no repository at the address."""
+
+
+class AccountRefused(SlipwayError):
+    """The S3 account is not let in."""
 
 
 class ForeignRepository(SlipwayError):
@@ -51,7 +57,8 @@ class Snapshot:
 
 
 def newest(repository: Repository) -> Snapshot | None:
-    """The newest snapshot, if there is any. Raises NoRepository, ForeignRepository."""
+    """The newest snapshot, if there is any. Raises NoRepository, ForeignRepository, AccountRefused."""
+    _ask_s3(repository)
     said = _restic(repository, "snapshots", "--json", "--no-lock").stdout
     found = [Snapshot(each["id"], datetime.fromisoformat(_micros(each["time"]))) for each in _list(repository, said)]
     return max(found, key=lambda each: each.time, default=None)
@@ -71,8 +78,10 @@ def restore(repository: Repository, snapshot: Snapshot, target: Path) -> None:
 
 
 def exists(repository: Repository) -> bool:
-    """Whether there is a repository that the password opens. Raises ForeignRepository where it does not."""
+    """Whether there is a repository that the password opens. Raises ForeignRepository where it does not, and
+    AccountRefused."""
     try:
+        _ask_s3(repository)
         _restic(repository, "cat", "config", "--no-lock")
     except NoRepository:
         return False
@@ -94,6 +103,23 @@ def remove_password(repository: Repository, password: Secret) -> None:
     current = [each["id"] for each in _list(repository, said) if each.get("current")]
     for each in current:
         _restic(repository, "key", "remove", str(each))
+
+
+def _ask_s3(repository: Repository) -> None:
+    """Whether there is one that this account reads: where there is none, not even a bucket, restic asks for minutes."""
+    try:
+        place, account = s3.Place.parse(f"{repository.address}/config"), s3.Account.of(repository.account)
+    except InvalidInput:
+        # An address in another of restic's forms: restic itself will tell.
+        return
+    try:
+        s3.read(place, account)
+    except s3.S3Refused as refused:
+        if refused.status == HTTPStatus.NOT_FOUND:
+            raise NoRepository(f"{repository.address}: there is no repository") from None
+        if refused.status == HTTPStatus.FORBIDDEN:
+            raise AccountRefused(f"{repository.address}: the S3 account {account.key} is not let in") from None
+        raise
 
 
 def _list(repository: Repository, said: str) -> list[dict[str, Any]]:

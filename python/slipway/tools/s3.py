@@ -24,7 +24,11 @@ MOST = 1 << 30
 
 
 class S3Refused(SlipwayError):
-    """The account's server answered, and not as was asked."""
+    """The account's server answered, and not as was asked; `status` is 0 where it did not answer at all."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def _ask(method: str, place: Place, account: Account, content: bytes) -> bytes:
     finally:
         connection.close()
     if answer.status != http.client.OK:
-        raise S3Refused(f"{place}: HTTP {answer.status} {answer.reason}")
+        raise S3Refused(f"{place}: HTTP {answer.status} {answer.reason}", answer.status)
     return said
 
 

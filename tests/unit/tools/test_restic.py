@@ -9,9 +9,11 @@ import pytest
 from slipway.errors import SlipwayError
 from slipway.secret import Secret
 from slipway.tools import restic
-from slipway.tools.restic import ForeignRepository, NoRepository, Repository
+from slipway.tools.restic import AccountRefused, ForeignRepository, NoRepository, Repository
+from slipway.tools.s3 import S3Refused
 
-OWN = Repository("s3:https://s3.example.org/b/x", Secret("pass-word"), {"AWS_SECRET_ACCESS_KEY": Secret("account")})
+ACCOUNT = {"AWS_ACCESS_KEY_ID": Secret("key"), "AWS_SECRET_ACCESS_KEY": Secret("account")}
+OWN = Repository("s3:https://s3.example.org/b/x", Secret("pass-word"), ACCOUNT)
 
 FAKE = """#!/bin/sh
 # A fake of restic: writes down how it was called, and answers what the test put there.
@@ -26,6 +28,7 @@ def fake(tmp_path, monkeypatch):
     program = tmp_path / "restic"
     program.write_text(FAKE)
     program.chmod(0o755)
+    monkeypatch.setattr("slipway.tools.s3.read", lambda _place, _account: b"")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 
@@ -79,3 +82,27 @@ def test_an_answer_that_is_no_list_is_told(fake):
     (fake / "restic.answer").write_text("{")
     with pytest.raises(SlipwayError, match="is no list"):
         restic.newest(OWN)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [(404, NoRepository, "there is no repository"), (403, AccountRefused, "the S3 account key is not let in"),
+     (0, S3Refused, "does not answer")],
+)  # fmt: skip
+def test_what_s3_itself_refuses_is_told_at_once(fake, monkeypatch, status, kind, says):
+    """restic would ask for minutes."""
+
+    def refused(place, _account):
+        assert str(place) == "s3:https://s3.example.org/b/x/config"
+        raise S3Refused("does not answer", status)
+
+    monkeypatch.setattr("slipway.tools.s3.read", refused)
+    with pytest.raises(kind, match=says):
+        restic.newest(OWN)
+    assert not (fake / "restic.called").exists()
+    if status == 404:
+        assert not restic.exists(OWN)
+
+
+def test_an_address_in_another_form_is_left_to_restic(fake):
+    assert restic.exists(Repository("rest:https://backup.example.org/", Secret("x"), {}))
