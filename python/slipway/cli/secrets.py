@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,6 +105,7 @@ def edit(
         bool, typer.Option("--stdin", help="Take `name: value` lines from standard input, beside what is there.")
     ] = False,
     inventory: InventoryOption = INVENTORY,
+    json_output: JsonOption = False,
 ) -> None:
     """Change a secret with your editor ($VISUAL, $EDITOR), in a file in memory that only you can read.
 
@@ -119,15 +120,25 @@ def edit(
     before = making.draft(loaded, wanted)
     after = _from_stdin(before) if stdin else _from_editor(wanted, before)
     there = (loaded.root / wanted.file).exists()
-    if after == before and there:
+    changed: list[Path] = []
+    if after != before or not there:
+        editing.require_right(wanted, after)
+        making.save(loaded.root, wanted, after)
+        changed = [wanted.file, *making.repeat(loaded)]
+    if json_output:
+        print_json({"changed": [str(path) for path in changed]})
+    else:
+        _show_edited(changed, there)
+    if changed:
+        tell_git(loaded.root)
+
+
+def _show_edited(changed: Sequence[Path], there: bool) -> None:
+    if not changed:
         say("nothing was changed")
         return
-    editing.require_right(wanted, after)
-    making.save(loaded.root, wanted, after)
-    changed = [wanted.file, *making.repeat(loaded)]
     for path in changed:
         tell(f"wrote    {path}")
-    tell_git(loaded.root)
     say(f"next: {'' if there else 'slipway generate, '}git add and commit, and push: Flux brings it to the cluster")
 
 
