@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import typer
-from tests.unit.cli.test_deploy import repository, slipway  # noqa: F401 (fixtures)
+from tests.unit.cli.test_deploy import repository  # noqa: F401 (a fixture)
 from tests.unit.cluster.archives import archive
 
 from slipway.cli import locked
@@ -37,7 +37,7 @@ def with_key(repository, tmp_path, monkeypatch):  # noqa: F811
 
 
 @pytest.fixture
-def restored(with_key, slipway, monkeypatch):  # noqa: F811
+def restored(with_key, slipway, monkeypatch):
     """The file of a backup, and what was restored of it."""
     done: list[str] = []
 
@@ -50,7 +50,7 @@ def restored(with_key, slipway, monkeypatch):  # noqa: F811
     return json.loads(slipway("backup", "--json").stdout)["file"], done
 
 
-def test_a_backup_is_told_and_listed(with_key, slipway):  # noqa: F811
+def test_a_backup_is_told_and_listed(with_key, slipway):
     said = slipway("backup")
     assert "homelab" not in said.stdout and "cluster test (" in said.stdout and "sha256 " in said.stdout
     assert "slipway restore " in said.stderr and "warning" not in said.stderr
@@ -59,11 +59,11 @@ def test_a_backup_is_told_and_listed(with_key, slipway):  # noqa: F811
     assert "test-20261126T010203Z.tar.gz.age" in slipway("backup", "--list").stdout
 
 
-def test_a_plain_one_is_warned_of(with_key, slipway, tmp_path):  # noqa: F811
+def test_a_plain_one_is_warned_of(with_key, slipway, tmp_path):
     assert "holds every secret of the cluster" in slipway("backup", "--plain", "--to", str(tmp_path / "x")).stderr
 
 
-def test_before_anything_is_asked_of_a_machine_it_is_clear_where_it_goes(with_key, slipway, monkeypatch):  # noqa: F811
+def test_before_anything_is_asked_of_a_machine_it_is_clear_where_it_goes(with_key, slipway, monkeypatch):
     monkeypatch.setattr(backup, "make", lambda *_: pytest.fail("asked a machine"))
     with pytest.raises(UsageError, match="not overwritten"):
         slipway("backup", "--to", str(with_key / "inventory.yaml"))
@@ -72,7 +72,7 @@ def test_before_anything_is_asked_of_a_machine_it_is_clear_where_it_goes(with_ke
         slipway("backup")
 
 
-def test_a_restore_names_what_is_lost_and_wants_somebody_to_agree(restored, slipway, monkeypatch):  # noqa: F811
+def test_a_restore_names_what_is_lost_and_wants_somebody_to_agree(restored, slipway, monkeypatch):
     file, done = restored
     with pytest.raises(UsageError, match="nobody is there to agree") as caught:
         slipway("restore", file)
@@ -83,7 +83,7 @@ def test_a_restore_names_what_is_lost_and_wants_somebody_to_agree(restored, slip
 
 
 @pytest.mark.parametrize(("agrees", "count"), [(True, 1), (False, 0)])
-def test_somebody_who_is_there_is_asked(restored, slipway, monkeypatch, agrees, count):  # noqa: F811
+def test_somebody_who_is_there_is_asked(restored, slipway, monkeypatch, agrees, count):
     done = restored[1]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(typer, "confirm", lambda *_, **__: agrees)
@@ -93,21 +93,21 @@ def test_somebody_who_is_there_is_asked(restored, slipway, monkeypatch, agrees, 
     assert len(done) == count
 
 
-def test_a_dry_run_says_it_and_does_nothing(restored, slipway):  # noqa: F811
+def test_a_dry_run_says_it_and_does_nothing(restored, slipway):
     file, done = restored
     assert "would: cluster test" in slipway("restore", file, "--dry-run").stderr
     assert json.loads(slipway("restore", file, "--dry-run", "--json").stdout)["wouldDo"]
     assert done == []
 
 
-def test_who_did_not_come_back_is_the_error(restored, slipway, monkeypatch):  # noqa: F811
+def test_who_did_not_come_back_is_the_error(restored, slipway, monkeypatch):
     result = {"cp1": NodeResult("cp1", Outcome.OK), "w1": NodeResult("w1", Outcome.DEGRADED, "no token")}
     monkeypatch.setattr(restore, "restore", lambda *_: result)
     with pytest.raises(DeployFailed, match=r"did not come back: w1 \(degraded\)"):
         slipway("restore", restored[0], "--yes", "--json")
 
 
-def test_a_refusal_is_in_the_run_as_well(restored, slipway, monkeypatch, with_key):  # noqa: F811
+def test_a_refusal_is_in_the_run_as_well(restored, slipway, monkeypatch, with_key):
     def refuse(*_):
         raise StillThere("cp1: the same cluster lives")
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.cli import two_hosts
 from typer.testing import CliRunner
 
 from slipway.cli import deploy as module
@@ -26,45 +27,16 @@ from slipway.secrets import at_rest
 from slipway.ssh import pool
 from slipway.ssh.keys import KNOWN_HOSTS
 
-INVENTORY = """
-apiVersion: slipway/v1
-cluster:
-  name: test
-  k0s: {{version: 1.36.3+k0s.2}}
-defaults:
-  ssh:
-    authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm test]
-    user: {user}
-    port: {port}
-  network: {{interface: eth0, prefixLength: 24}}
-hosts:
-  cp1: {{address: 10.0.0.11, role: controller}}
-  w1: {{address: 10.0.0.21, role: worker}}
-"""
-
 
 @pytest.fixture
 def repository(tmp_path, sshd, monkeypatch):
     """An inventory takes no loopback address; the machines are looked for there all the same."""
     monkeypatch.setattr(pool, "endpoint_of", lambda host: replace(sshd.endpoint, name=host.name))
     shutil.copy(sshd.folder / "known_hosts", tmp_path / KNOWN_HOSTS)
-    (tmp_path / "inventory.yaml").write_text(INVENTORY.format(user=sshd.endpoint.user, port=sshd.port))
+    two_hosts.write(tmp_path, sshd)
     monkeypatch.setattr(at_rest, "read", lambda _root: KEYS)
     monkeypatch.setattr(lease, "FOLDER", str(tmp_path / "run"))
     return tmp_path
-
-
-@pytest.fixture
-def slipway(repository):
-    """Run a command in the repository; return its exit code and what it printed, or raise its SlipwayError."""
-
-    def slipway(*words: str, input: str | None = None):
-        result = CliRunner().invoke(build(words[:1]), [*words, "-i", str(repository / "inventory.yaml")], input=input)
-        if isinstance(result.exception, SlipwayError):
-            raise result.exception
-        return result
-
-    return slipway
 
 
 KEYS = Keys((Key("slipway", Secret(b"k" * 32)),))

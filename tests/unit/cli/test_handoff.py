@@ -6,7 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.unit.cli.test_deploy import INVENTORY, THEIRS
+from tests.unit.cli.test_deploy import THEIRS
+from tests.unit.cli.two_hosts import INVENTORY
 from typer.testing import CliRunner
 
 from slipway.cli import gate

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.unit.cli.test_deploy import repository, slipway  # noqa: F401 (fixtures)
+from tests.unit.cli.test_deploy import repository  # noqa: F401 (a fixture)
 
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
@@ -36,7 +36,7 @@ def cluster(repository, monkeypatch):  # noqa: F811
     return done, looked
 
 
-def test_what_is_lost_is_named_and_somebody_has_to_agree(cluster, slipway):  # noqa: F811
+def test_what_is_lost_is_named_and_somebody_has_to_agree(cluster, slipway):
     done, _ = cluster
     with pytest.raises(UsageError, match="nobody is there to agree"):
         slipway("node", "remove", "w1")
@@ -49,7 +49,7 @@ def test_what_is_lost_is_named_and_somebody_has_to_agree(cluster, slipway):  # n
     assert done[1:] == ["removed, not drained"]
 
 
-def test_a_dry_run_does_nothing(cluster, slipway):  # noqa: F811
+def test_a_dry_run_does_nothing(cluster, slipway):
     done, _ = cluster
     assert "would lose: w1: its Node goes" in slipway("node", "remove", "w1", "--dry-run").stderr
     assert json.loads(slipway("reset", "w1", "--dry-run", "--json").stdout)["wouldLose"]
@@ -57,20 +57,20 @@ def test_a_dry_run_does_nothing(cluster, slipway):  # noqa: F811
     assert done == []
 
 
-def test_an_even_number_of_members_and_a_machine_that_is_silent_are_told(cluster, slipway):  # noqa: F811
+def test_an_even_number_of_members_and_a_machine_that_is_silent_are_told(cluster, slipway):
     said = slipway("node", "remove", "cp1", "--dry-run").stderr
     assert "out of etcd (10.0.0.11), which has 2 members then; an even number" in said
     assert "does not answer and keeps its data and keys" in said
 
 
-def test_a_lost_machine_is_forgotten_and_the_next_steps_are_told(cluster, slipway):  # noqa: F811
+def test_a_lost_machine_is_forgotten_and_the_next_steps_are_told(cluster, slipway):
     done, _ = cluster
     printed = json.loads(slipway("node", "replace", "cp1", "--yes", "--json").stdout)
     assert printed["next"] == ["slipway trust cp1 --replace, when it is installed", "slipway deploy cp1"]
     assert done == ["forgotten"]
 
 
-def test_a_machine_that_lives_is_not_replaced(cluster, slipway):  # noqa: F811
+def test_a_machine_that_lives_is_not_replaced(cluster, slipway):
     done, _ = cluster
     with pytest.raises(StillMember):
         slipway("node", "replace", "w1", "--yes")
@@ -98,14 +98,14 @@ def test_the_host_key_is_pinned_anew_if_it_is_the_one_that_was_named(cluster, sl
 OTHER_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm"
 
 
-def test_reset_names_the_control_plane_and_wipes_all_that_were_named(cluster, slipway):  # noqa: F811
+def test_reset_names_the_control_plane_and_wipes_all_that_were_named(cluster, slipway):
     done, _ = cluster
     said = slipway("reset", "cp1", "w1", "--yes").stderr
     assert "cp1: the control plane's data and keys there (cluster cccccccccccc)" in said
     assert done == ["wiped cp1", "wiped w1"]
 
 
-def test_what_is_refused_changes_nothing(cluster, slipway, monkeypatch):  # noqa: F811
+def test_what_is_refused_changes_nothing(cluster, slipway, monkeypatch):
     done, _ = cluster
 
     def refuse(*_):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.test_deploy import INVENTORY
+from tests.unit.cli.two_hosts import INVENTORY
 from typer.testing import CliRunner, Result
 
 from slipway.cli.main import build

@@ -6,51 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.unit.cli import two_hosts
 
 from slipway.cli import trust as module
-from slipway.cli.main import build
-from slipway.errors import SlipwayError, Unreachable, UsageError
+from slipway.errors import Unreachable, UsageError
 from slipway.ssh import pool
 from slipway.ssh.connection import Endpoint
 from slipway.ssh.keys import KnownHosts
-
-INVENTORY = """
-apiVersion: slipway/v1
-cluster:
-  name: test
-  k0s: {{version: 1.36.3+k0s.2}}
-defaults:
-  ssh:
-    authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm test]
-    user: {user}
-    port: {port}
-  network: {{interface: eth0, prefixLength: 24}}
-hosts:
-  cp1: {{address: 10.0.0.11, role: controller}}
-  w1: {{address: 10.0.0.21, role: worker}}
-"""
 
 
 @pytest.fixture
 def repository(tmp_path, sshd, monkeypatch):
     """An inventory takes no loopback address; the machines are looked for there all the same."""
     monkeypatch.setattr(pool, "endpoint_of", lambda host: Endpoint(host.name, "127.0.0.1", host.ssh.port))
-    (tmp_path / "inventory.yaml").write_text(INVENTORY.format(user=sshd.endpoint.user, port=sshd.port))
+    two_hosts.write(tmp_path, sshd)
     return tmp_path
-
-
-@pytest.fixture
-def slipway(repository):
-    """Run a command in the repository; return its exit code and what it printed, or raise its SlipwayError."""
-
-    def slipway(*words: str, input: str | None = None):
-        result = CliRunner().invoke(build(words[:1]), [*words, "-i", str(repository / "inventory.yaml")], input=input)
-        if isinstance(result.exception, SlipwayError):
-            raise result.exception
-        return result
-
-    return slipway
 
 
 @pytest.fixture

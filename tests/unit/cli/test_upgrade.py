@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.test_deploy import repository, slipway  # noqa: F401 (fixtures)
+from tests.unit.cli.test_deploy import repository  # noqa: F401 (a fixture)
 
 from slipway.cli import deploy as deploying
 from slipway.cluster import upgrade as releases
@@ -59,7 +59,7 @@ def test_somebody_agrees_to_what_is_shown_before_a_file_is_changed(cluster, slip
     assert cluster[1] == [f"{NEW} 2"] and "next: slipway verify" in said
 
 
-def test_two_minor_releases_are_two_calls_and_the_second_is_told(cluster, slipway):  # noqa: F811
+def test_two_minor_releases_are_two_calls_and_the_second_is_told(cluster, slipway):
     now, deployed = cluster
     now |= {"cp1": "1.34.10+k0s.0", "w1": "1.34.10+k0s.0"}
     assert f"next: slipway upgrade {NEW}" in slipway("upgrade", NEW, "--yes").stderr
@@ -83,7 +83,7 @@ def test_after_a_deploy_that_failed_the_same_command_goes_on(cluster, slipway, m
     assert cluster[1] == [NEW]
 
 
-def test_nothing_is_left_to_do_and_never_back(cluster, slipway):  # noqa: F811
+def test_nothing_is_left_to_do_and_never_back(cluster, slipway):
     cluster[0].update(cp1=NEW, w1=NEW)
     assert f"all run {NEW}: nothing to do" in slipway("upgrade", NEW).stdout
     with pytest.raises(Leap, match="does not go back"):
