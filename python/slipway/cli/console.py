@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 100
 """Columns where there is no terminal to ask."""
 
+LONGEST_ROW = 100_000
+"""Columns of a table that nobody looks at: as good as any number."""
+
 READER_GONE = (errno.EPIPE, errno.EIO)
 """How a pipe and a terminal say that nobody is at their other end any more."""
 
@@ -155,11 +158,14 @@ def say(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """A table on standard output; words that name an outcome get its colour."""
-    from rich.table import Table
+    """A table on standard output; words that name an outcome get its colour.
+
+    No word is cut, since somebody copies it: a terminal folds what is too long, a pipe has a line for each row.
+    """
+    from rich.table import Column, Table
 
     table = Table(
-        *map(plain, columns),
+        *(Column(plain(name), overflow="fold") for name in columns),
         title=title and plain(title),
         title_justify="left",
         box=None,
@@ -168,7 +174,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     )
     for row in rows:
         table.add_row(*(_coloured("" if cell is None else str(cell)) for cell in row))
-    stdout().print(table)
+    console = stdout()
+    if not console.is_terminal:
+        console.width = LONGEST_ROW
+    console.print(table)
 
 
 def _coloured(text: str) -> Text:

@@ -19,9 +19,9 @@ def find_inventory() -> Path:
     return Path(os.path.relpath(found, here))
 
 
-def _chosen(context: typer.Context, file: Path) -> Path:
+def _chosen(context: typer.Context, parameter: typer.CallbackParam, file: Path) -> Path:
     """What was named, as it was named; else what is found."""
-    source = context.get_parameter_source("inventory")
+    source = context.get_parameter_source(parameter.name or "")
     return find_inventory() if source is not None and source.name.startswith("DEFAULT") else file
 
 

@@ -129,6 +129,17 @@ def test_json_is_alone_on_standard_output(capfd):
     assert json.loads(capfd.readouterr().out) == {"a": 1}
 
 
+@pytest.mark.parametrize("columns", ["60", "100"])
+def test_a_pipe_has_each_row_on_a_line_with_every_word_whole(capfd, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    system, why = "/nix/store/" + "a" * 32 + "-nixos-system-cp1-26.05", "because " * 30
+    print_table(("node", "system", "why"), [("w1", system, why.strip())])
+    assert [line.split() for line in capfd.readouterr().out.splitlines()] == [
+        ["node", "system", "why"],
+        ["w1", system, *why.split()],
+    ]
+
+
 def test_a_table_keeps_brackets_of_its_values(capfd):
     print_table(("node", "state"), [("w1", "[red]"), ("w2", "ok")])
     out = capfd.readouterr().out

@@ -81,14 +81,15 @@ def test_the_list_of_commands_imports_no_command(monkeypatch, capfd):
     assert "deploy" in out
 
 
-def test_the_inventory_is_found_in_a_folder_above(monkeypatch, capfd, tmp_path):
+@pytest.mark.parametrize("command", ["check", "plan", "status", "gate"])
+def test_the_inventory_is_found_in_a_folder_above(monkeypatch, capfd, tmp_path, command):
     (tmp_path / "inventory.yaml").write_text("nonsense: 1\n")
     (tmp_path / "hosts" / "deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "hosts" / "deep")
-    code, out, err = run(monkeypatch, capfd, "check")
+    code, out, err = run(monkeypatch, capfd, command)
     assert code == 3
     assert "../../inventory.yaml:1:1" in out + err
-    code, _out, err = run(monkeypatch, capfd, "check", "-i", "inventory.yaml")
+    code, _out, err = run(monkeypatch, capfd, command, "-i", "inventory.yaml")
     assert code == 3
     assert "../" not in err, "what is named is what is meant"
 
