@@ -72,6 +72,9 @@ in
           pkgs.gnumake
           pkgs.mypy
           pkgs.nixfmt-rfc-style
+          # For slipway secrets drill.
+          pkgs.openbao
+          pkgs.restic
           pkgs.ruff
         ];
       };
