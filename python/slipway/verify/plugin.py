@@ -7,6 +7,7 @@ asked is known by the process that runs them (worker.py), through `asking`.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,12 +45,13 @@ class Asking:
     """How many subtests the running test told so far; None outside of a test."""
 
 
-ASKING = pytest.StashKey[Asking]()
+ASKING: ContextVar[Asking] = ContextVar("asking")
+"""Set once in each process that asks. No fixture `request` leads here, since pytest makes a new one for every check."""
 
 
 @pytest.fixture(scope="session")
-def asking(request: pytest.FixtureRequest) -> Asking:
-    return request.config.stash[ASKING]
+def asking() -> Asking:
+    return ASKING.get()
 
 
 @pytest.fixture(scope="session")
@@ -101,14 +103,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.tbstyle = "native"
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    backend_of(item).forget()
+def pytest_runtest_setup() -> None:
+    _backend().forget()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_call() -> Generator[None, object, object]:
     """What is reported while a test runs is a subtest of it."""
-    now = item.config.stash[ASKING]
+    now = ASKING.get()
     now.subtests = 0
     try:
         return (yield)
@@ -122,7 +124,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell the verdict once it is known: after the call, or after whichever phase went wrong before or after it."""
     report = yield
-    now = item.config.stash[ASKING]
+    now = ASKING.get()
     if call.when == "setup":
         now.setup_time[item.nodeid] = call.duration
     if call.when == "call" or not report.passed:
@@ -134,13 +136,13 @@ def pytest_runtest_makereport(
     return report
 
 
-def backend_of(item: pytest.Item) -> SlipwayBackend:
-    return item.config.stash[ASKING].host.backend  # type: ignore[no-any-return]
+def _backend() -> SlipwayBackend:
+    return ASKING.get().host.backend  # type: ignore[no-any-return]
 
 
 def _check(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> Check:
     verdict = _verdict(call, report)
-    now = item.config.stash[ASKING]
+    now = ASKING.get()
     pack, name = identify(now.packs, item)
     return Check(
         id=name,
@@ -148,9 +150,9 @@ def _check(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         title=title_of(item),
         verdict=verdict,
         duration=call.duration + now.setup_time.get(item.nodeid, 0.0),
-        finding=_finding(item, call, report) if verdict.red else None,
-        reason=_reason(report) if verdict is Verdict.SKIPPED else backend_of(item).note,
-        ways=tuple(backend_of(item).ways),
+        finding=_finding(call, report) if verdict.red else None,
+        reason=_reason(report) if verdict is Verdict.SKIPPED else _backend().note,
+        ways=tuple(_backend().ways),
     )
 
 
@@ -164,8 +166,8 @@ def _verdict(call: pytest.CallInfo[None], report: pytest.TestReport) -> Verdict:
     return Verdict.FAILED if call.when == "call" and asserted else Verdict.ERROR
 
 
-def _finding(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> Finding:
-    asked = backend_of(item).asked
+def _finding(call: pytest.CallInfo[None], report: pytest.TestReport) -> Finding:
+    asked = _backend().asked
     last = asked[-1] if asked else ""
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, Red):

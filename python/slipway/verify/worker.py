@@ -36,7 +36,8 @@ from slipway.verify.roles import meant_for, named
 from slipway.verify.wire import CONTROL, Line
 
 BUILTIN_NOT_NEEDED = (
-    "terminal", "cacheprovider", "junitxml", "doctest", "pastebin", "stepwise", "warnings",
+    "terminal", "cacheprovider", "junitxml", "doctest", "pastebin", "stepwise", "warnings", "faulthandler",
+    "threadexception", "unraisableexception", "setuponly", "setupplan",
 )  # fmt: skip
 
 
@@ -110,6 +111,7 @@ class Conductor:
     def _fork_all(self, session: pytest.Session, facts: Mapping[str, Facts], children: Children) -> None:
         """One child for each node that could be asked for its facts."""
         _import_modules_of_testinfra()
+        _prepare(session)
         # The collector would touch every object, and so copy the pages that children share.
         gc.freeze()
         for question in self.job.questions:
@@ -121,7 +123,7 @@ class Conductor:
         with Line.to(self.job.socket) as line:
             line.send(hello=question.key)
             asking = self._asking(line, question, facts)
-            session.config.stash[ASKING] = asking
+            ASKING.set(asking)
             for check in self.broken:
                 asking.tell(check)
             _run(session, asking)
@@ -142,6 +144,17 @@ class Conductor:
         )
 
 
+def _prepare(session: pytest.Session) -> None:
+    """What every child would else work out for every check once more."""
+    for item in session.items:
+        item.location  # noqa: B018 (kept by the item)
+    # Whose hooks a file has does not change any more: all conftest.py are known.
+    session.gethookproxy = functools.cache(session.gethookproxy)  # type: ignore[assignment, method-assign]
+    # Catching what is logged costs a tenth of each check, and only the fixture caplog shows it to anybody.
+    if not any("caplog" in getattr(item, "fixturenames", ()) for item in session.items):
+        session.config.pluginmanager.unregister(name="logging-plugin")
+
+
 def _import_modules_of_testinfra() -> None:
     """Once for all children: `host.file` and the others are imported by their first use."""
     for name, place in testinfra.modules.modules.items():
@@ -153,7 +166,7 @@ def _run(session: pytest.Session, asking: Asking) -> None:
     items = [item for item in session.items if _is_asked(item, asking.node)]
     for item, following in zip_longest(items, items[1:]):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if plugin.backend_of(item).lost:
+        if asking.host.backend.lost:
             return
 
 
