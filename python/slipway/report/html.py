@@ -14,12 +14,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from slipway.paths import resource
+from slipway.report.text import notes
 from slipway.verify.history import Kept
 from slipway.verify.result import Check, Counts, NodeVerification, Verdict, Verification
 from slipway.words import plain
 
 RUNS = 30
 """Runs of before that are drawn."""
+SPELLED = 40
+"""Nodes up to which every port between them is spelled out; of more, those between which something is amiss."""
+DRAWN = 150
+"""Nodes up to which every pair is drawn as a square."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,16 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Square:
+    """All ports from one node to another, at column `x` and row `y`: `red` where one is amiss, else `green`."""
+
+    x: int
+    y: int
+    state: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Port:
     """A port as one node found it at another. `state` is `open`, `refused` or `silent`."""
 
@@ -63,6 +78,7 @@ class Port:
 def render(found: Verification, history: Sequence[Kept] = (), *, cluster: str = "") -> str:
     """The whole page. `history` are the verifications up to this one, oldest first; `cluster` is its name."""
     packs = tuple(dict.fromkeys(pack for node in found.nodes for pack in node.packs))
+    names, between = [node.node for node in found.nodes], ports(found)
     rows = tuple(_row(number, node, packs) for number, node in enumerate(found.nodes))
     return _template().render(
         cluster=cluster,
@@ -73,14 +89,20 @@ def render(found: Verification, history: Sequence[Kept] = (), *, cluster: str = 
         obstacles=[row for row in rows if row.node.obstacle],
         groups=tuple(group for row in rows for group in _groups(row)),
         skipped=[(node.node, check) for node in found.nodes for check in node.checks if _is_skipped(check)],
-        ports=ports(found),
-        names=[node.node for node in found.nodes],
+        ports=between,
+        names=names,
+        spelled=spelled(names, between),
+        squares=squares(names, between) if len(names) <= DRAWN else (),
+        notes=tuple(notes(found)),
         history=list(history)[-RUNS:],
         past={kept.run: {node.node: node for node in kept.found.nodes} for kept in list(history)[-RUNS:]},
     )
 
 
-def ports(found: Verification) -> Mapping[str, Mapping[str, tuple[Port, ...]]]:
+Ports = Mapping[str, Mapping[str, tuple[Port, ...]]]
+
+
+def ports(found: Verification) -> Ports:
     """From node to node to the ports that were tried, lowest first; empty where no check tried any."""
     tried: dict[str, dict[str, dict[int, Port]]] = {}
     for node in found.nodes:
@@ -93,6 +115,29 @@ def ports(found: Verification) -> Mapping[str, Mapping[str, tuple[Port, ...]]]:
         source: {to: tuple(at[number] for number in sorted(at)) for to, at in targets.items()}
         for source, targets in tried.items()
     }
+
+
+def squares(names: Sequence[str], between: Ports) -> tuple[Square, ...]:
+    """One for each pair of nodes of which one tried a port of the other."""
+    return tuple(
+        Square(x, y, "red" if any(port.red for port in tried) else "green", f"{source} to {to}: {_told(tried)}")
+        for y, source in enumerate(names)
+        for x, to in enumerate(names)
+        if (tried := between.get(source, {}).get(to, ()))
+    )
+
+
+def _told(tried: Sequence[Port]) -> str:
+    return ", ".join(f"{port.number} {port.state}" for port in tried)
+
+
+def spelled(names: Sequence[str], between: Ports) -> list[str]:
+    """The nodes whose ports are spelled out."""
+    if len(names) <= SPELLED:
+        return list(names)
+    pairs = [(source, to) for source, at in between.items() for to, tried in at.items() if any(p.red for p in tried)]
+    amiss = {name for pair in pairs for name in pair}
+    return [name for name in names if name in amiss][:SPELLED]
 
 
 def _row(number: int, node: NodeVerification, packs: tuple[str, ...]) -> Row:

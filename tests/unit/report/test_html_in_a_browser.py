@@ -9,7 +9,7 @@ from tests.unit.report.test_junit import FOUND
 
 from slipway.report import html
 from slipway.verify.history import Kept
-from slipway.verify.result import Check, Verdict, Way
+from slipway.verify.result import Check, Finding, NodeVerification, Verdict, Verification, Way
 
 WAYS = Check("network.p.a", "os", "Ports", Verdict.PASSED, ways=(Way("w2", 6443, "open"), Way("w2", 1, "silent")))
 NODES = (replace(FOUND.nodes[0], checks=(*FOUND.nodes[0].checks, WAYS)), *FOUND.nodes[1:], AWAY)
@@ -99,6 +99,44 @@ def test_everything_that_a_screen_reader_names_has_a_name(opened):
     names = [name for role, name in told(opened) if role == "link"]
     assert "w1, os: 1 red, to the reasons" in names
     assert len(names) == len(set(names))
+
+
+def test_the_ways_between_nodes_are_drawn_and_told(opened):
+    (label,) = [name for role, name in told(opened) if role in ("image", "img")]
+    assert label == "3 nodes, 1 ways tried, 0 amiss"
+    assert opened.ask("[...document.querySelectorAll('.pairs rect title')].map((each) => each.textContent)") == [
+        "w1 to w2: 1 silent, 6443 open"
+    ]
+    fill = "getComputedStyle(document.querySelector('.pairs rect')).fill"
+    assert opened.ask(fill) != "rgb(0, 0, 0)"
+
+
+def test_a_large_fleet_is_drawn_whole_and_spelled_out_where_it_is_amiss(browser, tmp_path):
+    names = [f"w{number}" for number in range(60)]
+    silent = Way("w7", 10250, "silent", amiss=True)
+    nodes = tuple(
+        NodeVerification(name, ("network",), checks=(_tried(names, silent if name == "w3" else None),))
+        for name in names
+    )
+    file = tmp_path / "large.html"
+    file.write_text(html.render(Verification("", nodes), cluster="large"))
+    browser.open(file)
+    assert browser.ask("document.querySelectorAll('.pairs rect').length") == 60 * 60
+    assert browser.ask("document.querySelectorAll('.pairs rect.red').length") == 1
+    assert browser.ask("document.querySelectorAll('#ports ~ .wide th[scope=col]').length") == 3
+    assert "w3 to w7: 10250 silent" in browser.ask("document.querySelector('figcaption').textContent")
+
+
+def _tried(names: list[str], amiss: Way | None) -> Check:
+    ways = [amiss if amiss and amiss.to == name else Way(name, 10250, "open") for name in names]
+    return Check(
+        "network.p.a",
+        "network",
+        "A",
+        Verdict.FAILED if amiss else Verdict.PASSED,
+        finding=Finding("x"),
+        ways=tuple(ways),
+    )
 
 
 def test_nothing_is_wider_than_a_telephone_but_what_scrolls_by_itself(opened):
