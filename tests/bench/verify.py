@@ -2,8 +2,9 @@
 
 Both are whole processes as a user starts them, in turns, on the same checks in one file of testinfra's kind. The hosts
 are addresses of loopback, and a stand-in for readlink in the server's PATH names a system: only slipway asks for that.
-The last line is one JSON object; figures are medians, `peak_mb` is slipway's with its children, and what
-they share is counted once. The server takes its part of the same processors, and so does whatever else runs.
+The lab's six nodes come last, with the default packs, where this may make a lab (root). The last line is one JSON
+object; figures are medians, `peak_mb` is slipway's with its children, and what they share is counted once. The server
+takes its part of the same processors, and so does whatever else runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from tests.unit.conftest import SSHD, free_port, make_keys
 
 PYTHON = Path(__file__).parents[2] / "python"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+LAB = os.environ.get("SLIPWAY_LAB", "9")
+"""The lab that is made and taken away: one of the numbers that are the tests' own."""
 FEW, MANY = (20, 20), (100, 100)
 """Hosts and checks a host."""
 
@@ -187,6 +190,39 @@ def passed(said: str) -> int:
     return sum(pack["passed"] for node in found["nodes"] for pack in node["packs"].values())
 
 
+SIX = ("--controllers", "3", "--workers", "3")
+
+
+def six_nodes(folder: Path) -> list[float]:
+    """Seconds of the full default packs on the lab's six nodes, each time a whole command; none without root."""
+    if os.geteuid() != 0:
+        return []
+    root, env = folder / "lab", {**os.environ, "PYTHONPATH": str(PYTHON), "SLIPWAY_LAB": LAB}
+
+    def run(*words: str, at: Path = folder) -> str:
+        ran = subprocess.run(
+            [sys.executable, "-m", "slipway.cli", *words], check=False, cwd=at, env=env, capture_output=True, text=True
+        )
+        if ran.returncode != 0:
+            sys.exit(f"slipway {shlex.join(words)} ended with {ran.returncode}:\n{(ran.stdout + ran.stderr)[-3000:]}")
+        return ran.stdout
+
+    try:
+        run("lab", "up", *SIX)
+        run("lab", "init", str(root))
+        run("generate", at=root)
+        run("deploy", at=root)
+        return [_timed(lambda: run("verify", "--json", at=root)) for _ in range(ROUNDS)]
+    finally:
+        run("lab", "down")
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
 def main() -> None:
     ours: list[float] = []
     peers: list[float] = []
@@ -207,6 +243,7 @@ def main() -> None:
             if f"{FEW[0] * FEW[1]} passed" not in said:
                 sys.exit(f"testinfra asked something else:\n{said[-2000:]}")
             peers.append(took)
+        six = six_nodes(Path(name))
     mine, peer = statistics.median(ours), statistics.median(peers)
     print(f"20 hosts x 20 checks: slipway {mine:.2f} s, testinfra by paramiko {peer:.2f} s")
     print(f"100 hosts x 100 checks: {statistics.median(large):.2f} s (bar 15), peak {max(peaks):.0f} MB (bar 200)")
@@ -216,6 +253,9 @@ def main() -> None:
         "h100_c100_s": round(statistics.median(large), 3),
         "peak_mb": round(max(peaks)),
     }
+    if six:
+        print(f"default packs on the lab's six nodes: {statistics.median(six):.2f} s (bar 20)")
+        figures["packs_6_s"] = round(statistics.median(six), 3)
     ratios = {"testinfra_paramiko": round(peer / mine, 1)}
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} cores, load average {os.getloadavg()[0]:.1f}")
