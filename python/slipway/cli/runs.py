@@ -59,4 +59,4 @@ def show(
     if run.error:
         tell(f"error: {run.error}")
     print_table(("node", "outcome"), run.nodes.items())
-    say(f"events: {run.folder}/events.jsonl")
+    say(f"events: {run.folder}/events.jsonl" + (f"; a log per node: {run.folder}/logs/" if run.has_logs else ""))

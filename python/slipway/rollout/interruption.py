@@ -58,6 +58,8 @@ class Interruption:
             self.asked = True
             self._tell("interrupted: what is being activated is brought to its end; once more to leave it to itself")
             return
+        if not self.insisted:
+            self._tell("interrupted: what is under way is ended")
         stubborn = self._is_sheltered and not self.insisted
         self.asked = self.insisted = True
         run.stop()

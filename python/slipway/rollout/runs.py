@@ -16,7 +16,7 @@ from slipway.errors import Interrupted, UsageError
 from slipway.paths import state_dir
 from slipway.result import NO_SENSE
 from slipway.rollout.process import lives
-from slipway.rollout.run import BEGUN, EVENTS, RESULT
+from slipway.rollout.run import BEGUN, EVENTS, LOGS, RESULT
 
 DONE, FAILED, INTERRUPTED, RUNNING = "done", "failed", "interrupted", "running"
 DEPLOYS = ("deploy", "rollback")
@@ -42,6 +42,10 @@ class Known:
     nodes: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What its caller wanted, where its command writes that down."""
+
+    @property
+    def has_logs(self) -> bool:
+        return (self.folder / LOGS).is_dir()
 
     @property
     def summary(self) -> str:

@@ -50,6 +50,10 @@ def test_one_run_is_shown_with_its_nodes_and_its_error(slipway, run):
     assert json.loads(slipway("show", run.id, "--json").stdout)["nodes"] == {"w1": "rolled-back"}
 
 
+def test_where_the_logs_of_nodes_are_is_said(slipway, run):
+    assert "logs" in slipway("show", run.id).stderr, "the result is an event of the node as well"
+
+
 def test_a_run_that_is_not_there_is_a_mistake_of_the_caller(slipway):
     with pytest.raises(SlipwayError, match="there is none") as caught:
         slipway("show", "x")

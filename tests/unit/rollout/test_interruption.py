@@ -39,10 +39,11 @@ def hit(number: int = signal.SIGINT) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_outside_the_shelter_all_ends_at_once(interruption, cut, number):
+def test_outside_the_shelter_all_ends_at_once(interruption, cut, said, number):
     with pytest.raises(KeyboardInterrupt), interruption.heard():
         hit(number)
     assert cut == ["cut"]
+    assert said == ["interrupted: what is under way is ended"], "said before anything is waited for"
     assert run._stopped.is_set()
 
 
