@@ -102,10 +102,11 @@ def own_lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
+def machine(made: None) -> Iterator[Machine]:
     """One machine, up and alone, for faults; the tests of a module share it and mend what they break."""
     with of_tests(ALONE) as chosen:
         (alone,) = machines.up(chosen, Events(), controllers=1, workers=0)
+        supplies.stock([alone], Events())
         yield alone
 
 
