@@ -50,8 +50,7 @@ let
     "kube-apiserver"
     "konnectivity-server"
     "kube-scheduler"
-  ]
-  ++ optional (config.slipway.cluster.vip != null) "keepalived";
+  ];
 
   # Started by the boot only as what it already is, or is allowed to become; a node that may do neither waits for
   # slipway instead of failing every ten seconds. `|`: one of them is enough.

@@ -535,11 +535,11 @@ def test_a_node_of_a_dual_stack_cluster_has_both_addresses(evaluate):
     assert "fd00::11" not in start_script(evaluate, "worker", 'slipway.network.ipv6.address = "fd00::11";')
 
 
-def test_keepalived_gets_a_user_of_its_own(evaluate):
-    """k0s runs it as root, with a warning, where there is none."""
-    users = "builtins.attrNames config.users.users"
-    assert "keepalived" in evaluate(users, "controller", 'slipway.cluster.vip = "10.0.0.10";')
-    assert "keepalived" not in evaluate(users, "controller")
+def test_keepalived_gets_no_user_of_its_own(evaluate):
+    """k0s would run it as that user, without a capability: no address is ever set, and it ends every five seconds."""
+    users = evaluate("builtins.attrNames config.users.users", "controller", 'slipway.cluster.vip = "10.0.0.10";')
+    assert "kube-apiserver" in users, "control: users of k0s are among them"
+    assert "keepalived" not in users
 
 
 def test_the_first_images_lie_beside_k0ss_own(evaluate):
