@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"os/user"
 	"strconv"
 	"text/template"
 	"time"
@@ -166,7 +167,19 @@ func (c *controller) startKeepalived(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.running.start("keepalived", "keepalived", "--dont-fork", "--use-file", keepalivedConfig, "--no-syslog", "--log-console")
+	command := []string{"keepalived", "--dont-fork", "--use-file", keepalivedConfig, "--no-syslog", "--log-console"}
+	return c.running.start("keepalived", append(asUser("keepalived"), command...)...)
+}
+
+// asUser is what stands before a command that k0s runs as this user, if there is one, and then without any capability
+// (k0s pkg/supervisor/detachattr_unix.go): keepalived cannot do its work so.
+func asUser(name string) []string {
+	found, err := user.Lookup(name)
+	if err != nil {
+		say("failed to lookup UID for %q: %v: running it as root", name, err)
+		return nil
+	}
+	return []string{"setpriv", "--reuid=" + found.Uid, "--regid=" + found.Gid, "--clear-groups", "--"}
 }
 
 func (c *controller) startVIPProxy(ctx context.Context, spec keepalivedSpec) error {

@@ -86,3 +86,12 @@ func TestAWorkerFollowsAndRemembersItsProfile(t *testing.T) {
 		t.Error("nothing to remember")
 	}
 }
+
+func TestKeepalivedRunsAsTheUserOfItsNameOrAsRoot(t *testing.T) {
+	if found := strings.Join(asUser("nobody"), " "); !strings.HasPrefix(found, "setpriv --reuid=65534 --regid=") {
+		t.Error(found)
+	}
+	if found := asUser("no-such-user"); found != nil {
+		t.Error(found)
+	}
+}
