@@ -37,6 +37,7 @@ others.
 ```python
 from slipway.verify.check import expect, workers
 
+
 @workers
 def test_longhorn_can_mount(host):
     \"\"\"The iSCSI initiator runs.\"\"\"
