@@ -52,7 +52,7 @@ class FakeHost:
         pass
 
     @contextmanager
-    def fresh(self):
+    def fresh(self, *, cut: bool = False):
         yield self
 
     def close(self) -> None:

@@ -235,7 +235,7 @@ class _Activation:
     def _confirm(self) -> None:
         """Over a new connection, since an old one lives on where nobody can come in any more."""
         try:
-            with self.host.fresh() as fresh:
+            with self.host.fresh(cut=True) as fresh:
                 trouble = self.problem(fresh)
                 if trouble:
                     self._not_yet(trouble)

@@ -76,8 +76,11 @@ class Host(Protocol):
         """Write a file as a whole: under a temporary name beside it, then renamed."""
         ...
 
-    def fresh(self) -> AbstractContextManager[Host]:
-        """The same machine over a new connection of its own: what it answers proves that it can be reached now."""
+    def fresh(self, *, cut: bool = False) -> AbstractContextManager[Host]:
+        """The same machine over a new connection of its own: what it answers proves that it can be reached now.
+
+        An interruption leaves it alone, for what has to be cleared up afterwards, unless it is one to be `cut`.
+        """
         ...
 
     def close(self) -> None:
@@ -151,12 +154,13 @@ class Remote:
         self.run(["sh", "-c", PUT, "put", path, f"{mode:04o}"], input=content)
 
     @contextmanager
-    def fresh(self) -> Iterator[Host]:
+    def fresh(self, *, cut: bool = False) -> Iterator[Host]:
         other = Remote(self.endpoint, self._known_hosts, connect_timeout=self._connect_timeout, password=self._password)
         other.accepted = self.accepted
-        self._fresh.add(other)
-        if self._shut.is_set():
-            other.shut()
+        if cut:
+            self._fresh.add(other)
+            if self._shut.is_set():
+                other.shut()
         try:
             yield other
         finally:
@@ -341,7 +345,7 @@ class Local:
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def fresh(self) -> Iterator[Host]:
+    def fresh(self, *, cut: bool = False) -> Iterator[Host]:  # noqa: ARG002 (there is no connection to cut)
         yield self
 
     def close(self) -> None:

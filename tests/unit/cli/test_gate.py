@@ -47,7 +47,7 @@ def cluster(tmp_path, monkeypatch):
     for module in (command, verify_command):
         monkeypatch.setattr(module, "Pool", SimpleNamespace(of=lambda _: pool))
     monkeypatch.setattr(command, "Preparation", FakePreparation)
-    monkeypatch.setattr(verify_command, "_ready", lambda *_: None)
+    monkeypatch.setattr(verify_command, "_kubeconfig", lambda *_: None)
     return found
 
 

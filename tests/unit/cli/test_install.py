@@ -239,9 +239,7 @@ def test_no_disks_is_told_with_what_proposes_them(slipway, fakes, trusted):
 
 def test_a_password_is_a_line_of_standard_input(slipway, fakes, trusted, monkeypatch):
     given = []
-    monkeypatch.setattr(
-        command, "let_in", lambda endpoint, _known, password, keys, _within: given.append((password, keys))
-    )
+    monkeypatch.setattr(command, "let_in", lambda endpoint, _known, password, keys, *_: given.append((password, keys)))
     _, _, error = slipway("--yes", "--password", input="open sesame\n")
     assert error is None, error
     ((password, keys),) = given

@@ -165,7 +165,7 @@ def test_show_with_origins():
     done = slipway("inventory", "show", "w2", "--origins")
     lines = done.stdout.splitlines()
     assert "network.gateway: 10.0.0.1   (defaults at inventory.yaml:27)" in lines
-    assert 'labels."example.org/storage": true   (groups.storage at inventory.yaml:32)' in lines
+    assert 'labels."example.org/storage": true   (groups.storage at inventory.yaml:34)' in lines
     assert "ssh.port: 22   (default of slipway)" in lines
 
 

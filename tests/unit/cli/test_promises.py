@@ -57,6 +57,7 @@ FORMATS = {
     "lab installer": "is what comes next, for a person",
     "lab packages": "is words for apt-get",
     "lab demo": "runs other commands and shows what they print",
+    "open": "is a page at an address that it says",
     "ssh": "is what the other machine prints",
     "lab ssh": "is what the other machine prints",
 }

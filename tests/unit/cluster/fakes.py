@@ -270,7 +270,7 @@ class FakeMachine:
         self.files[path] = content.reveal() if isinstance(content, Secret) else content
 
     @contextmanager
-    def fresh(self) -> Iterator[FakeMachine]:
+    def fresh(self, *, cut: bool = False) -> Iterator[FakeMachine]:
         """Not shut with the others; the same files and calls."""
         yield replace(self, shut=threading.Event())
 

@@ -50,7 +50,7 @@ class Machine(Local):
         self.name = name
 
     @contextmanager
-    def fresh(self):
+    def fresh(self, *, cut: bool = False):
         yield self
 
 

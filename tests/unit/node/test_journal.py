@@ -24,7 +24,7 @@ class FakeHost:
 
     def close(self) -> None: ...
 
-    def fresh(self) -> AbstractContextManager["FakeHost"]:
+    def fresh(self, *, cut: bool = False) -> AbstractContextManager["FakeHost"]:
         return nullcontext(self)
 
     def run(self, argv: Sequence[str], **_how: object) -> CommandResult:

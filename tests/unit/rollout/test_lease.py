@@ -31,7 +31,7 @@ class Controller:
     down: bool = False
 
     @contextmanager
-    def fresh(self):
+    def fresh(self, *, cut: bool = False):
         yield self
 
     def run(self, argv: list[str], **how: Any) -> Any:

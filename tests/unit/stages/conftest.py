@@ -205,7 +205,7 @@ class FakeMachine:
         raise AssertionError("the hand-off writes no file on a machine")
 
     @contextmanager
-    def fresh(self) -> Iterator[FakeMachine]:
+    def fresh(self, *, cut: bool = False) -> Iterator[FakeMachine]:
         yield self
 
     def close(self) -> None:

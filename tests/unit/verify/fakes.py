@@ -58,7 +58,7 @@ class FakeHost:
         raise AssertionError("verification writes nothing on a node")
 
     @contextmanager
-    def fresh(self) -> Iterator[FakeHost]:
+    def fresh(self, *, cut: bool = False) -> Iterator[FakeHost]:
         yield self
 
     def close(self) -> None:

@@ -44,6 +44,7 @@ SAYS_ONLY_THE_DIGEST = {
     "cluster.network.cilium": "is Cilium's own, which slipway status and the stage bootstrap hold against the release",
     "host.system": "platform that the system was built for: another one would not have started",
     "host.ssh.user": "the checks come by that account, so that it is there",
+    "host.ssh.sudo_password": "how one becomes root there; the checks have become root by it",
     "host.nix": "is read at the next collection of garbage",
     "host.journald": "bounds what the journal keeps",
     "host.network.dhcp": "how the address came; the address itself is compared",

@@ -10,11 +10,9 @@ TEXT = (Path(__file__).parent / "inventory.yaml").read_text()
 
 def test_a_controller_of_a_virtual_address_has_the_balancer_behind_it(tmp_path):
     (tmp_path / "inventory.yaml").write_text(TEXT)
-    alone = load(tmp_path)
-    (tmp_path / "inventory.yaml").write_text(
-        TEXT.replace("  name: test\n", "  name: test\n  network: {vip: {address: 10.77.0.10/24}}\n")
-    )
     shared = load(tmp_path)
+    (tmp_path / "inventory.yaml").write_text(TEXT.replace("  network: {vip: {address: 10.77.0.10/24}}\n", ""))
+    alone = load(tmp_path)
     assert allowed(shared.host("cp1"), shared) - allowed(alone.host("cp1"), alone) == {6444}
     assert allowed(shared.host("w1"), shared) == allowed(alone.host("w1"), alone)
 
