@@ -70,7 +70,7 @@ def test_a_worker_reboots_without_its_pods_and_takes_new_ones_afterwards(
     assert outcomes(ran) == {"w1": "ok"}
     assert ran.json["nodes"][0]["reason"].startswith("rebooted")
     assert cluster.sh("w1", "cat /proc/sys/kernel/random/boot_id") != booted
-    assert phases(changed, ran.json["run"]) == ["drain", "confirm", "activate", "reboot", "join", "uncordon"]
+    assert phases(changed, ran.json["run"]) == ["drain", "confirm", "activate", "reboot", "uncordon"]
     assert not unschedulable(cluster, "w1")
     cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s", timeout=90)
     assert web_pod(cluster) != pod
@@ -94,5 +94,5 @@ def phases(repository: Repository, run: str) -> list[str]:
     path = Path(repository.root) / ".slipway" / "runs" / run / "events.jsonl"
     events = map(json.loads, path.read_text().splitlines())
     ended = [e["phase"] for e in events if e["node"] == "w1" and e["state"] in ("ok", "done")]
-    wanted = ("drain", "activate", "confirm", "reboot", "join", "uncordon")
+    wanted = ("drain", "activate", "confirm", "reboot", "uncordon")
     return sorted({phase for phase in ended if phase in wanted}, key=ended.index)
