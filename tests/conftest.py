@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--lab-part",
         choices=("cluster", "machines"),
-        help="of the lab's tests only those on the cluster that all share, or only the others: two runs side by side",
+        help="of the lab's tests only those on the cluster that all share, or the others: two runs side by side",
     )
     parser.addoption("--nixos-options", metavar="FULL.tsv", help="a list of all NixOS options, to take ours from")
     parser.addoption("--nixpkgs", metavar="PATH", help="a checkout of nixpkgs, to hold NixOS and the lab together")

@@ -24,6 +24,9 @@ TURN = 600.0
 ORDER = ("test_programs", "test_chain", "test_secrets")
 """The parts first, then the chain from nothing to a cluster, which it leaves for all that follow."""
 
+BESIDE = ("test_drill",)
+"""These need no machine; with those of the cluster both parts take equally long."""
+
 TO_A_CLUSTER = (("check",), ("generate",), ("deploy", "--json"), ("verify",), ("handoff",))
 
 
@@ -44,7 +47,7 @@ def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     part = config.getoption("--lab-part")
     if part is None:
         return
-    on_cluster = [item for item in items if "lab" in getattr(item, "fixturenames", ())]
+    on_cluster = [item for item in items if "lab" in getattr(item, "fixturenames", ()) or item.path.stem in BESIDE]
     others = [item for item in items if item not in on_cluster]
     items[:], left = (on_cluster, others) if part == "cluster" else (others, on_cluster)
     config.hook.pytest_deselected(items=left)
