@@ -32,5 +32,7 @@ def test_the_connections_of_an_interrupted_pool_stay_shut(pool):
     pool.shut()
     with pytest.raises(Interrupted):
         pool.remote("w0").run(["true"])
-    with pool.remote("w1").fresh() as fresh, pytest.raises(Interrupted):
+    with pool.remote("w1").fresh(cut=True) as fresh, pytest.raises(Interrupted):
         fresh.run(["true"])
+    with pool.remote("w1").fresh() as fresh:
+        assert fresh.run(["true"]).ok, "what has to be cleared up still can be"
