@@ -160,6 +160,7 @@ class Node:
 
 
 NOBODY = Membership()
+UNLEASED = "its kubelet has not renewed its lease yet"
 SILENT = "its kubelet has not reported since k0s was started"
 
 
@@ -230,6 +231,9 @@ def _node(item: Mapping[str, Any], renewed: Mapping[str, float]) -> Node:
         if condition["type"] == "Ready":
             heartbeat = max(renewed.get(name, 0.0), _seconds(condition.get("lastHeartbeatTime")))
             ready, reason = condition["status"] == "True", str(condition.get("message", ""))
+            if ready and name not in renewed:
+                # It registers first; the first lease comes some seconds later, and what asks for it would find none.
+                ready, reason = False, UNLEASED
             return Node(name, ready, reason, heartbeat, machine_id)
     return Node(name, False, "the kubelet has not reported yet", renewed.get(name, 0.0), machine_id)
 

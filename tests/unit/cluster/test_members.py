@@ -151,6 +151,18 @@ def test_a_ready_from_before_k0s_was_started_does_not_count(world):
     wait_ready(Nodes(KUBECONFIG), ("w1", "w2"), Events(), deadline=0.1, since=since)
 
 
+@pytest.mark.parametrize("leased", [False, True])
+def test_a_node_is_ready_once_its_kubelet_has_a_lease(monkeypatch, leased):
+    """A kubelet registers first and makes its lease some seconds later; verification asks for it."""
+    said = {"type": "Ready", "status": "True", "message": "kubelet is posting ready status"}
+    node = {"metadata": {"name": "w1"}, "status": {"conditions": [said]}}
+    lease = {"metadata": {"name": "w1"}, "spec": {"renewTime": "2026-11-26T04:30:00.000000Z"}}
+    answers = {"nodes": [node], "leases": [lease] if leased else []}
+    monkeypatch.setattr(kubectl, "get", lambda _config, kind, **_: {"items": answers[kind]})
+    waiting = {} if leased else {"w1": "its kubelet has not renewed its lease yet"}
+    assert Nodes(KUBECONFIG).not_ready(("w1",)) == waiting
+
+
 def test_times_that_are_none_are_an_odd_answer(monkeypatch):
     broken = {"items": [{"metadata": {"name": "w1"}, "spec": {"renewTime": "soon"}}]}
     monkeypatch.setattr(kubectl, "get", lambda *_, **__: broken)
