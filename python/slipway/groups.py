@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from slipway.words import first_of
+
 MOST_NAMED = 12
 """Nodes that are named; the others are counted."""
 
 
 def named(names: Sequence[str]) -> str:
     """`cp1 w1 w2`; of many the first ones and how many more."""
-    more = len(names) - MOST_NAMED
-    return " ".join(names) if more <= 0 else f"{' '.join(names[:MOST_NAMED])} and {more} more"
+    return first_of(names, MOST_NAMED, " ")
 
 
 def typed(names: Sequence[str], of: int | None = None) -> str:

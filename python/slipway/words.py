@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -42,6 +42,12 @@ def line(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 node`, `2 nodes`: for nouns that take an s."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def first_of(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """`a, b, c and 4 more`: the first ones, and how many are left out."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
 
 
 def plain_data(value: Any) -> Any:  # noqa: ANN401 (plain JSON values, whatever they are)

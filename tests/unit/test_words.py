@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slipway.words import counted, line, plain, plain_data, to_json
+from slipway.words import counted, first_of, line, plain, plain_data, to_json
 
 ANYTHING = st.text(st.characters(), max_size=200)
 """Half characters included."""
@@ -86,3 +86,9 @@ def test_indented_json_is_json_as_the_library_indents_it(value):
 
 def test_one_of_a_thing_has_no_s():
     assert [counted(number, "node") for number in (0, 1, 2)] == ["0 nodes", "1 node", "2 nodes"]
+
+
+def test_of_many_the_first_are_told_and_how_many_more():
+    assert first_of(["a", "b", "c"], 3) == "a, b, c"
+    assert first_of(("a", "b", "c", "d"), 2, " ") == "a b and 2 more"
+    assert first_of([], 3) == ""

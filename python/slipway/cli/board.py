@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from slipway.events import Event
-from slipway.words import counted, line
+from slipway.words import counted, first_of, line
 
 NAMED = 5
 """Nodes of a line that are named one by one."""
@@ -69,8 +69,7 @@ class Board:
         shown = [
             f"{phase} {line(name or '')}".strip() + f" ({now - doing.since:.0f} s)" for (phase, name), doing in found
         ]
-        more = f" and {len(shown) - NAMED} more" if len(shown) > NAMED else ""
-        return ", ".join(shown[:NAMED]) + more
+        return first_of(shown, NAMED)
 
     def _under_way(self) -> list[str]:
         """A row for each phase and text; several nodes with the same share one."""
@@ -93,5 +92,4 @@ def _row(phase: str, text: str, now: float, members: list[tuple[float, str]]) ->
 def _named(names: list[str]) -> str:
     if len(names) <= 1:
         return "".join(names)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{counted(len(names), 'node')}: {' '.join(names[:NAMED])}{more}"
+    return f"{counted(len(names), 'node')}: {first_of(names, NAMED, ' ')}"

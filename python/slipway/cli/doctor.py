@@ -12,6 +12,7 @@ from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cli.prerequisites import FLAKES_ON, Finding, programs
 from slipway.errors import PrerequisiteMissing, SlipwayError
 from slipway.inventory import Inventory, load
+from slipway.words import first_of
 
 STORE = Path("/nix/store")
 ROOM = 10 << 30
@@ -117,7 +118,7 @@ def _own_key(inventory: Inventory) -> Finding:
     out = [host.name for host in inventory.hosts if host not in lets_in]
     if not out:
         return Finding(name, "ok", "yours is among them", purpose)
-    told = f"none of yours on {_some(out)}: a deploy would lock you out"
+    told = f"none of yours on {first_of(out, 3)}: a deploy would lock you out"
     return Finding(name, "to do", told, purpose, "add the line of ~/.ssh/id_*.pub to defaults.ssh.authorizedKeys")
 
 
@@ -132,11 +133,7 @@ def _host_keys(inventory: Inventory) -> Finding:
     loose = [host.name for host in inventory.hosts if not known.of(host.login_address, host.ssh.port)]
     if not loose:
         return Finding(name, "ok", f"all {len(inventory.hosts)} are pinned", purpose)
-    return Finding(name, "to do", f"not pinned: {_some(loose)}", purpose, f"slipway trust {' '.join(loose[:5])}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return Finding(name, "to do", f"not pinned: {first_of(loose, 3)}", purpose, f"slipway trust {' '.join(loose[:5])}")
 
 
 def _room() -> Finding:

@@ -48,8 +48,7 @@ def generate(
     writer.write(loaded.root, different)
     if not json_output:
         _list_changes(different)
-    if any(change.verb == "new" for change in different):
-        tell_git(loaded.root)
+    tell_git_of_new(loaded.root, different)
 
 
 def _list_changes(different: Sequence[Change]) -> None:
@@ -136,6 +135,11 @@ def set_up(root: Path, cluster: str, flake: skeleton.Flake, example: Example = E
     made += store.create(root, label=cluster)
     tell_git(root)
     return made
+
+
+def tell_git_of_new(root: Path, written: Sequence[Change]) -> None:
+    if any(change.verb == "new" for change in written):
+        tell_git(root)
 
 
 def tell_git(root: Path) -> None:

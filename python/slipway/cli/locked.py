@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import progress, say
+from slipway.cli.console import print_json, progress, say
 from slipway.errors import UsageError
 from slipway.events import Events
 from slipway.inventory import Inventory
@@ -72,3 +72,12 @@ def agree(lost: Sequence[str], question: str, *, yes: bool) -> None:
         raise UsageError("nobody is there to agree; nothing was changed", hint="the same command with --yes")
     if not typer.confirm(question, err=True):
         raise UsageError("not agreed to; nothing was changed", hint="--dry-run says what would be done")
+
+
+def rehearse(lines: Sequence[str], json_output: bool, *, key: str, said: str) -> None:
+    """What --dry-run tells: the lines as JSON under `key`, or one by one behind `said`."""
+    if json_output:
+        print_json({key: list(lines)})
+        return
+    for line in lines:
+        say(f"{said}: {line}")

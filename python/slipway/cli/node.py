@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from slipway.cli.console import print_json, say
 from slipway.cli.deploy import NoDrainOption
-from slipway.cli.locked import BreakLockOption, DryRunOption, Work, YesOption, agree, at_work
+from slipway.cli.locked import BreakLockOption, DryRunOption, Work, YesOption, agree, at_work, rehearse
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
@@ -37,6 +38,7 @@ FingerprintOption = Annotated[
         metavar="SHA256:...",
     ),
 ]
+_would = partial(rehearse, key="wouldLose", said="would lose")
 
 
 @app.command()
@@ -186,14 +188,6 @@ def _repin(pool: Pool, node: str, fingerprint: str, *, dry_run: bool) -> None:
 def _place(inventory: Inventory, node: str) -> str:
     source, _ = read(inventory.path)
     return str(source.place(("hosts", node), key=True))
-
-
-def _would(lost: Sequence[str], json_output: bool) -> None:
-    if json_output:
-        print_json({"wouldLose": list(lost)})
-        return
-    for line in lost:
-        say(f"would lose: {line}")
 
 
 def _told(work: Work, json_output: bool, following: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, say
-from slipway.cli.locked import BreakLockOption, DryRunOption, YesOption, agree, at_work
+from slipway.cli.locked import BreakLockOption, DryRunOption, YesOption, agree, at_work, rehearse
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import restore as control_plane
 from slipway.cluster.backup import Archive
@@ -44,7 +44,7 @@ def restore(
         ground = control_plane.require_cold(inventory, work.pool, archive)
         lost = list(_lost(inventory, archive, ground))
         if dry_run:
-            _would(lost, json_output)
+            rehearse(lost, json_output, key="wouldDo", said="would")
             return
         agree(lost, f"Restore the cluster on {ground.first}?", yes=yes)
         results = control_plane.restore(inventory, work.pool, work.events, archive, ground, keys)
@@ -63,14 +63,6 @@ def _lost(inventory: Inventory, archive: Archive, ground: Ground) -> Sequence[st
         f"{ground.first} gets it" + (f"; {' '.join(others)} join it" if others else "") + "; k0s restarts on workers",
     ]
     return [*lines, *(f"{name} does not answer, and is left out" for name in ground.silent)]
-
-
-def _would(lost: Sequence[str], json_output: bool) -> None:
-    if json_output:
-        print_json({"wouldDo": list(lost)})
-        return
-    for line in lost:
-        say(f"would: {line}")
 
 
 def _show(archive: Archive, nodes: Sequence[NodeResult], json_output: bool) -> None:

@@ -22,6 +22,7 @@ from slipway.inventory import Inventory, edit, load
 from slipway.inventory.releases import minor_of
 from slipway.node.reboot import When
 from slipway.ssh.pool import Pool
+from slipway.words import first_of
 
 VersionArgument = Annotated[
     str,
@@ -33,6 +34,8 @@ VersionArgument = Annotated[
 ]
 KEYS = ("cluster", "k0s", "version")
 """The one place in the inventory."""
+NAMED = 8
+"""Nodes of one release that are named."""
 
 
 def upgrade(
@@ -105,7 +108,7 @@ def _tell(inventory: Inventory, now: Mapping[str, str], todo: Sequence[str], wan
     for name, release in now.items():
         names[release].append(name)
     for release, hosts in names.items():
-        tell(f"k0s {release}: {' '.join(hosts[:8])}" + (f" and {len(hosts) - 8} more" if hosts[8:] else ""))
+        tell(f"k0s {release}: {first_of(hosts, NAMED, ' ')}")
     if not todo:
         tell(f"all run {wanted}: nothing to do")
     for number, release in enumerate(todo, 1):
@@ -131,8 +134,7 @@ def _generate(inventory_file: Path) -> None:
     inventory = load(inventory_file)
     different = writer.changes(inventory.root, tree.render(inventory))
     writer.write(inventory.root, different)
-    if any(change.verb == "new" for change in different):
-        generating.tell_git(inventory.root)
+    generating.tell_git_of_new(inventory.root, different)
 
 
 def _end(told: dict[str, Any], json_output: bool) -> None:

@@ -16,7 +16,7 @@ from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.inventory import Host, Inventory, Role
 from slipway.ssh.pool import Pool
-from slipway.words import counted
+from slipway.words import counted, first_of
 
 PHASE = "compare"
 SHOWN = 5
@@ -171,17 +171,12 @@ def _strangers(inventory: Inventory, cluster: Living) -> Iterator[Difference]:
     nodes = sorted(cluster.nodes.keys() - names)
     if nodes:
         way = "add them to the inventory, or kubectl drain and kubectl delete node NAME"
-        yield Difference("nodes", None, _listed(nodes), "none of that name", way, refused=False)
+        yield Difference("nodes", None, first_of(nodes, SHOWN), "none of that name", way, refused=False)
     strange = sorted((cluster.members or {}).keys() - {host.name for host in inventory.controllers} - names)
     if strange:
         way = "add them to the inventory, or k0s etcd leave --peer-address=ADDRESS on a controller"
         told = [f"{name} {cluster.members[name]}" for name in strange] if cluster.members else []
-        yield Difference("members of etcd", None, _listed(told), "none of that name", way, refused=False)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+        yield Difference("members of etcd", None, first_of(told, SHOWN), "none of that name", way, refused=False)
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -14,6 +14,7 @@ from slipway.errors import DeployFailed
 from slipway.inventory import Host, Inventory
 from slipway.inventory.releases import minor_of, newest_release
 from slipway.ssh.pool import Pool
+from slipway.words import first_of
 
 SHOWN = 3
 
@@ -88,6 +89,5 @@ def _named(nodes: Mapping[str, int]) -> str:
     """`cp1 cp2 cp3 and 4 more run Kubernetes 1.34`, by the oldest of them."""
     oldest = min(nodes.values())
     names = sorted(name for name, minor in nodes.items() if minor == oldest)
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     verb = "run" if len(names) > 1 else "runs"
-    return f"{' '.join(names[:SHOWN])}{more} {verb} Kubernetes 1.{oldest}"
+    return f"{first_of(names, SHOWN, ' ')} {verb} Kubernetes 1.{oldest}"

@@ -7,7 +7,7 @@ its system, so that it counts for no other one (that somebody activated by hand,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from slipway.node.facts import Facts
 from slipway.node.places import NIXOS
 from slipway.ssh.host import Host
 from slipway.tools import git
+from slipway.words import first_of
 
 WRITE = """umask 022; mkdir -p "${1%/*}" && printf '%s %s\\n' "$2" "$3" >"$1.new" && mv -f "$1.new" "$1"
 """
@@ -38,7 +39,7 @@ def require_newer(root: Path, nodes: Mapping[str, Facts]) -> None:
             by_commit.setdefault(commit, []).append(name)
     refused = {commit: names for commit, names in by_commit.items() if not git.contains(root, "HEAD", commit)}
     if refused:
-        told = "; ".join(f"{_named(names)} of commit {commit[:12]}" for commit, names in refused.items())
+        told = "; ".join(f"{first_of(names, NAMED, ' ')} of commit {commit[:12]}" for commit, names in refused.items())
         raise Older(
             f"nodes run what this checkout does not have in its history: {told}",
             hint="git pull, and deploy again; to take them back on purpose: slipway deploy --older",
@@ -56,9 +57,3 @@ def note(host: Host, system: str, commit: str | None) -> None:
     if commit is not None:
         with suppress(SlipwayError):
             host.run(["sh", "-c", WRITE, "note the commit", NIXOS.note, system, commit])
-
-
-def _named(names: Iterable[str]) -> str:
-    shown = list(names)
-    more = f" and {len(shown) - NAMED} more" if len(shown) > NAMED else ""
-    return " ".join(shown[:NAMED]) + more

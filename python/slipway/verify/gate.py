@@ -21,6 +21,7 @@ from slipway.verify.digests import Digests
 from slipway.verify.facts import gather
 from slipway.verify.record import PackRecord, Record
 from slipway.verify.session import Connect
+from slipway.words import first_of
 
 AHEAD = timedelta(minutes=5)
 """How far in the future a record's time may lie: clocks of two deployers differ."""
@@ -194,17 +195,12 @@ def _stale(name: str, pack: PackRecord, content: str, fresh_for: float, now: dat
     if pack.content != content:
         yield f"the checks of pack {name} are others than those that ran"
     if not pack.counts.green:
-        yield f"pack {name} is red: {_named(pack.red) or 'no check of it passed'}"
+        yield f"pack {name} is red: {first_of(pack.red, SHOWN) or 'no check of it passed'}"
     age = now - datetime.fromisoformat(pack.time)
     if age > timedelta(seconds=fresh_for):
         yield f"pack {name} ran {_hours(age)} ago, which is more than {_hours(timedelta(seconds=fresh_for))}"
     if age < -AHEAD:
         yield f"pack {name} ran {_hours(-age)} in the future: is the clock here right?"
-
-
-def _named(checks: tuple[str, ...]) -> str:
-    more = f" and {len(checks) - SHOWN} more" if len(checks) > SHOWN else ""
-    return ", ".join(checks[:SHOWN]) + more
 
 
 def _not_verified(number: int) -> str:

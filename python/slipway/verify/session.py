@@ -25,7 +25,7 @@ from slipway.verify.facts import gather
 from slipway.verify.flock import Flock
 from slipway.verify.result import Check, Counts, Finding, NodeVerification, Obstacle, Verdict
 from slipway.verify.wire import CONTROL, Line, Message
-from slipway.words import counted
+from slipway.words import counted, first_of
 
 Connect = Callable[[str], Connection]
 """Name of a node to its connection, as `Pool.host` has it. Raises Unreachable."""
@@ -220,9 +220,8 @@ def summary(result: NodeVerification) -> str:
     if result.error:
         return result.error
     if result.red:
-        names = ", ".join(check.id for check in result.red[:3])
-        more = f" and {len(result.red) - 3} more" if len(result.red) > 3 else ""
-        return f"{len(result.red)} of {counted(len(result.checks), 'check')} red: {names}{more}"
+        names = first_of([check.id for check in result.red], 3)
+        return f"{len(result.red)} of {counted(len(result.checks), 'check')} red: {names}"
     return counted(len(result.checks), "check")
 
 

@@ -23,6 +23,7 @@ from slipway.inventory.problem import Problem
 from slipway.inventory.reader import compose
 from slipway.inventory.releases import known_releases, newest_release
 from slipway.inventory.values import RESERVED_NAMES
+from slipway.words import first_of
 
 MOST_VALUES = 200_000
 """Values of one file of another tool, aliases put in: thousands of hosts, and a fraction of a second."""
@@ -147,8 +148,7 @@ def is_address(word: str) -> bool:
 def _placed(text: str, places: tuple[str, ...]) -> str:
     if not places:
         return text
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-    return f"{', '.join(places[:SHOWN])}{more}: {text}"
+    return f"{first_of(places, SHOWN)}: {text}"
 
 
 def _lifted(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -18,15 +18,7 @@ SHORT = 1.0
 AT_ONCE = 64
 """Connections that one node tries at the same time: two small processes each."""
 
-SCRIPT = """
-try() {
-  error=$(timeout "$WAIT" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1)
-  case "$?:$error" in 0:*) state=open ;; *refused*) state=refused ;; *) state=silent ;; esac
-  echo "$1 $2 $state"
-}
-WAIT=$1
-AT_ONCE=$2
-shift 2
+_AT_ONCE = """
 number=0
 while [ $# -gt 0 ]; do
   try "$1" "$2" & shift 2
@@ -35,6 +27,28 @@ while [ $# -gt 0 ]; do
 done
 wait
 """
+
+
+def at_once(attempt: str, *settings: str) -> str:
+    """A script that calls the function `try` of `attempt` with each pair of its arguments, AT_ONCE at the same time.
+
+    `settings` are variables that the first arguments set; the last before the pairs is AT_ONCE.
+    """
+    names = [*settings, "AT_ONCE"]
+    read = "\n".join(f"{name}=${place}" for place, name in enumerate(names, 1))
+    return f"\n{attempt.strip()}\n{read}\nshift {len(names)}{_AT_ONCE}"
+
+
+SCRIPT = at_once(
+    """
+try() {
+  error=$(timeout "$WAIT" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>&1)
+  case "$?:$error" in 0:*) state=open ;; *refused*) state=refused ;; *) state=silent ;; esac
+  echo "$1 $2 $state"
+}
+""",
+    "WAIT",
+)
 
 
 class State(StrEnum):

@@ -16,7 +16,7 @@ from slipway.inventory.address import address_of, network_around
 from slipway.verify.asked import Facts
 from slipway.verify.backend import COMMAND_BOUND, NodeHost
 from slipway.verify.check import CannotRun, expect, listed
-from slipway.verify.packs.network._tcp import AT_ONCE, neighbours
+from slipway.verify.packs.network._tcp import AT_ONCE, at_once, neighbours
 
 HEADERS = 28
 """Bytes of IPv4 and ICMP around what ping sends."""
@@ -24,7 +24,8 @@ PING = 2
 """Seconds for one answer."""
 
 # A small packet first: only where that comes back does it mean anything that a large one does not.
-SCRIPT = """
+SCRIPT = at_once(
+    """
 try() {
   link=$(ip -4 route get "$1" 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p;q')
   read -r mtu <"/sys/class/net/$link/mtu" || mtu=0
@@ -34,18 +35,10 @@ try() {
   else state=cut; fi
   echo "$1 ${link:-none} $mtu $state"
 }
-WAIT=$1
-HEADERS=$2
-AT_ONCE=$3
-shift 3
-number=0
-while [ $# -gt 0 ]; do
-  try "$1" "$2" & shift 2
-  number=$((number + 1))
-  [ $((number % AT_ONCE)) != 0 ] || wait
-done
-wait
-"""
+""",
+    "WAIT",
+    "HEADERS",
+)
 
 
 @dataclass(frozen=True)
