@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
 
-from slipway.cli import locked
-from slipway.cli.console import print_json, print_table, progress, say
-from slipway.cli.locked import BreakLockOption
+from slipway.cli.console import print_json, print_table, say
+from slipway.cli.locked import BreakLockOption, at_work
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import rekeying
 from slipway.cluster.encryption import Keys
 from slipway.cluster.rekeying import Holding, Seen, UnsafeKeys, name_of
 from slipway.errors import SlipwayError, UsageError
-from slipway.events import Events
 from slipway.inventory import Inventory, load
 from slipway.paths import ENCRYPTION_KEY
-from slipway.rollout import lock
 from slipway.secrets import at_rest
 from slipway.secrets.at_rest import Step
 from slipway.ssh.pool import Pool
@@ -72,8 +67,8 @@ def rotate(
     Example: slipway encryption rotate
     """
     inventory, keys = _keys(inventory_file)
-    with _alone(inventory, "encryption-rotate", break_lock, quiet=json_output) as pool:
-        done, after = _step(inventory, pool, keys)
+    with at_work("encryption rotate", inventory, break_lock=break_lock, quiet=json_output) as work:
+        done, after = _step(inventory, work.pool, keys)
         at_rest.write(inventory.root, after)
     names = [key.name for key in after.every]
     if json_output:
@@ -94,22 +89,12 @@ def rewrite(
     Example: slipway encryption rewrite
     """
     inventory, keys = _keys(inventory_file)
-    with _alone(inventory, "encryption-rewrite", break_lock, quiet=json_output) as pool:
-        count = rekeying.store_anew(keys, inventory, pool)
+    with at_work("encryption rewrite", inventory, break_lock=break_lock, quiet=json_output) as work:
+        count = rekeying.store_anew(keys, inventory, work.pool)
     if json_output:
         print_json({"stored": count, "key": keys.writer.name})
     else:
         say(_stored(count, keys))
-
-
-@contextmanager
-def _alone(inventory: Inventory, name: str, break_lock: bool, *, quiet: bool) -> Iterator[Pool]:
-    """With the locks of the repository and of the cluster: no deploy brings other keys meanwhile."""
-    with ExitStack() as stack:
-        stack.enter_context(lock.hold(inventory.root))
-        pool, listener = stack.enter_context(Pool.of(inventory)), stack.enter_context(progress(quiet=quiet))
-        stack.enter_context(locked.held(inventory, pool, Events(listener), name, break_lock=break_lock))
-        yield pool
 
 
 def _step(inventory: Inventory, pool: Pool, keys: Keys) -> tuple[str, Keys]:

@@ -41,8 +41,15 @@ class Site:
         self.stored = 0
         monkeypatch.setattr(rekeying, "look_at", lambda *_: self.seen)
         monkeypatch.setattr(rekeying, "store_anew", self.store_anew)
-        monkeypatch.setattr(command, "Pool", SimpleNamespace(of=lambda _: nullcontext()))
-        monkeypatch.setattr(locked, "held", lambda *_, **__: nullcontext())
+        self.runs: list[str] = []
+        pool = SimpleNamespace(shut=lambda: None)
+        for module in (command, locked):
+            monkeypatch.setattr(module, "Pool", SimpleNamespace(of=lambda _: nullcontext(pool)))
+        monkeypatch.setattr(locked, "held", self.held)
+
+    def held(self, _inventory, _pool, _events, run, **_):
+        self.runs.append(run)
+        return nullcontext()
 
     def deploy(self, *names: str, loaded: bool = True) -> None:
         keys = at_rest.read(self.root)
@@ -95,6 +102,16 @@ def test_three_steps_with_a_deploy_after_each_bring_another_key(site):
         assert site.names() == names
         site.deploy()
     assert site.stored == 1
+
+
+def test_no_two_of_them_have_the_clusters_lock_at_once(site):
+    """The lock knows its holder by the run: who has the same name would take it, and give it back for the other."""
+    site("rotate")
+    site.deploy()
+    site("rotate")
+    site.deploy()
+    site("rewrite")
+    assert len(set(site.runs)) == len(site.runs) == 3
 
 
 def test_no_step_is_taken_before_the_last_one_is_everywhere(site):
