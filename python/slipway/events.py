@@ -21,6 +21,9 @@ from slipway.words import plain_data, to_json
 State = str
 """`started`, `progress`, `done`, or the outcome of a node (slipway.outcome.Outcome)."""
 
+BEGINNING = ("started", "progress")
+"""States of what has not ended."""
+
 WAITING = 10_000
 """Events that may wait for a slow listener; those that come while so many wait are left out for it."""
 FLUSHED_WITHIN = 5.0
@@ -37,6 +40,11 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
     run: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it says, or why it came out so."""
+        return str(self.data.get("text") or self.data.get("reason") or "")
 
     def to_json(self) -> str:
         fields = {

@@ -15,6 +15,11 @@ def named(names: Sequence[str]) -> str:
     return first_of(names, MOST_NAMED, " ")
 
 
+def headed(names: Sequence[str]) -> str:
+    """`w1`, or `300 nodes (w1 w2 ...)`: who it is that something is said of."""
+    return names[0] if len(names) == 1 else f"{len(names)} nodes ({named(names)})"
+
+
 def typed(names: Sequence[str], of: int | None = None) -> str:
     """The words for a command that shall do something with these nodes, with a blank in front.
 
@@ -37,7 +42,7 @@ def alike(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
         if len(nodes) == 1:
             yield members[0][1] if members[0][1] != reason else f"{nodes[0]}: {reason}"
         else:
-            yield f"{len(nodes)} nodes ({named(nodes)}): {reason}"
+            yield f"{headed(nodes)}: {reason}"
 
 
 def _without(name: str, reason: str) -> str:

@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from slipway.events import Event
+from slipway.events import BEGINNING, Event
 from slipway.words import counted, first_of, line
 
 NAMED = 5
 """Nodes of a line that are named one by one."""
 MOST_ROWS = 20
-BEGINNING = ("started", "progress")
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,11 @@ class Board:
 
     def hear(self, event: Event) -> float | None:
         """Take an event; returns how many seconds what ended with it took, None where nothing did."""
-        key, text = (event.phase, event.node), str(event.data.get("text") or event.data.get("reason") or "")
+        key = (event.phase, event.node)
         with self._lock:
             before = self._doing.get(key)
             if event.state in BEGINNING:
-                self._doing[key] = Doing(before.since if before else self.clock(), text)
+                self._doing[key] = Doing(before.since if before else self.clock(), event.words)
                 return None
             self._doing.pop(key, None)
             if event.node and not event.data.get("quiet"):

@@ -17,14 +17,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
-from slipway.cli.board import BEGINNING, Board
-from slipway.events import Event, Listener, in_the_background
+from slipway.cli.board import Board
+from slipway.events import BEGINNING, Event, Listener, in_the_background
 from slipway.words import line as one_line
 from slipway.words import plain, to_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
+    from rich.console import Console, Group
     from rich.text import Text
 
 PIPED_WIDTH = 100
@@ -127,6 +126,11 @@ def _write(stream: TextIO, text: str) -> None:
     steady.flush()
 
 
+def somebody_is_there() -> bool:
+    """Whether a question would be answered."""
+    return sys.stdin.isatty()
+
+
 def print_json(value: object) -> None:
     """The machine-readable result, alone on standard output."""
     _write(sys.stdout, to_json(value, indent=2) + "\n")
@@ -200,20 +204,56 @@ def progress(*, quiet: bool = False) -> Iterator[Listener]:
         return
     console = stderr()
     shown = _Lines(partial(console.print, soft_wrap=True), on_screen=console.is_terminal)
-    screen = _screen(console, shown.board) if console.is_terminal else nullcontext()
+    screen = _Screen(console, shown.board) if console.is_terminal else nullcontext()
     with screen, in_the_background(shown.listen, shown.idle, LOOK_AROUND) as listener:
         yield listener
 
 
-def _screen(console: Console, board: Board) -> Live:
+@contextmanager
+def aside() -> Iterator[None]:
+    """No table is drawn while the block runs: it would go over a question, and over what somebody types."""
+    screen = _SCREENS[-1] if _SCREENS else None
+    if screen is not None:
+        screen.stop()
+    try:
+        yield
+    finally:
+        if screen is not None:
+            screen.start()
+
+
+class _Screen:
     """The table, drawn anew some times a second: the seconds of one that hangs go on where nothing else happens."""
-    from rich.console import Group
-    from rich.live import Live
 
-    def draw() -> Group:
-        return Group(*map(_coloured, board.rows(console.width, console.height - 1)))
+    def __init__(self, console: Console, board: Board) -> None:
+        self._console = console
+        self._board = board
 
-    return Live(console=console, get_renderable=draw, refresh_per_second=DRAWN, transient=True)
+    def __enter__(self) -> None:
+        self.start()
+        _SCREENS.append(self)
+
+    def __exit__(self, *_: object) -> None:
+        _SCREENS.remove(self)
+        self.stop()
+
+    def start(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=DRAWN, transient=True)
+        self._live.start(refresh=True)
+
+    def stop(self) -> None:
+        self._live.stop()
+
+    def _draw(self) -> Group:
+        from rich.console import Group
+
+        return Group(*map(_coloured, self._board.rows(self._console.width, self._console.height - 1)))
+
+
+_SCREENS: list[_Screen] = []
+"""Those that are drawn on now."""
 
 
 class _Lines:
@@ -234,16 +274,16 @@ class _Lines:
 
     def idle(self) -> None:
         """A pipe shows only what ended: it is told who is waited for."""
-        waited_for = self.board.waited_for()
-        if not self._on_screen and waited_for and time.monotonic() - self._last_written > STILL_ALIVE:
+        if self._on_screen or time.monotonic() - self._last_written <= STILL_ALIVE:
+            return
+        if waited_for := self.board.waited_for():
             self._write(_coloured(f"{'waiting':<10} for {waited_for}"))
             self._last_written = time.monotonic()
 
     def _put(self, event: Event, seconds: float | None) -> None:
         """One line: phase, node, state, seconds since the thing began, words. Padded first, since colours count."""
-        text = str(event.data.get("text") or event.data.get("reason") or "")
         # Lines of a node's words stand apart from ours, so that they cannot be taken for another node's.
-        text = text.rstrip().replace("\n", "\n    ")
+        text = event.words.rstrip().replace("\n", "\n    ")
         took = f"{seconds:6.1f} s" if seconds is not None else ""
         state = f"{event.state:<{STATE_WIDTH}}"
         line = _coloured(f"{event.phase:<10} {one_line(event.node or ''):<12} ")

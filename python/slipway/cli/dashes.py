@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import typer.core
@@ -25,6 +27,11 @@ def command_of(ctx: typer.Context) -> tuple[str, ...]:
     """The words after `--`."""
     words: tuple[str, ...] = ctx.meta[KEY]
     return words
+
+
+def as_line(words: Sequence[str]) -> list[str]:
+    """What ssh is given to run: a line for the shell there as it is, or one command; nothing for a shell of its own."""
+    return list(words) if len(words) < 2 else [shlex.join(words)]
 
 
 def as_argv(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import typer
 from slipway.cli import locked
 from slipway.cli.console import print_json, print_table, progress, say, stdout, tell
 from slipway.cli.locked import BreakLockOption
-from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, NoDrainOption, Selection
 from slipway.cli.targets import one_of
 from slipway.cluster import comparison
 from slipway.cluster.backup import Archive
@@ -69,9 +69,6 @@ BatchOption = Annotated[
         metavar="SIZE",
         show_default=False,
     ),
-]
-NoDrainOption = Annotated[
-    bool, typer.Option("--no-drain", help="Leave the pods where they are when k0s or a node restarts.")
 ]
 NoJoinOption = Annotated[
     bool, typer.Option("--no-join", help="Activate alone: found and join no cluster, for a backup to be restored.")
@@ -292,7 +289,7 @@ def _keep(root: Path, archive: Archive) -> Path:
 
 def _builder(inventory: Inventory, text: str) -> str:
     """Raises UsageError for what is no place to build on."""
-    return text if text in (LOCAL, REMOTE) else one_of(inventory, text).name
+    return text if text in (LOCAL, REMOTE) else one_of(inventory, text, hint="slipway deploy --build-on NODE").name
 
 
 def _size(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import print_json, print_json_line, progress, say, tell
-from slipway.cli.dashes import as_argv, command_of
+from slipway.cli.dashes import as_argv, as_line, command_of
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cli.targets import one_of
 from slipway.cluster.unit import UNIT
@@ -23,7 +23,6 @@ from slipway.report import answers as report
 from slipway.rollout.ask import Answer, Round, groups
 from slipway.rollout.interruption import Interruption
 from slipway.ssh import openssh
-from slipway.ssh.channel import quote
 from slipway.ssh.host import DEFAULT_TIMEOUT
 from slipway.ssh.pool import LIMIT, Pool
 from slipway.tools import run
@@ -78,8 +77,7 @@ def ssh(
     with Pool.of(inventory) as pool, pool.openssh(host.name) as options:
         endpoint = pool.endpoints[host.name]
         wish = ["-t"] if tty else []
-        line = [" ".join(map(quote, words)) if len(words) > 1 else words[0]] if words else []
-        argv = ["ssh", *openssh.attended(options), *wish, f"{endpoint.user}@{endpoint.name}", *line]
+        argv = ["ssh", *openssh.attended(options), *wish, f"{endpoint.user}@{endpoint.name}", *as_line(words)]
         code = run.call(argv, timeout=None)
     raise typer.Exit(code)
 

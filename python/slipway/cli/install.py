@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import print_json, progress, say
+from slipway.cli.console import print_json, progress, say, somebody_is_there
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.cli.targets import one_of
 from slipway.errors import InvalidInput, Unreachable, UsageError
 from slipway.events import Events
 from slipway.install import anywhere, disks, machine, record, steps, trusted
@@ -20,13 +21,12 @@ from slipway.install.machine import Kind, Machine
 from slipway.install.record import Record
 from slipway.install.steps import Installation, Scripts
 from slipway.inventory import Host, Inventory, load
-from slipway.inventory.select import select
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation
 from slipway.secret import Secret
 from slipway.ssh import host as ssh
 from slipway.ssh.connection import Endpoint
-from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts, PKey, describe
+from slipway.ssh.keys import KNOWN_HOSTS, LOOK, KnownHosts, PKey, describe
 from slipway.ssh.known_hosts import fingerprint_of
 from slipway.ssh.password import let_in
 from slipway.ssh.pool import Pool, endpoint_of
@@ -81,20 +81,13 @@ def install(
     Example: slipway install w1 --at root@10.0.0.157
     """
     inventory = load(inventory_file)
-    host = _one(inventory, node)
+    host = one_of(inventory, node, why="one is installed at a time", hint="slipway install NODE")
     if _is_there(inventory, host):
         say(f"{node} answers with its pinned key and runs what was installed")
     else:
         _install(inventory, host, _endpoint(host, at), Asked(yes, fingerprint, password, json_output))
     record.forget(inventory.root, node)
     _told(inventory, host, json_output)
-
-
-def _one(inventory: Inventory, node: str) -> Host:
-    found = select(inventory, [node])
-    if len(found) != 1:
-        raise UsageError(f"{node} names {len(found)} hosts: one is installed at a time", hint="slipway install NODE")
-    return found[0]
 
 
 def _endpoint(host: Host, at: str | None) -> Endpoint:
@@ -223,15 +216,11 @@ def _agreed(endpoint: Endpoint, key: PKey, asked: Asked) -> bool:
     if not somebody_is_there():
         raise UsageError(
             f"{endpoint.place}: nobody is there to compare the installer's host key",
-            hint="--fingerprint SHA256:WHAT-ITS-CONSOLE-SAYS (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub)",
+            hint=f"--fingerprint SHA256:WHAT-ITS-CONSOLE-SAYS ({LOOK})",
         )
     say(f"{endpoint.place} shows {describe(key)}")
-    say("  compare, at the installer's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
+    say(f"  compare, at the installer's console: {LOOK}")
     return typer.confirm(f"  Is this the installer that shall become {endpoint.name}?", err=True)
-
-
-def somebody_is_there() -> bool:
-    return sys.stdin.isatty()
 
 
 def _password() -> Secret:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, progress, say
+from slipway.cli.dashes import as_line
 from slipway.cli.demo import K0sOption, demo
 from slipway.cli.options import JsonOption
 from slipway.errors import UsageError
@@ -206,12 +206,9 @@ def ssh(
     from slipway.lab.state import find
 
     machine = find(Lab(number), node)
-    # One word is a line for the machine's shell, as with ssh itself; several are one command.
-    words = command or []
-    line = words if len(words) == 1 else [shlex.join(words)] if words else []
     terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     program, *options = ssh_command(machine)
-    replace([program, *terminal, *options, *line])
+    replace([program, *terminal, *options, *as_line(command or [])])
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import print_json, progress, say
+from slipway.cli.console import aside, print_json, progress, say, somebody_is_there
 from slipway.errors import UsageError
 from slipway.events import Events
 from slipway.inventory import Inventory
@@ -68,9 +67,11 @@ def agree(lost: Sequence[str], question: str, *, yes: bool) -> None:
         say(f"  {line}")
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise UsageError("nobody is there to agree; nothing was changed", hint="the same command with --yes")
-    if not typer.confirm(question, err=True):
+    with aside():
+        agreed = typer.confirm(question, err=True)
+    if not agreed:
         raise UsageError("not agreed to; nothing was changed", hint="--dry-run says what would be done")
 
 

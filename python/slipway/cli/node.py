@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from slipway.cli.console import print_json, say
-from slipway.cli.deploy import NoDrainOption
 from slipway.cli.locked import BreakLockOption, DryRunOption, Work, YesOption, agree, at_work, rehearse
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, NoDrainOption
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import Standing
@@ -21,7 +20,7 @@ from slipway.inventory.load import read
 from slipway.inventory.select import select
 from slipway.outcome import NodeResult, Outcome
 from slipway.ssh.connection import shown_key
-from slipway.ssh.keys import describe
+from slipway.ssh.keys import LOOK, describe
 from slipway.ssh.known_hosts import fingerprint_of
 from slipway.ssh.pool import Pool
 
@@ -176,10 +175,10 @@ def _of_the_machine(name: str, seen: Membership | None, why: str) -> list[str]:
 
 def _repin(pool: Pool, node: str, fingerprint: str, *, dry_run: bool) -> None:
     endpoint = pool.endpoints[node]
-    key = shown_key(endpoint)
+    key = shown_key(endpoint, reach=pool.jumps.reach)
     if fingerprint_of(key.asbytes()) != fingerprint:
         raise Unreachable(f"{node} ({endpoint.address}) shows {describe(key)}, that is not {fingerprint}: not pinned",
-                          hint="ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, at the machine itself")  # fmt: skip
+                          hint=f"{LOOK}, at the machine itself")  # fmt: skip
     if not dry_run:
         pool.known_hosts.pin(endpoint.address, endpoint.port, key)
         say(f"pinned {describe(key)} in {pool.known_hosts.path}")

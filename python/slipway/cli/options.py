@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 INVENTORY = Path("inventory.yaml")
+INVENTORY_VARIABLE = "SLIPWAY_INVENTORY"
 
 
 def find_inventory() -> Path:
@@ -30,7 +31,7 @@ InventoryOption = Annotated[
     typer.Option(
         "--inventory",
         "-i",
-        envvar="SLIPWAY_INVENTORY",
+        envvar=INVENTORY_VARIABLE,
         help="The inventory to work on; default: inventory.yaml of this folder, or of the nearest above.",
         metavar="FILE",
         callback=_chosen,
@@ -48,4 +49,8 @@ Selection = Annotated[
 
 ExcludeOption = Annotated[
     list[str] | None, typer.Option("--exclude", "-x", help="Leave these out.", metavar="NODE...", show_default=False)
+]
+
+NoDrainOption = Annotated[
+    bool, typer.Option("--no-drain", help="Leave the pods where they are when k0s or a node restarts.")
 ]

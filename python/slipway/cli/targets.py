@@ -48,10 +48,12 @@ def resolve(words: Sequence[str], inventory_file: Path, identity: Path | None = 
     return Targets(pool, (*(host.name for host in hosts), *(each.name for each in addresses)), inventory)
 
 
-def one_of(inventory: Inventory, node: str) -> Host:
-    """The one host that `node` means. Raises UsageError where it means none, or several."""
+def one_of(
+    inventory: Inventory, node: str, *, why: str = "one is meant here", hint: str = "slipway exec for several"
+) -> Host:
+    """The one host that `node` means. Raises UsageError where it means none, or several, with `why` and `hint`."""
     chosen = select(inventory, [node])
     if len(chosen) != 1:
         named = " ".join(host.name for host in chosen)
-        raise UsageError(f"{node} is {len(chosen)} nodes: {named}; one is meant here", hint="slipway exec for several")
+        raise UsageError(f"{node} is {len(chosen)} nodes: {named}; {why}", hint=hint)
     return chosen[0]

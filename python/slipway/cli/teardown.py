@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from slipway.cli import locked
-from slipway.cli.console import print_json, progress, say, tell
+from slipway.cli.console import aside, print_json, progress, say, somebody_is_there, tell
 from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
-from slipway.errors import SlipwayError, UsageError
+from slipway.errors import UsageError
 from slipway.events import Events
 from slipway.inventory import load
 from slipway.rollout import lock
@@ -39,18 +39,13 @@ def teardown(
     """
     inventory = load(inventory_file)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        site = site_of(inventory, kubeconfig.of(inventory, pool), pool, Events(listener))
-        removals = stages.planned(site)
+        config = kubeconfig.of(inventory, pool)
+        removals = stages.planned(site_of(inventory, config, pool, Events(listener)))
         _ask(inventory.cluster.name, yes, [str(each) for each in removals])
-        run = Run.begin(inventory.root, "teardown")
+        run = Run.begin(inventory.root, "teardown", keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
-        try:
-            with locked.held(inventory, pool, events, run.id, break_lock=break_lock):
-                stages.teardown(site, removals)
-        except SlipwayError as error:
-            run.finish((), error)
-            raise
-        run.finish((), None)
+        with run.recorded(), locked.held(inventory, pool, events, run.id, break_lock=break_lock):
+            stages.teardown(site_of(inventory, config, pool, events), removals)
     if json_output:
         print_json({"apiVersion": "slipway/v1", "kind": "Teardown", "removed": [each.to_json() for each in removals]})
     else:
@@ -61,8 +56,9 @@ def _ask(cluster: str, yes: str, removals: list[str]) -> None:
     """Raises UsageError unless the person, or --yes, names the cluster."""
     for each in removals:
         say(f"goes: {each}")
-    if not yes and sys.stdin.isatty():
-        tell(f"To take this down, type the name of the cluster ({cluster}):")
-        yes = sys.stdin.readline().strip()
+    if not yes and somebody_is_there():
+        with aside():
+            tell(f"To take this down, type the name of the cluster ({cluster}):")
+            yes = sys.stdin.readline().strip()
     if yes != cluster:
         raise UsageError("nothing was taken down", hint=f"slipway teardown --yes {cluster}")

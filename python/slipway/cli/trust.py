@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from slipway.cli.console import print_json, say
+from slipway.cli.console import print_json, say, somebody_is_there
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.cli.targets import resolve
 from slipway.errors import InvalidInput, SlipwayError, Unreachable, UsageError
 from slipway.groups import named
 from slipway.ssh.connection import Endpoint, shown_key
-from slipway.ssh.keys import KnownHosts, PKey, describe
+from slipway.ssh.keys import LOOK, KnownHosts, PKey, describe
 from slipway.ssh.known_hosts import PinnedKey, fingerprint_of
 from slipway.ssh.pool import Pool, for_each
 
@@ -28,9 +27,6 @@ FingerprintOption = Annotated[
 ReplaceOption = Annotated[
     bool, typer.Option("--replace", help="Also where another key is pinned so far: the machine was installed anew.")
 ]
-
-LOOK = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
-"""What a machine's own console shows for comparison."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ def _offer(endpoint: Endpoint, key: PKey | SlipwayError, known: KnownHosts) -> O
 def _require_somebody(offers: Sequence[Offer], yes: bool, fingerprint: str | None, replace: bool) -> None:
     """Before anything is pinned. The hint names no fingerprint: the one that was shown proves nothing."""
     open_ones = [each for each in offers if each.key and not each.is_pinned and (replace or not each.pinned)]
-    if yes or fingerprint is not None or not open_ones or _somebody_is_there():
+    if yes or fingerprint is not None or not open_ones or somebody_is_there():
         return
     name = open_ones[0].name
     raise UsageError(
@@ -170,10 +166,6 @@ def _decided(offer: Offer, known: KnownHosts, yes: bool, fingerprint: str | None
 def _agreed(name: str) -> bool:
     say(f"  compare: {LOOK}, at the machine itself")
     return typer.confirm(f"  Is this the key of {name}?", err=True)
-
-
-def _somebody_is_there() -> bool:
-    return sys.stdin.isatty()
 
 
 def _judge(decisions: Sequence[Decision]) -> None:

@@ -11,10 +11,10 @@ import typer
 
 from slipway.cli import deploy as deploying
 from slipway.cli import generate as generating
-from slipway.cli.console import print_json, progress, say, tell
-from slipway.cli.deploy import BatchOption, NoDrainOption, RebootOption
+from slipway.cli.console import print_json, say, tell
+from slipway.cli.deploy import BatchOption, RebootOption
 from slipway.cli.locked import BreakLockOption, DryRunOption, YesOption, agree
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, NoDrainOption
 from slipway.cluster import upgrade as releases
 from slipway.errors import UsageError
 from slipway.generate import tree, writer
@@ -62,7 +62,7 @@ def upgrade(
     inventory = load(inventory_file)
     _require_one_place(inventory)
     wanted = releases.target(version)
-    with Pool.of(inventory) as pool, progress(quiet=json_output):
+    with Pool.of(inventory) as pool:
         now = releases.running(inventory, pool)
     todo = releases.steps(tuple(now.values()), wanted)
     told = {"running": dict(now), "target": wanted, "steps": list(todo)}

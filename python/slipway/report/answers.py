@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from slipway.groups import named
+from slipway.groups import headed
 from slipway.rollout.ask import Answer
 
 MOST_LINES = 100
@@ -14,14 +14,10 @@ MOST_LINES = 100
 def render(groups: Sequence[tuple[Sequence[str], Answer]]) -> Iterator[str]:
     """A head per group; what its nodes said is set apart, so that no line of it can be taken for one of ours."""
     for names, answer in groups:
-        yield f"{_named(names)}: {answer.error.partition(chr(10))[0] or f'exit code {answer.exit_code}'}"
+        yield f"{headed(names)}: {answer.error.partition(chr(10))[0] or f'exit code {answer.exit_code}'}"
         yield from _shown(answer.error.splitlines()[1:], "")
         yield from _shown(answer.stdout.splitlines(), "")
         yield from _shown(answer.stderr.splitlines(), "stderr: ")
-
-
-def _named(names: Sequence[str]) -> str:
-    return f"{len(names)} nodes ({named(names)})" if len(names) > 1 else names[0]
 
 
 def _shown(lines: Sequence[str], what: str) -> Iterator[str]:

@@ -32,6 +32,10 @@ KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa
 """Asked for in this order: the first that the machine has is the one we pin."""
 
 
+LOOK = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
+"""What one types at a machine itself, to compare its fingerprint with the one that was shown."""
+
+
 class HostKeyRefused(Unreachable):
     """The machine that answers is not the one we know, or we know none."""
 

@@ -233,6 +233,39 @@ def test_a_terminal_has_a_table_that_fits_and_lines_for_what_did_not_go_well():
     assert "w42" not in text, "what went well is a number"
 
 
+ASKED = """
+import time
+from slipway.cli.console import progress
+from slipway.cli.locked import agree
+from slipway.events import Events
+
+with progress() as listener:
+    Events(listener).emit("drain", "started", "w1")
+    time.sleep(0.6)
+    agree(["w1: its Node"], "Remove w1?", yes=False)
+    time.sleep(0.6)
+"""
+
+
+def test_nothing_is_drawn_over_a_question():
+    """The table goes on once it is answered."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-c", ASKED], {**os.environ, "TERM": "xterm", "LINES": "24"})
+    said, at = b"", 0
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 65536):
+            said += chunk
+            if not at and b"[y/N]" in said:
+                at = said.index(b"[y/N]")
+                time.sleep(1.5)
+                os.write(terminal, b"y\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
+    question, _, after = said[at:].partition(b"y\r\n")
+    assert b"\x1b" not in question, "while it waits for the answer"
+    assert b"drain" in said[:at] and b"drain" in after
+
+
 def test_a_long_line_stays_one_line_in_a_pipe(capfd):
     with progress() as listener:
         Events(listener).emit("handoff", "ok", text="word " * 60)

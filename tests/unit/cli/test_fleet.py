@@ -192,6 +192,7 @@ def test_ssh_is_the_real_one_with_our_pins(slipway):
     done = slipway("ssh", "w1", "--", "echo", "a  b", "$HOME")
     assert (done.stdout, done.returncode) == ("a  b $HOME\n", 0), done.stderr
     assert slipway("ssh", "w1", "--", "exit 9").returncode == 9
+    assert slipway("ssh", "w1", "--", "sh", "-c", "echo a\necho b").stdout == "a\nb\n"
 
 
 def test_ssh_refuses_another_host_key(slipway, repository, sshd):

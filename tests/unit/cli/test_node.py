@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import paramiko
 import pytest
 from tests.unit.cli.test_deploy import repository  # noqa: F401 (a fixture)
 
+from slipway.cli import node
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import LastController, Standing, StillMember
@@ -93,6 +95,19 @@ def test_the_host_key_is_pinned_anew_if_it_is_the_one_that_was_named(cluster, sl
     said = json.loads(slipway("node", "replace", "w1", "--yes", "--fingerprint", shown, "--json").stdout)
     pinned = shown_key(sshd.endpoint).get_base64()
     assert pinned not in before and pinned in known.read_text() and said["next"] == ["slipway deploy w1"]
+
+
+def test_a_new_machine_behind_a_jump_host_is_looked_at_through_it(cluster, slipway, monkeypatch):
+    asked = []
+
+    def shown(_endpoint, reach):
+        asked.append(reach)
+        return paramiko.ECDSAKey.generate()
+
+    monkeypatch.setattr(node, "shown_key", shown)
+    with pytest.raises(Unreachable, match="not pinned"):
+        slipway("node", "replace", "w1", "--yes", "--fingerprint", "SHA256:x")
+    assert asked and asked[0] is not None
 
 
 OTHER_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm"

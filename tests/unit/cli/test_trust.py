@@ -75,7 +75,7 @@ def test_another_fingerprint_is_an_error_where_a_key_is_pinned_already_too(slipw
 
 @pytest.mark.parametrize(("answer", "pins"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_a_person_decides(slipway, repository, sshd, monkeypatch, answer, pins):
-    monkeypatch.setattr(module, "_somebody_is_there", lambda: True)
+    monkeypatch.setattr(module, "somebody_is_there", lambda: True)
     if pins:
         slipway("trust", "cp1", input=answer)
     else:
