@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -136,10 +137,11 @@ def _files(typed: str, *, folders_only: bool) -> Iterator[str]:
 
 
 def _inventory_file(words: Sequence[str]) -> Path:
-    from slipway.cli.options import find_inventory
+    from slipway.cli.options import INVENTORY_VARIABLE, find_inventory
 
     named = [after for before, after in pairwise(words) if before in ("-i", "--inventory")]
-    return Path(named[-1]) if named else find_inventory()
+    elsewhere = named[-1:] or [os.environ.get(INVENTORY_VARIABLE, "")]
+    return Path(elsewhere[0]) if elsewhere[0] else find_inventory()
 
 
 def _nodes(file: Path) -> Iterator[tuple[str, str]]:

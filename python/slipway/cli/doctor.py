@@ -58,12 +58,15 @@ def _next(wrong: Sequence[Finding], findings: Sequence[Finding], inventory_file:
 
 def _repository(inventory_file: Path) -> Iterator[Finding]:
     """Keys, and what only a repository has; outside of one the user's own key alone."""
+    from slipway.ssh.own import public_keys
+
     if (inventory_file.parent / ".sops.yaml").exists():
         yield _age_key(inventory_file.parent)
     inventory = _readable(inventory_file)
-    yield _ssh_key(inventory)
+    own = public_keys()
+    yield _ssh_key(inventory, own)
     if inventory:
-        yield _own_key(inventory)
+        yield _own_key(inventory, own)
         yield _host_keys(inventory)
     elif inventory_file.exists():
         told = f"{inventory_file} is not right"
@@ -77,11 +80,9 @@ def _readable(inventory_file: Path) -> Inventory | None:
         return None
 
 
-def _ssh_key(inventory: Inventory | None) -> Finding:
+def _ssh_key(inventory: Inventory | None, own: Sequence[str]) -> Finding:
     """The user's own, or those that the inventory names."""
-    from slipway.ssh.own import public_keys
-
-    name, purpose, own = "SSH key", "the way into the machines", public_keys()
+    name, purpose = "SSH key", "the way into the machines"
     if own:
         kinds = ", ".join(dict.fromkeys(line.partition(" ")[0] for line in own))
         return Finding(name, "ok", f"{len(own)}: {kinds}", purpose)
@@ -107,19 +108,22 @@ def _short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _own_key(inventory: Inventory) -> Finding:
-    from slipway.ssh.own import public_keys
-
+def _own_key(inventory: Inventory, own: Sequence[str]) -> Finding:
     name, purpose = "ssh.authorizedKeys", "who may log in after the first deploy"
-    own = {" ".join(line.split()[:2]) for line in public_keys()}
-    lets_in = [
-        h for h in inventory.hosts if h.ssh.identity or own & {" ".join(k.split()[:2]) for k in h.ssh.authorized_keys}
+    ours = set(map(_without_comment, own))
+    out = [
+        host.name
+        for host in inventory.hosts
+        if not host.ssh.identity and ours.isdisjoint(map(_without_comment, host.ssh.authorized_keys))
     ]
-    out = [host.name for host in inventory.hosts if host not in lets_in]
     if not out:
         return Finding(name, "ok", "yours is among them", purpose)
     told = f"none of yours on {first_of(out, 3)}: a deploy would lock you out"
     return Finding(name, "to do", told, purpose, "add the line of ~/.ssh/id_*.pub to defaults.ssh.authorizedKeys")
+
+
+def _without_comment(key: str) -> str:
+    return " ".join(key.split()[:2])
 
 
 def _host_keys(inventory: Inventory) -> Finding:

@@ -11,7 +11,6 @@ from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
-from slipway.errors import SlipwayError
 from slipway.events import Events
 from slipway.inventory import Inventory, load
 from slipway.outcome import Outcome
@@ -52,7 +51,8 @@ def handoff(
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         run = Run.begin(inventory.root, "handoff", keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
-        result = _recorded(run, inventory, pool, events, break_lock, until)
+        with run.recorded(), locked.held(inventory, pool, events, run.id, break_lock=break_lock):
+            result = _hand_over(inventory, pool, events, until)
     _show(result, json_output)
 
 
@@ -64,19 +64,6 @@ def _tell_outlook(inventory: Inventory, until: Stage | None, json_output: bool) 
         return
     words = {Outcome.OK: "to do", Outcome.UNCHANGED: "already so", Outcome.BLOCKED: "refuses"}
     print_table(("step", "state", "what"), [(step.name, words[step.outcome], step.text) for step in found])
-
-
-def _recorded(
-    run: Run, inventory: Inventory, pool: Pool, events: Events, break_lock: bool, until: Stage | None
-) -> HandoffResult:
-    try:
-        with locked.held(inventory, pool, events, run.id, break_lock=break_lock):
-            result = _hand_over(inventory, pool, events, until)
-    except SlipwayError as error:
-        run.finish((), error)
-        raise
-    run.finish((), None)
-    return result
 
 
 def _hand_over(inventory: Inventory, pool: Pool, events: Events, until: Stage | None) -> HandoffResult:

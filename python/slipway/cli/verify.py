@@ -123,10 +123,10 @@ def verify(
 
     with Pool.of(inventory) as pool:
         if watch:
-            Watch(inventory.root, once, write_reports, interval, json_output).run()
+            Watch(inventory.root, once, write_reports, interval, json_output, keep=inventory.deploy.keep_runs).run()
         try:
             with progress(quiet=json_output and not sys.stderr.isatty()) as listener:
-                found = _recorded(inventory.root, once, listener)
+                found = _recorded(inventory, once, listener)
         except NotKept as error:
             _print(error.found, json_output)
             raise
@@ -149,9 +149,9 @@ def _print(found: Verification, json_output: bool) -> None:
         show(found)
 
 
-def _recorded(root: Path, once: Callable[[Events, Run], Verification], listener: Listener) -> Verification:
+def _recorded(inventory: Inventory, once: Callable[[Events, Run], Verification], listener: Listener) -> Verification:
     """One verification as a run of its own, which `slipway verify diff` and the history know."""
-    run = Run.begin(root, "verify")
+    run = Run.begin(inventory.root, "verify", keep=inventory.deploy.keep_runs)
     try:
         found = once(Events(listener, run.listener, run=run.id), run)
     except SlipwayError as error:
@@ -199,7 +199,7 @@ def show(found: Verification) -> None:
         tell(line)
     for note in text.notes(found):
         say(note)
-    say(f"{_nodes(len(found.nodes))} in {found.duration:.1f} s")
+    say(f"{counted(len(found.nodes), 'node')} in {found.duration:.1f} s")
 
 
 def _judge(found: Verification) -> None:
@@ -229,10 +229,6 @@ def _first_step(nodes: list[NodeVerification]) -> str:
     """What to type; one deploy takes all those that want one."""
     behind = [node.node for node in nodes if node.obstacle in (Obstacle.NEVER_DEPLOYED, Obstacle.NOT_NIXOS)]
     return f"slipway deploy{typed(behind)}" if behind else next((n.hint for n in nodes if n.hint), "slipway doctor")
-
-
-def _nodes(number: int) -> str:
-    return counted(number, "node")
 
 
 def _checks(number: int) -> str:
@@ -311,8 +307,7 @@ def _gate(inventory: Inventory, pool: Pool, quick: bool) -> GateResult:
     that is not there, keeps nobody from seeing the rest."""
     if not quick:
         try:
-            with progress(quiet=True) as listener:
-                return gates.look(inventory, pool, Events(listener))
+            return gates.look(inventory, pool, Events())
         except SlipwayError as error:
             say(f"which systems the inventory wants is not known, so nobody looked for them: {error}")
     return gate.look(inventory, pool.host)

@@ -12,7 +12,7 @@ from slipway.cli.console import clear, print_json_line, print_table, progress, t
 from slipway.errors import SlipwayError
 from slipway.events import Events
 from slipway.report import text
-from slipway.rollout.run import Run
+from slipway.rollout.run import KEPT, Run
 from slipway.verify import comparison, history
 from slipway.verify.comparison import Changed
 from slipway.verify.result import Verification
@@ -33,6 +33,7 @@ class Watch:
     interval: float
     json_output: bool
     wait: Callable[[float], None] = time.sleep
+    keep: int = KEPT
 
     def run(self) -> None:
         """Does not return; ends by KeyboardInterrupt, or by an error of the first round."""
@@ -60,7 +61,7 @@ class Watch:
         return found
 
     def _keep(self, found: Verification) -> None:
-        run = Run.begin(self.root, "verify")
+        run = Run.begin(self.root, "verify", keep=self.keep)
         history.keep(self.root, run.folder, found)
         run.finish((), None)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -154,17 +156,21 @@ def gather(
 ) -> Status:
     """Pure: put together what was found. `ready` is None where no API server answered."""
 
+    missing, behind = defaultdict[str, list[str]](list), gate.behind
+    for reason in gate.reasons:
+        missing[reason.node].append(reason.what)
+
     def one(host: Host) -> NodeStatus:
         record = records.get(host.name)
         return NodeStatus(
             host=host,
             deploy=deploys.get(host.name),
             record=record,
-            missing=tuple(reason.what for reason in gate.reasons if reason.node == host.name),
+            missing=tuple(missing.get(host.name, ())),
             ready=_ready(host, ready),
             # A record may come from a deployer whose clock is ahead of ours.
             age=max(0.0, (now - datetime.fromisoformat(record.time)).total_seconds()) if record else None,
-            behind=host.name in gate.behind,
+            behind=host.name in behind,
         )
 
     return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over, flux, commit)
@@ -179,7 +185,7 @@ def last_deploys(root: Path) -> dict[str, LastDeploy]:
     """Node name to how it came out of the newest run that came to a result for it (rollout/run.py)."""
     found: dict[str, LastDeploy] = {}
     for path in sorted((state_dir(root) / "runs").glob("*/events.jsonl")):
-        for event in _events(path.read_text(encoding="utf-8").splitlines()):
+        for event in _results(path):
             if event["phase"] == "result" and event["node"]:
                 reason = str(event["data"].get("reason", ""))
                 found[event["node"]] = LastDeploy(Outcome(event["state"]), event["time"], reason)
@@ -188,20 +194,26 @@ def last_deploys(root: Path) -> dict[str, LastDeploy]:
 
 def last_handoff(root: Path) -> str | None:
     """When the newest hand-off that came to its end began (ISO 8601); None if there was none."""
-    results = [
-        json.loads(path.read_text(encoding="utf-8")) for path in (state_dir(root) / "runs").glob("*/result.json")
-    ]
-    times = [each["time"] for each in results if each["command"] == "handoff" and not each["error"]]
+    ends = map(_end, (state_dir(root) / "runs").glob("*/result.json"))
+    times = [each["time"] for each in ends if each.get("command") == "handoff" and not each["error"]]
     return max(times, default=None)
 
 
-def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Whole events only: a run that was killed may have left half a line."""
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
+def _results(events: Path) -> Iterator[dict[str, Any]]:
+    """What a run wrote down of each node. Only such lines are parsed, since others may be many; a run that was killed
+    may have left half a line, and one that is forgotten meanwhile has nothing more to say."""
+    with suppress(FileNotFoundError), events.open(encoding="utf-8") as lines:
+        for line in lines:
+            if '"result"' in line:
+                with suppress(ValueError):
+                    yield json.loads(line)
+
+
+def _end(result: Path) -> dict[str, Any]:
+    """Of a run; nothing of one that is forgotten meanwhile."""
+    with suppress(FileNotFoundError):
+        return dict(json.loads(result.read_text(encoding="utf-8")))
+    return {}
 
 
 def age_of(seconds: float) -> str:

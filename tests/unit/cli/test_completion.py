@@ -67,6 +67,9 @@ def test_nodes_groups_tags_and_roles_where_nodes_are_taken(offered, line):
 def test_nodes_of_the_inventory_that_is_named_and_of_a_folder_above(offered, tmp_path, monkeypatch):
     Path("other.yaml").write_text("hosts: {n9: {}}")
     assert offered("slipway verify -i other.yaml n") == ["n9"]
+    monkeypatch.setenv("SLIPWAY_INVENTORY", "other.yaml")
+    assert offered("slipway verify n") == ["n9"]
+    monkeypatch.delenv("SLIPWAY_INVENTORY")
     (tmp_path / "hosts").mkdir()
     monkeypatch.chdir(tmp_path / "hosts")
     assert offered("slipway verify cp") == ["cp1"]
