@@ -187,7 +187,7 @@ class Reader:
         node = compose(raw, name)
         if isinstance(node, Problem):
             self.problems.append(node)
-        elif node is None:
+        elif node is None or node.value == []:
             self.problems.append(Problem(name, 1, 1, "yaml", "the file is empty"))
         elif not isinstance(node, yaml.MappingNode):
             self.problems.append(
