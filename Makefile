@@ -29,6 +29,10 @@ lint: $(VENV)/ready ## ruff and mypy
 unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
 	pytest tests/unit tests/golden
 
+.PHONY: fuzz
+fuzz: $(VENV)/ready ## Property tests with new examples each time: what it finds becomes a test of its own
+	pytest tests/unit --hypothesis-profile=fuzz -m hypothesis
+
 .PHONY: lab
 lab: setup test-packages ## Tests on the lab's machines, with real faults
 	slipway lab build
