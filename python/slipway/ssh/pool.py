@@ -185,8 +185,10 @@ def for_each(
     if not chosen:
         return {}
     executor = ThreadPoolExecutor(max_workers=min(limit, len(chosen)), thread_name_prefix="slipway")
+    futures: dict[str, Future[Result]] = {}
     try:
-        futures = {name: executor.submit(function, name) for name in chosen}
+        for name in chosen:
+            futures[name] = executor.submit(function, name)
         outcomes: dict[str, Result | SlipwayError] = {}
         for name, future in futures.items():
             outcome = _outcome(name, future)

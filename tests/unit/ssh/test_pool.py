@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,21 @@ def test_an_interruption_is_nobody_s_result():
 
     with pytest.raises(KeyboardInterrupt):
         for_each(interrupt, ["a", "b"])
+
+
+def test_an_interruption_while_work_is_handed_out_is_one_too(monkeypatch):
+    """It ended as an UnboundLocalError, and what had begun was waited for by nobody."""
+    begun, submit = threading.Event(), ThreadPoolExecutor.submit
+
+    def interrupted(executor, function, name):
+        if name == "b":
+            raise KeyboardInterrupt
+        return submit(executor, function, name)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        for_each(lambda _name: begun.set(), ["a", "b", "c"])
+    assert begun.is_set(), "what has begun may end"
 
 
 FEW_DESCRIPTORS = """
