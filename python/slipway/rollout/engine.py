@@ -346,6 +346,8 @@ class _Rollout:
             outcome = Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.ACTIVATION_FAILED
             return replace(result, outcome=outcome, reason=str(error))
         events.emit("reboot", "done", host.name)
+        # What was set for the boot alone has come with it: its activation was nothing to note.
+        revision.note(host, str(result.new_system), self.preparation.commit)
         result = replace(result, duration=result.duration + time.monotonic() - began)
         if now.failed_units:
             reason = f"rebooted; units failed: {' '.join(now.failed_units)}"

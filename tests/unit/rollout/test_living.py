@@ -16,9 +16,10 @@ from slipway.node.reboot import When
 from slipway.outcome import NodeResult, Outcome
 from slipway.report import packs
 from slipway.result import CommandResult
-from slipway.rollout import living
+from slipway.rollout import living, revision
 from slipway.rollout.engine import Options
 from slipway.rollout.living import Living
+from slipway.rollout.phases import Return, Standing
 from slipway.verify import catalog, runner
 from slipway.verify.result import Check, NodeVerification, Verdict, Verification
 
@@ -300,6 +301,40 @@ def test_what_only_a_boot_can_activate_is_set_for_it_and_booted(world):
     deployment = world.deploy(changed=("w1",), options=Options(reboot=When.AUTO))
     assert world.of("w1")[:5] == ["activate", "cordon", "drain", "boot", "reboot"]
     assert deployment.nodes[0].outcome is Outcome.OK
+
+
+COMMIT = "c0ffee" * 6 + "c0ff"
+
+
+@pytest.fixture
+def noted(monkeypatch):
+    """Host and system of every note of a commit."""
+    notes: list[tuple[str, str]] = []
+
+    def note(host, system, commit):
+        if commit is not None:
+            notes.append((host.name, system))
+
+    monkeypatch.setattr(revision, "note", note)
+    return notes
+
+
+@pytest.mark.parametrize("options", [Options(reboot=When.AUTO), Options(boot=True, reboot=When.ALWAYS)])
+def test_a_system_that_comes_by_a_reboot_is_of_its_commit_too(world, noted, monkeypatch, options):
+    """An older checkout took such a node back without a word."""
+    monkeypatch.setattr(FakePreparation, "commit", COMMIT)
+    world.outcomes = {"w1": Outcome.REBOOT_REQUIRED}
+    world.deploy(changed=("w1",), options=options)
+    assert noted == [("w1", "/new")]
+
+
+def test_a_reboot_alone_and_a_system_that_waits_for_one_are_of_no_commit(world, noted, monkeypatch):
+    assert Standing.commit is None and Return.commit is None
+    world.deploy(changed=(), chosen=("w1",), options=REBOOT)
+    monkeypatch.setattr(FakePreparation, "commit", COMMIT)
+    world.outcomes = {"w1": Outcome.REBOOT_REQUIRED}
+    world.deploy(changed=("w1",), options=Options(boot=True))
+    assert noted == []
 
 
 @pytest.mark.parametrize("error", [reboot.NotBack("w1: not back"), Unreachable("w1: no answer")])
