@@ -627,8 +627,8 @@ class Deploy(Section):
     changed then."""
     timeouts: Timeouts = Timeouts()
     keep_runs: Annotated[int, Field(ge=1, le=100000), v.DIGITS] = 100
-    """Runs that `.slipway/runs/` remembers, verifications apart from the others; older ones go when a new one begins,
-    never one that is under way."""
+    """Runs that `.slipway/runs/` remembers of each command; older ones go when a new one of it begins, never one that
+    is under way."""
     nix_options: v.NixOptions = Field(default_factory=dict)
     """Options for every Nix command, name to value (`--option NAME VALUE`); only those that give the repository no hold
     of this machine (docs/trust.md)."""

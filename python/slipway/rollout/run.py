@@ -32,26 +32,26 @@ from slipway.words import to_json
 
 BEGUN, EVENTS, RESULT, PLAN, LOGS = "run.json", "events.jsonl", "result.json", "plan.json", "logs"
 KEPT = 100
-"""Runs of a kind that are kept where nobody says otherwise (`deploy.keepRuns`)."""
+"""Runs of a command that are kept where nobody says otherwise (`deploy.keepRuns`)."""
 MOST_EVENTS, MOST_LOG = 64 << 20, 1 << 20
 """Bytes of one run's events and of one node's log, after which progress is left out: what ended is always written."""
 
 
 def _forget_old(runs: Path, command: str, keep: int) -> None:
-    """Deploys and what else changes nodes count apart from verifications, which a watch makes by the hundred."""
-    alike = [folder for folder in sorted(runs.glob("*/")) if (_command_of(folder) == "verify") == (command == "verify")]
-    for folder in alike[: max(0, len(alike) - keep + 1)]:
-        if (folder / RESULT).exists() or not process.lives(_begun(folder)):
-            shutil.rmtree(folder, ignore_errors=True)
+    """Each command counts apart from the others: a backup every day, or a watch that verifies by the hundred, takes
+    nobody the last deploy. So do folders that do not say which they are of."""
+    begun = {folder: read(folder / BEGUN) for folder in sorted(runs.glob("*/"))}
+    for kind in (command, None):
+        alike = [folder for folder, said in begun.items() if said.get("command") == kind]
+        for folder in alike[: max(0, len(alike) - keep + 1)]:
+            if (folder / RESULT).exists() or not process.lives(begun[folder]):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command_of(folder: Path) -> str:
-    return str(_begun(folder).get("command"))
-
-
-def _begun(folder: Path) -> Mapping[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """A file of a run; empty where it is not there, or holds half of what it should."""
     try:
-        found = json.loads((folder / BEGUN).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, *NO_SENSE):
         return {}
     return found if isinstance(found, dict) else {}
@@ -89,8 +89,8 @@ class Run:
 
     @classmethod
     def begin(cls, root: Path, command: str, asked: Mapping[str, Any] | None = None, *, keep: int = KEPT) -> Run:
-        """`asked`, plain data: what somebody needs to know who goes on with it. Of earlier runs the newest `keep` of
-        its kind stay, with it, and those that are under way."""
+        """`asked`, plain data: what somebody needs to know who goes on with it. Of earlier runs of its command the
+        newest `keep` stay, with it, and those that are under way."""
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         runs = inside.state(root, "runs")

@@ -16,7 +16,7 @@ from slipway.errors import Interrupted, UsageError
 from slipway.paths import state_dir
 from slipway.result import NO_SENSE
 from slipway.rollout.process import lives
-from slipway.rollout.run import BEGUN, EVENTS, LOGS, RESULT
+from slipway.rollout.run import BEGUN, EVENTS, LOGS, RESULT, read
 
 DONE, FAILED, INTERRUPTED, RUNNING = "done", "failed", "interrupted", "running"
 DEPLOYS = ("deploy", "rollback")
@@ -113,7 +113,7 @@ def _systems(run: Known, which: str) -> dict[str, str]:
 
 
 def _known(folder: Path) -> Known:
-    begun, result = _read(folder / BEGUN), _read(folder / RESULT)
+    begun, result = read(folder / BEGUN), read(folder / RESULT)
     error = result.get("error")
     error = error if isinstance(error, dict) else {}
     duration, asked = result.get("duration"), begun.get("asked")
@@ -169,11 +169,3 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(event, dict):
             yield event
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, *NO_SENSE):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -97,6 +97,26 @@ def test_so_many_runs_are_kept_as_the_inventory_says(tmp_path):
     assert commands.count("deploy") in (2, 3), "the one under way is kept beside the newest two"
 
 
+def test_no_command_forgets_the_runs_of_another(tmp_path):
+    """A hundred daily backups took `slipway status` the last deploy, and `slipway rollback` the way back."""
+    finished(tmp_path, "deploy", 1)
+    finished(tmp_path, "handoff", 1)
+    for _ in range(5):
+        Run.begin(tmp_path, "backup", keep=2).finish((), None)
+    folders = (tmp_path / ".slipway" / "runs").glob("*/run.json")
+    commands = sorted(json.loads(path.read_text())["command"] for path in folders)
+    assert commands == ["backup", "backup", "deploy", "handoff"]
+
+
+def test_folders_that_do_not_say_what_they_are_of_go_in_time(tmp_path):
+    for number in range(5):
+        (tmp_path / ".slipway" / "runs" / f"20200101T00000{number}Z-dead").mkdir(parents=True)
+    finished(tmp_path, "deploy", 1)
+    Run.begin(tmp_path, "verify", keep=2)
+    left = sorted(folder.name for folder in (tmp_path / ".slipway" / "runs").iterdir())
+    assert left[0] == "20200101T000004Z-dead" and len(left) == 3
+
+
 def test_runs_sort_by_time(tmp_path):
     ids = [Run.begin(tmp_path, "deploy").id[:16] for _ in range(3)]
     assert ids == sorted(ids)
