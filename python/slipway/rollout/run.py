@@ -12,9 +12,10 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +29,9 @@ from slipway.events import Event, Listener, to_file
 from slipway.outcome import NodeResult
 from slipway.result import NO_SENSE
 from slipway.rollout import process
-from slipway.words import to_json
+from slipway.words import plain, to_json
+
+Tell = Callable[[str], None]
 
 BEGUN, EVENTS, RESULT, PLAN, LOGS = "run.json", "events.jsonl", "result.json", "plan.json", "logs"
 KEPT = 100
@@ -55,6 +58,10 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, *NO_SENSE):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _on_standard_error(text: str) -> None:
+    sys.stderr.write(f"{plain(text)}\n")
 
 
 class _Logs:
@@ -125,16 +132,24 @@ class Run:
         path = self.folder / RESULT
         path.write_text(to_json(self._result(nodes, error), indent=2) + "\n", encoding="utf-8")
 
+    def write_down(self, nodes: Sequence[NodeResult], error: SlipwayError | None, tell: Tell) -> None:
+        """`finish`, for whoever goes on after it: a disk that is full takes nobody what became of the nodes, and no
+        error its place. `tell` gets a line that says so."""
+        try:
+            self.finish(nodes, error)
+        except OSError as full:
+            tell(f"warning: the result is not written down in {self.folder}: {full}")
+
     @contextmanager
-    def recorded(self) -> Iterator[list[NodeResult]]:
-        """How the block ended becomes the result, with the nodes that it puts into the list."""
+    def recorded(self, tell: Tell = _on_standard_error) -> Iterator[list[NodeResult]]:
+        """How the block ended becomes the result, with the nodes that it puts into the list; see `write_down`."""
         nodes: list[NodeResult] = []
         try:
             yield nodes
         except SlipwayError as error:
-            self.finish(nodes, error)
+            self.write_down(nodes, error, tell)
             raise
-        self.finish(nodes, None)
+        self.write_down(nodes, None, tell)
 
     def _result(self, nodes: Sequence[NodeResult], error: SlipwayError | None) -> dict[str, Any]:
         return {

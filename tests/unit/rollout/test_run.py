@@ -2,6 +2,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.outcome import NodeResult, Outcome
@@ -115,6 +117,30 @@ def test_folders_that_do_not_say_what_they_are_of_go_in_time(tmp_path):
     Run.begin(tmp_path, "verify", keep=2)
     left = sorted(folder.name for folder in (tmp_path / ".slipway" / "runs").iterdir())
     assert left[0] == "20200101T000004Z-dead" and len(left) == 3
+
+
+def test_a_full_disk_at_the_end_takes_the_place_of_no_error_and_breaks_nothing_that_succeeded(tmp_path, monkeypatch):
+    def full(*_result: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    told: list[str] = []
+    monkeypatch.setattr(Run, "finish", full)
+    run = Run.begin(tmp_path, "reset")
+    with run.recorded(told.append) as nodes:
+        nodes.extend(RESULTS)
+    with pytest.raises(DeployFailed, match="w1: refused"), run.recorded(told.append):
+        raise DeployFailed("w1: refused")
+    said = f"warning: the result is not written down in {run.folder}: [Errno 28] No space left on device"
+    assert told == [said, said]
+
+
+def test_control_another_mistake_at_the_end_is_one(tmp_path, monkeypatch):
+    def odd(*_result: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(Run, "finish", odd)
+    with pytest.raises(ValueError), Run.begin(tmp_path, "reset").recorded():
+        pass
 
 
 def test_runs_sort_by_time(tmp_path):
