@@ -76,7 +76,8 @@ class _Logs:
             return
         text = str(event.data.get("text") or event.data.get("reason") or "")
         line = f"{event.time} {event.phase} {event.state} {text}".rstrip().replace("\n", "\n    ") + "\n"
-        self._folder.mkdir(exist_ok=True)
+        if event.node not in self._written:
+            self._folder.mkdir(exist_ok=True)
         # Names of hosts are DNS labels; whatever else an event calls a node is made one.
         name = re.sub(r"[^A-Za-z0-9.@_-]", "_", event.node).lstrip(".") or "_"
         with (self._folder / f"{name}.log").open("a", encoding="utf-8") as stream:

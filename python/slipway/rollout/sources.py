@@ -15,7 +15,9 @@ MOST_NAMED = 20
 
 def unseen(root: Path) -> dict[str, str]:
     """Each file that a build of the repository at `root` would not see, with what to say of it."""
-    return {str(path): f"unknown to Git, so no build sees it: {to_add(root, [path])}" for path in git.unseen(root)}
+    paths = git.unseen(root)
+    ignored = git.ignores(root, paths)
+    return {str(path): f"unknown to Git, so no build sees it: {_to_add(root, [path], ignored)}" for path in paths}
 
 
 def require_seen(root: Path) -> None:
@@ -23,12 +25,14 @@ def require_seen(root: Path) -> None:
     paths = git.unseen(root)
     if not paths:
         return
-    lines = [f"{path} is unknown to Git, so no build sees it" for path in paths[:MOST_NAMED]]
+    named = paths[:MOST_NAMED]
+    lines = [f"{path} is unknown to Git, so no build sees it" for path in named]
     lines += [f"... and {len(paths) - MOST_NAMED} more"] if len(paths) > MOST_NAMED else []
-    raise InvalidInput("\n".join(lines), hint=to_add(root, paths[:MOST_NAMED]))
+    raise InvalidInput("\n".join(lines), hint=_to_add(root, named, git.ignores(root, named)))
 
 
-def to_add(root: Path, paths: Sequence[Path]) -> str:
+def _to_add(root: Path, paths: Sequence[Path], ignored: frozenset[Path]) -> str:
     """The command, as one types it here. Ignored files want a word more."""
     there = ["-C", str(root)] if root.resolve() != Path.cwd() else []
-    return shlex.join(["git", *there, "add", *(["--force"] if git.ignores(root, paths) else []), *map(str, paths)])
+    force = [] if ignored.isdisjoint(paths) else ["--force"]
+    return shlex.join(["git", *there, "add", *force, *map(str, paths)])
