@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from slipway.cluster.members import last_line
-from slipway.errors import DeployFailed
+from slipway.errors import DeployFailed, SlipwayError
+from slipway.events import Events
 from slipway.inventory.model import Drain
 from slipway.result import NO_SENSE, CommandFailed, CommandTimedOut, OddAnswer
 from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 
+PHASE = "drain"
 OURS = "slipway/cordoned"
 """Annotation of a node that slipway has cordoned."""
 ATTEMPT = 10.0
@@ -67,6 +69,43 @@ def _patch(kubeconfig: Kubeconfig, name: str, *, unschedulable: bool | None, mar
     """Both at once: there is no cordon of which nobody knows whose it is."""
     change = {"spec": {"unschedulable": unschedulable}, "metadata": {"annotations": {OURS: mark}}}
     kubectl.kubectl(kubeconfig, "patch", "node", name, "--type=merge", f"--patch={json.dumps(change)}")
+
+
+def empty(
+    kubeconfig: Kubeconfig,
+    name: str,
+    settings: Drain,
+    events: Events,
+    *,
+    given_up: Callable[[], bool] = lambda: False,
+    anew: Callable[[], Kubeconfig] | None = None,
+) -> bool:
+    """Cordon and drain the node; whether slipway cordoned it. Where the pods do not leave, it is let back, by what
+    `anew` gives: the controller that was asked first may not answer any more.
+
+    Raises DrainStuck, Abandoned, or what keeps the cluster from being asked.
+    """
+    ours = cordon(kubeconfig, name)
+    events.emit(PHASE, "started", name)
+    try:
+        drain(kubeconfig, name, settings, lambda text: events.emit(PHASE, "progress", name, text=text), given_up)
+    except BaseException:
+        if ours:
+            release(anew or (lambda: kubeconfig), name, events)
+        raise
+    events.emit(PHASE, "done", name)
+    return ours
+
+
+def release(kubeconfig: Callable[[], Kubeconfig], name: str, events: Events) -> bool:
+    """Undo `cordon`; whether that could be done. Where not, it is told and not raised: what it would hide is graver."""
+    try:
+        uncordon(kubeconfig(), name)
+    except SlipwayError as error:
+        events.emit("uncordon", "failed", name, text=f"stays cordoned: {error}")
+        return False
+    events.emit("uncordon", "done", name)
+    return True
 
 
 def drain(

@@ -131,26 +131,11 @@ def remove(inventory: Inventory, pool: Pool, events: Events, standing: Standing,
     name, by = standing.host.name, pool.host(standing.by)
     secret = kubeconfig.fetch(by, inventory)
     if standing.node and standing.machine is not None and standing.machine.active and drains:
-        _empty(inventory, secret, events, name)
+        drain.empty(secret, name, inventory.deploy.drain, events)
     forget(inventory, pool, events, standing, before=lambda: _stop(pool, standing))
     if standing.machine is not None:
         wipe(pool.host(name))
         events.emit(PHASE, "done", name, text="k0s has nothing left on the machine")
-
-
-def _empty(inventory: Inventory, secret: Kubeconfig, events: Events, name: str) -> None:
-    def say(text: str) -> None:
-        events.emit("drain", "progress", name, text=text)
-
-    events.emit("drain", "started", name)
-    ours = drain.cordon(secret, name)
-    try:
-        drain.drain(secret, name, inventory.deploy.drain, say, lambda: False)
-    except BaseException:
-        if ours:
-            drain.uncordon(secret, name)
-        raise
-    events.emit("drain", "done", name)
 
 
 def _stop(pool: Pool, standing: Standing) -> None:

@@ -21,7 +21,6 @@ from slipway.verify import runner
 from slipway.verify.result import NodeVerification
 from slipway.wait import WaitedTooLong, wait_until
 
-PHASE = "drain"
 ASK_AGAIN = 3.0
 """Seconds between two looks at packs that are not green yet."""
 ABOUT_A_CORDON = "k0s.kubelet.node_is_schedulable"
@@ -65,25 +64,14 @@ class Living:
         return isinstance(seen, Membership) and (seen.kubelet or seen.control_plane)
 
     def empty(self, host: Host) -> bool:
-        """Cordon and drain the node; whether slipway cordoned it. Where the pods do not leave, it is let back.
-
-        Raises DrainStuck, Abandoned, or what keeps the cluster from being asked.
-        """
+        """Cordon and drain the node, if it has pods that shall go; whether slipway cordoned it. See drain.empty."""
         if not self._has_pods(host):
             return False
         name, config = host.name, self._kubeconfig(host.name)
         if not self._is_node(config, name):
             return False
-        ours = drain.cordon(config, name)
-        self.preparation.events.emit(PHASE, "started", name)
-        try:
-            drain.drain(config, name, self.preparation.inventory.deploy.drain, self._sayer(name), self.given_up)
-        except BaseException:
-            if ours:
-                self.release([name])
-            raise
-        self.preparation.events.emit(PHASE, "done", name)
-        return ours
+        settings, events = self.preparation.inventory.deploy.drain, self.preparation.events
+        return drain.empty(config, name, settings, events, given_up=self.given_up, anew=self.kubeconfig)
 
     def _kubeconfig(self, name: str) -> Kubeconfig:
         try:
@@ -97,9 +85,6 @@ class Living:
 
     def _is_node(self, config: Kubeconfig, name: str) -> bool:
         return name in members.Nodes(config).all()
-
-    def _sayer(self, name: str) -> Callable[[str], None]:
-        return lambda text: self.preparation.events.emit(PHASE, "progress", name, text=text)
 
     def kubeconfig(self) -> Kubeconfig:
         """Of a controller that answers now."""
@@ -170,16 +155,7 @@ class Living:
 
     def release(self, names: Iterable[str]) -> tuple[str, ...]:
         """Let back nodes that slipway has cordoned; which of them are. Of others it is told why they are not."""
-        freed: list[str] = []
-        for name in names:
-            try:
-                drain.uncordon(self.kubeconfig(), name)
-            except SlipwayError as error:
-                self.preparation.events.emit("uncordon", "failed", name, text=f"stays cordoned: {error}")
-            else:
-                self.preparation.events.emit("uncordon", "done", name)
-                freed.append(name)
-        return tuple(freed)
+        return tuple(name for name in names if drain.release(self.kubeconfig, name, self.preparation.events))
 
 
 def is_there(inventory: Inventory, looked: Looked) -> bool:

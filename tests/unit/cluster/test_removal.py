@@ -9,8 +9,8 @@ from slipway.cluster import drain, removal
 from slipway.cluster.bringup import QuorumAtRisk
 from slipway.cluster.removal import LastController, Standing, StillMember
 from slipway.cluster.token import ISSUED
-from slipway.errors import DeployFailed
-from slipway.events import Events
+from slipway.errors import DeployFailed, Interrupted
+from slipway.events import Event, Events
 from slipway.result import CommandFailed, CommandResult
 from slipway.ssh.host import Local
 from slipway.ssh.pool import Pool
@@ -130,6 +130,25 @@ def test_where_pods_do_not_leave_the_node_is_let_back_and_nothing_changed(one, a
     assert one.machine("w1").state == "active"
     remove(one, "w1", drains=False)
     assert api.told[2:] == ["delete node w1 (stopped)"]
+
+
+@pytest.mark.parametrize("ends", [drain.DrainStuck("w1: drain waits for default/web"), KeyboardInterrupt()])
+def test_where_a_node_cannot_be_let_back_either_that_is_told_and_hides_no_reason(one, api, monkeypatch, ends):
+    """After a Ctrl-C kubectl is not started any more: the node stayed cordoned without a word."""
+
+    def drains(*_: Any) -> None:
+        raise ends
+
+    def refuses(*_: Any) -> None:
+        raise Interrupted("kubectl: interrupted")
+
+    told: list[Event] = []
+    monkeypatch.setattr(drain, "drain", drains)
+    monkeypatch.setattr(drain, "uncordon", refuses)
+    with pytest.raises(type(ends)):
+        removal.remove(one.inventory, cast("Pool", one.pool), Events(told.append), look(one, "w1"), drains=True)
+    assert [(each.phase, each.state, each.node) for each in told[-1:]] == [("uncordon", "failed", "w1")]
+    assert told[-1].data["text"] == "stays cordoned: kubectl: interrupted"
 
 
 def test_a_machine_that_does_not_answer_is_taken_out_of_the_cluster_alone(one, api):
