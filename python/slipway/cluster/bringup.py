@@ -139,10 +139,7 @@ class BringUp:
             return ""
         if not self.has_data(founder):
             return "no controller that answers has a cluster, and none was chosen"
-        try:
-            problem = join.api_problem(self.machine(founder))
-        except SlipwayError as error:
-            problem = str(error)
+        problem = join.why_not_serving(self.machine(founder))
         return problem and f"{founder.name}, which has the cluster and was not chosen: {problem}"
 
     def control_plane(self, results: Results) -> str:
@@ -286,14 +283,8 @@ class BringUp:
 
     def serves(self, name: str) -> bool:
         """Whether this controller's API server is ready now, with its etcd."""
-        if name not in {host.name for host in self.inventory.controllers}:
-            return False
-        try:
-            return not join.api_problem(self.pool.host(name))
-        except Interrupted:
-            raise
-        except SlipwayError:
-            return False
+        known = {host.name for host in self.inventory.controllers}
+        return name in known and not join.why_not_serving(self.pool.host(name))
 
     def take_back_tokens(self) -> None:
         """Invalidate what runs that did not end have handed out to the chosen machines."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from slipway.cluster import members, token, unit
 from slipway.cluster.cleanup import at_last
 from slipway.cluster.members import SENTINEL, Membership, Node, Nodes
-from slipway.errors import DeployFailed, SlipwayError
+from slipway.errors import DeployFailed, Interrupted, SlipwayError
 from slipway.result import CommandTimedOut
 from slipway.ssh.host import Host
 from slipway.wait import WaitedTooLong, wait_until
@@ -119,6 +119,16 @@ def api_problem(controller: Host) -> str:
     except CommandTimedOut as error:
         return str(error)
     return "" if answer.ok and answer.stdout.strip() == "ok" else _why_not_ready(answer.excerpt())
+
+
+def why_not_serving(controller: Host) -> str:
+    """The same where it may be that the controller cannot be asked at all. Raises Interrupted."""
+    try:
+        return api_problem(controller)
+    except Interrupted:
+        raise
+    except SlipwayError as error:
+        return str(error)
 
 
 def serves_minor(controller: Host) -> int | None:

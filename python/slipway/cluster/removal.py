@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from slipway.cluster import drain, join, kubeconfig, members, token, unit
 from slipway.cluster.bringup import QuorumAtRisk
 from slipway.cluster.members import Membership, Nodes, NoMembers
-from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
+from slipway.errors import DeployFailed, Unreachable
 from slipway.events import Events
 from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Host, Inventory
@@ -91,31 +91,22 @@ def _asked(pool: Pool, name: str) -> tuple[Membership | None, str]:
 
 def _another(inventory: Inventory, pool: Pool, name: str) -> str:
     """A controller beside this one that serves the API."""
-    refused = []
-    for other in inventory.controllers:
-        problem = "" if other.name == name else _problem(pool, other.name)
-        if other.name != name and not problem:
-            return other.name
-        refused += [f"{other.name}: {problem}"] if problem else []
-    if not refused:
+    others, refused = [host.name for host in inventory.controllers if host.name != name], []
+    for other in others:
+        problem = join.why_not_serving(pool.host(other))
+        if not problem:
+            return other
+        refused.append(f"{other}: {problem}")
+    if not others:
         raise LastController(f"{name}: is the only controller: without it there is no cluster",
                              hint=f"to give the cluster up: slipway reset {name}")  # fmt: skip
     raise DeployFailed(f"{name}: no other controller serves: {'; '.join(refused)}", hint="slipway status")
 
 
-def _problem(pool: Pool, name: str) -> str:
-    try:
-        return join.api_problem(pool.host(name))
-    except Interrupted:
-        raise
-    except SlipwayError as error:
-        return str(error)
-
-
 def _require_quorum(inventory: Inventory, pool: Pool, name: str, listed: Mapping[str, str]) -> None:
     """What stays must have its majority among those that serve now."""
     others, known = [each for each in listed if each != name], {host.name for host in inventory.controllers}
-    ill = [each for each in others if each not in known or _problem(pool, each)]
+    ill = [each for each in others if each not in known or join.why_not_serving(pool.host(each))]
     if len(others) - len(ill) < len(others) // 2 + 1:
         raise QuorumAtRisk(
             f"{name}: etcd would have {len(others)} members without it, and {', '.join(ill)} does not serve: no quorum",
@@ -210,7 +201,7 @@ def require_forgotten(inventory: Inventory, pool: Pool, names: Collection[str]) 
     Where none of the other controllers serves there is nobody to miss it.
     """
     others = [host.name for host in inventory.controllers if host.name not in names]
-    by = next((name for name in others if not _problem(pool, name)), None)
+    by = next((name for name in others if not join.why_not_serving(pool.host(name))), None)
     if by is None:
         return
     nodes = Nodes(kubeconfig.fetch(pool.host(by), inventory)).all()

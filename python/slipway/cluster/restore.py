@@ -15,7 +15,7 @@ from slipway.cluster.backup import CHUNK, CHUNK_TIMEOUT, RELEASE, Archive, folde
 from slipway.cluster.bringup import MayNotFound, Results, SplitCluster
 from slipway.cluster.encryption import Keys
 from slipway.cluster.members import Membership
-from slipway.errors import DeployFailed, SlipwayError, Unreachable
+from slipway.errors import DeployFailed, Unreachable
 from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.inventory.releases import minor_of, newest_release
@@ -85,10 +85,7 @@ def _still_there(pool: Pool, having: list[str], seen: Mapping[str, Membership], 
     said = []
     for name in having:
         which = "the same cluster" if seen[name].ca == archive.about.identity else "another cluster"
-        try:
-            problem = join.api_problem(pool.host(name))
-        except SlipwayError as error:
-            problem = str(error)
+        problem = join.why_not_serving(pool.host(name))
         state = f"does not serve ({problem})" if problem else "lives"
         said.append(f"{name}: {which} ({seen[name].ca[:12] or 'unknown'}) {state}")
     return StillThere("\n".join(said), hint=f"only if that is given up: slipway reset {' '.join(having)}")
