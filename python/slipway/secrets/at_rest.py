@@ -6,26 +6,21 @@ by; `name` and `other-name` are stored with what these encrypt.
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from slipway import inside
 from slipway.cluster.encryption import FIRST_NAME, Key, Keys
 from slipway.cluster.rekeying import Holding
 from slipway.errors import InvalidInput
 from slipway.paths import ENCRYPTION_KEY
 from slipway.result import NO_SENSE
 from slipway.secret import Secret
-from slipway.secrets import store
+from slipway.secrets import manifest, store
 from slipway.secrets.forms import KEY_BYTES
-from slipway.tools import sops
+from slipway.secrets.manifest import Values
 
 FIELDS = (("key", "name"), ("other", "other-name"))
 NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -34,11 +29,11 @@ NUMBERED = re.compile(rf"{FIRST_NAME}-([0-9]{{1,6}})")
 
 def read(root: Path) -> Keys:
     """Decrypt them. Raises InvalidInput where there are none, or no such ones."""
-    plain = store.decrypt(root, ENCRYPTION_KEY).reveal()
+    plain = store.decrypt(root, ENCRYPTION_KEY)
     try:
-        data: Mapping[str, Any] = yaml.safe_load(plain)["data"]
-        every = tuple(_key(data, *fields) for fields in FIELDS if fields[0] in data or fields == FIELDS[0])
-    except (yaml.YAMLError, *NO_SENSE):
+        values = manifest.read(plain, ENCRYPTION_KEY).values
+        every = tuple(_key(values, *fields) for fields in FIELDS if fields[0] in values or fields == FIELDS[0])
+    except (InvalidInput, *NO_SENSE):
         every = ()
     if not every or len({key.name for key in every}) != len(every):
         # Without the cause: it may hold a part of a key.
@@ -49,12 +44,11 @@ def read(root: Path) -> Keys:
     return Keys(every)
 
 
-def _key(data: Mapping[str, Any], field: str, named: str) -> Key:
-    content = base64.b64decode(data[field], validate=True)
-    name = base64.b64decode(data[named], validate=True).decode() if named in data else FIRST_NAME
-    if len(content) != KEY_BYTES or not NAME.fullmatch(name):
+def _key(values: Values, field: str, named: str) -> Key:
+    name = values[named].reveal().decode() if named in values else FIRST_NAME
+    if len(values[field].reveal()) != KEY_BYTES or not NAME.fullmatch(name):
         raise ValueError(field)
-    return Key(name, Secret(content))
+    return Key(name, values[field])
 
 
 def write(root: Path, keys: Keys) -> Path:
@@ -62,8 +56,7 @@ def write(root: Path, keys: Keys) -> Path:
     values: dict[str, bytes] = {}
     for key, (field, named) in zip(keys.every, FIELDS, strict=False):
         values |= {field: key.secret.reveal(), named: key.name.encode()}
-    manifest = store.kubernetes_secret("kube-system", "encryption", values)
-    return inside.write(root, str(ENCRYPTION_KEY), sops.encrypt(manifest, root, ENCRYPTION_KEY))
+    return store.rewritten(root, ENCRYPTION_KEY, store.kubernetes_secret("kube-system", "encryption", values))
 
 
 class Step(StrEnum):

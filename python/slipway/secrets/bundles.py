@@ -10,7 +10,7 @@ from slipway.errors import InvalidInput
 from slipway.generate.gitops.secrets import BY_NAME
 from slipway.inventory import Inventory
 from slipway.secret import Secret
-from slipway.secrets import manifest, store
+from slipway.secrets import store
 from slipway.tools import git, s3
 from slipway.tools.s3 import Account, Place
 
@@ -30,8 +30,7 @@ def place_of(inventory: Inventory) -> Place:
 
 def save(inventory: Inventory) -> tuple[Place, int]:
     """Put everything that is committed there, in the place of the one before; return where, and how many bytes."""
-    about = BY_NAME["backup-s3"]
-    account = Account.of(manifest.read(store.decrypt(inventory.root, about.file), about.file).values)
+    account = Account.of(store.read(inventory.root, BY_NAME["backup-s3"].file).values)
     place = place_of(inventory)
     with tempfile.TemporaryDirectory(prefix="slipway-bundle-") as folder:
         file = Path(folder) / "bundle"

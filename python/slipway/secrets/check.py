@@ -112,8 +112,7 @@ def _key_of_the_cluster(root: Path) -> tuple[Secret | None, list[Problem]]:
     if not (root / about.file).exists():
         return None, []
     try:
-        found = manifest.read(store.decrypt(root, about.file), about.file)
-        key = found.values["age.agekey"]
+        key = store.read(root, about.file).values["age.agekey"]
         public = {age.public_key(each) for each in age.identities(key)}
     except KeyError:
         return None, []

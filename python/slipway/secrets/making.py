@@ -89,7 +89,7 @@ def repeat(inventory: Inventory) -> tuple[Path, ...]:
     for each in wanted(inventory):
         if not (inventory.root / each.file).exists() or not any(key.like for key in each.keys):
             continue
-        found = manifest.read(store.decrypt(inventory.root, each.file), each.file).values
+        found = store.read(inventory.root, each.file).values
         values = {**found, **_values(inventory, each, {})}
         if values != found:
             save(inventory.root, each, values)
@@ -105,7 +105,7 @@ def save(root: Path, each: Wanted, values: Mapping[str, Secret]) -> Path:
 def draft(inventory: Inventory, each: Wanted) -> dict[str, Secret]:
     """What a person begins with: the present values, else what can be made and emptiness for the rest."""
     if (inventory.root / each.file).exists():
-        return dict(manifest.read(store.decrypt(inventory.root, each.file), each.file).values)
+        return dict(store.read(inventory.root, each.file).values)
     known = _values(inventory, each, {})
     empty = {key.name: Secret("") for key in each.keys if key.name not in known and not _is_made(key)}
     made = manifest.read(store.made_of(each, {**known, **empty}, seal.names(inventory.root)), each.file)
@@ -122,7 +122,7 @@ def find(inventory: Inventory, name: str) -> Wanted:
             return each
     path = Path(os.path.relpath(name, inventory.root) if Path(name).is_absolute() else name)
     if ".sops." in path.name and (inventory.root / path).is_file():
-        found = manifest.read(store.decrypt(inventory.root, path), path)
+        found = store.read(inventory.root, path)
         return Wanted(found.namespace, found.name, path.parent, "", "your own", filename=path.name)
     known = ", ".join(str(each) for each in wanted(inventory))
     raise InvalidInput(f"{name}: neither a Secret that the stages read ({known}) nor an encrypted file here")
@@ -149,6 +149,6 @@ def _likes(root: Path, each: Wanted) -> dict[str, Secret]:
     for name in dict.fromkeys(key.like for key in each.keys if key.like):
         file = BY_NAME[name].file
         if (root / file).exists():
-            values = manifest.read(store.decrypt(root, file), file).values
+            values = store.read(root, file).values
             found |= {key.name: values[key.name] for key in each.keys if key.like == name and key.name in values}
     return found

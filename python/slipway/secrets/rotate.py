@@ -20,7 +20,7 @@ from slipway.generate.gitops.secrets import BY_NAME, Form, Wanted, wanted
 from slipway.inventory import Inventory
 from slipway.result import NO_SENSE
 from slipway.secret import Secret
-from slipway.secrets import editing, forms, keys, making, manifest, recipients, store
+from slipway.secrets import editing, forms, keys, making, recipients, store
 from slipway.secrets import seal as seals
 from slipway.tools import age as age_tool
 from slipway.tools import restic as restic_tool
@@ -347,7 +347,7 @@ def repeated(inventory: Inventory) -> Rotated:
 
 
 def _values(root: Path, about: Wanted) -> Values:
-    return dict(manifest.read(store.decrypt(root, about.file), about.file).values)
+    return dict(store.read(root, about.file).values)
 
 
 def _text(values: Mapping[str, Secret], name: str) -> str:

@@ -17,6 +17,7 @@ from slipway.generate.gitops.secrets import BY_NAME, GITEA_USER, READER, Form, K
 from slipway.secret import Secret
 from slipway.secrets import forms, keys
 from slipway.secrets.manifest import Manifest, kubernetes_secret, written
+from slipway.secrets.manifest import read as read_manifest
 from slipway.tools import age, sops
 from slipway.tools.age import KeyPair
 
@@ -99,6 +100,11 @@ def decrypt(root: Path, name: Path) -> Secret:
     if not path.exists():
         raise InvalidInput(f"{path}: missing", hint="slipway init")
     return sops.decrypt(path)
+
+
+def read(root: Path, name: Path) -> Manifest:
+    """What an encrypted file of the repository says."""
+    return read_manifest(decrypt(root, name), name)
 
 
 def made_of(wanted: Wanted, given: Mapping[str, Secret] | None = None, taken: Collection[str] = ()) -> Secret:

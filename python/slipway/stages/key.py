@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from slipway.errors import InvalidInput
-from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.stages.bootstrap import SHARED, Site
 from slipway.stages.model import ENCRYPTED
@@ -39,8 +37,8 @@ def check(site: Site) -> bool:
 
 def public_keys(root: Path) -> set[str]:
     """The public halves of the keys that the cluster gets; two while they are rotated."""
-    data = yaml.safe_load(store.decrypt(root, store.AGE_KEY).reveal())["data"]
-    return {age.public_key(private) for private in age.identities(Secret(base64.b64decode(data[KEY])))}
+    values = store.read(root, store.AGE_KEY).values
+    return {age.public_key(private) for private in age.identities(values[KEY])}
 
 
 def encrypted(root: Path) -> Iterator[Path]:

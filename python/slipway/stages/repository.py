@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-import yaml
 
 from slipway.errors import DeployFailed, InvalidInput, Unreachable
 from slipway.result import CommandFailed, CommandTimedOut
@@ -186,8 +183,8 @@ def remote(site: Site) -> Iterator[git.Remote]:
     There every network lets it in: kubelet asks for its health from the same place.
     """
     at = backend(site, site.git, f"{site.git}-http")
-    admin = yaml.safe_load(store.decrypt(site.root, store.GITEA_ADMIN).reveal())["data"]
-    login = git.login(*(base64.b64decode(admin[key]) for key in ("username", "password")))
+    admin = store.read(site.root, store.GITEA_ADMIN).values
+    login = git.login(admin["username"].reveal(), admin["password"].reveal())
     with site.tunnel(at.node, at.address, at.port) as tunnel:
         try:
             yield git.Remote(f"http://127.0.0.1:{tunnel.port}/{site.repository}.git", site.branch, login)

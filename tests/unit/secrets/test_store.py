@@ -158,6 +158,21 @@ def test_a_missing_file_names_the_command_that_makes_it(root, home):
     assert caught.value.hint == "slipway init"
 
 
+def as_string_data(root: Path, name: Path) -> None:
+    """The same Secret as a person may write it: in stringData."""
+    found = yaml.safe_load(store.decrypt(root, name).reveal())
+    values = {key: base64.b64decode(value).decode() for key, value in found.pop("data").items()}
+    store.rewritten(root, name, Secret(yaml.safe_dump({**found, "stringData": values})))
+
+
+def test_a_secret_in_string_data_says_the_same(root, home):
+    store.create(root)
+    before = store.read(root, store.GITEA_ADMIN)
+    as_string_data(root, store.GITEA_ADMIN)
+    assert store.read(root, store.GITEA_ADMIN) == before
+    assert before.values["username"] == Secret("gitea_admin")
+
+
 @pytest.mark.parametrize("text", ["", "creation_rules: []", "creation_rules: [{pgp: x}]", ": [", "- a"])
 def test_rules_without_recipients_are_an_error_in_words(root, text):
     (root / store.CONFIG).write_text(text)

@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from slipway.errors import InvalidInput, PrerequisiteMissing
+from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.stages import key
 from slipway.tools import age, sops
@@ -55,6 +57,16 @@ def test_a_machine_without_the_key_is_told_so(site, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
     with pytest.raises(PrerequisiteMissing, match="none of the age keys on this machine opens it"):
         key.check(site)
+
+
+def test_a_key_in_string_data_is_read_too(site, root):
+    before = key.public_keys(root)
+    private = store.own_key(root).private.reveal().decode()
+    about = {"kind": "Secret", "metadata": {"name": "sops-age", "namespace": "flux-system"}}
+    plain = yaml.safe_dump({**about, "stringData": {"age.agekey": f"{private}\n"}})
+    store.rewritten(root, store.AGE_KEY, Secret(plain))
+    assert key.public_keys(root) == before
+    assert key.check(site) is False
 
 
 def test_a_file_that_is_not_encrypted_is_refused(site, root):

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.stages.conftest import commit
 
 from slipway.errors import DeployFailed, InvalidInput
+from slipway.secret import Secret
 from slipway.stages import bootstrap, proof, repository
 from slipway.stages.repository import OlderCheckout, backends
 from slipway.tools import git
@@ -86,6 +87,14 @@ def test_a_server_that_does_not_answer_is_named_with_its_pod(site, cluster, git_
         repository.push(site)
     assert str(error.value).startswith("the Git server (pod 10.244.0.9 on w1): ")
     assert "Empty reply from server" in str(error.value)
+
+
+def test_the_first_user_may_stand_in_string_data(site, cluster, git_server, monkeypatch):
+    about = {"kind": "Secret", "metadata": {"name": "gitea-admin", "namespace": "gitea"}}
+    plain = json.dumps({**about, "stringData": {"username": "gitea_admin", "password": "swordfish"}})
+    monkeypatch.setattr("slipway.secrets.store.decrypt", lambda *_: Secret(plain))
+    with repository.remote(site) as server:
+        assert server.login == git.login(b"gitea_admin", b"swordfish")
 
 
 def test_a_push_that_somebody_undid_is_told(site, cluster, git_server, monkeypatch):
