@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from slipway.errors import InvalidInput, SlipwayError
-from slipway.generate.gitops.secrets import BY_NAME, SEEDS, Form, Wanted, repository, wanted
+from slipway.generate.gitops.secrets import AGE_KEY_NAME, BY_NAME, SEEDS, Form, Wanted, repository, wanted
 from slipway.inventory import Inventory
 from slipway.result import NO_SENSE
 from slipway.secret import Secret
@@ -112,7 +112,7 @@ def _key_of_the_cluster(root: Path) -> tuple[Secret | None, list[Problem]]:
     if not (root / about.file).exists():
         return None, []
     try:
-        key = store.read(root, about.file).values["age.agekey"]
+        key = store.read(root, about.file).values[AGE_KEY_NAME]
         public = {age.public_key(each) for each in age.identities(key)}
     except KeyError:
         return None, []

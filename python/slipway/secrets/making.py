@@ -135,7 +135,7 @@ def _is_made(key: Key) -> bool:
 def _values(inventory: Inventory, each: Wanted, given: Mapping[str, Secret]) -> dict[str, Secret]:
     """What is known of it: given, the same as in another Secret, or said by the inventory."""
     if each.name == "sops-age":
-        return {"age.agekey": Secret(store.own_key(inventory.root).private.reveal() + b"\n")}
+        return store.identities_as_values([store.own_key(inventory.root).private])
     found = dict(given)
     for key in each.keys:
         if key.form is Form.REPOSITORY:

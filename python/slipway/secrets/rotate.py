@@ -29,7 +29,6 @@ from slipway.tools.run import find_program
 
 PASSWORD, NEXT, PREVIOUS = "RESTIC_PASSWORD", "RESTIC_NEXT_PASSWORD", "RESTIC_PREVIOUS_PASSWORD"
 """Keys of secrets/backup-repo: what is in use, and beside it what comes or goes while a change is under way."""
-AGE_KEY = "age.agekey"
 Values = dict[str, Secret]
 Tell = Callable[[str], None]
 
@@ -76,7 +75,7 @@ RESTART_OPENBAO = "kubectl --namespace openbao delete pod openbao-0"
 def age(inventory: Inventory) -> Rotated:
     """A new key of the cluster beside the old one: the cluster learns it while every file still opens with both."""
     root = inventory.root
-    identities = _identities(root)
+    identities = store.cluster_identities(root)
     before = _bytes_of(root)
     if len(identities) == 1:
         pair = age_tool.generate()
@@ -97,7 +96,7 @@ def age(inventory: Inventory) -> Rotated:
 def finish_age(inventory: Inventory) -> Rotated:
     """Encrypt everything to the new key and no longer to the old one."""
     root = inventory.root
-    new, *old = _identities(root)
+    new, *old = store.cluster_identities(root)
     if not old:
         raise UsageError("no change of the age key is under way", hint="slipway secrets rotate age")
     before = _bytes_of(root)
@@ -118,14 +117,8 @@ def in_step(inventory: Inventory) -> Rotated:
     return Rotated(recipients.bring_in_step(inventory.root), (COMMIT, BRING))
 
 
-def _identities(root: Path) -> tuple[Secret, ...]:
-    """The cluster's keys, the newest first."""
-    return age_tool.identities(_values(root, BY_NAME["sops-age"])[AGE_KEY])
-
-
 def _write_identities(root: Path, identities: tuple[Secret, ...]) -> None:
-    lines = b"".join(each.reveal() + b"\n" for each in identities)
-    making.save(root, BY_NAME["sops-age"], {AGE_KEY: Secret(lines)})
+    making.save(root, BY_NAME["sops-age"], store.identities_as_values(identities))
 
 
 # --- OpenBao's seal --------------------------------------------------------------------------------------------------

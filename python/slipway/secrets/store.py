@@ -13,7 +13,7 @@ import yaml
 
 from slipway import inside
 from slipway.errors import InvalidInput, PrerequisiteMissing
-from slipway.generate.gitops.secrets import BY_NAME, GITEA_USER, READER, Form, Key, Wanted
+from slipway.generate.gitops.secrets import AGE_KEY_NAME, BY_NAME, GITEA_USER, READER, Form, Key, Wanted
 from slipway.secret import Secret
 from slipway.secrets import forms, keys
 from slipway.secrets.manifest import Manifest, kubernetes_secret, written
@@ -65,7 +65,8 @@ def create(root: Path, *, label: str = "slipway", recipients: Sequence[str] = ()
         made.append(keys.add(pair, f"{label}: {root.resolve()}"))
         made.append(_write(root, CONFIG, _CONFIG_TEXT.format(recipients=",".join([pair.public, *recipients])).encode()))
     if not (root / AGE_KEY).exists():
-        made.append(encrypted(root, AGE_KEY, _age_secret(own_key(root))))
+        values = identities_as_values([own_key(root).private])
+        made.append(encrypted(root, AGE_KEY, made_of(BY_NAME["sops-age"], values)))
     made += [encrypted(root, each.file, made_of(each)) for each in FIRST if not (root / each.file).exists()]
     return tuple(made)
 
@@ -107,6 +108,16 @@ def read(root: Path, name: Path) -> Manifest:
     return read_manifest(decrypt(root, name), name)
 
 
+def cluster_identities(root: Path) -> tuple[Secret, ...]:
+    """The private keys that the cluster gets, the newest first; two while they are rotated."""
+    return age.identities(read(root, AGE_KEY).values[AGE_KEY_NAME])
+
+
+def identities_as_values(identities: Sequence[Secret]) -> dict[str, Secret]:
+    """What the Secret flux-system/sops-age says of these keys."""
+    return {AGE_KEY_NAME: Secret(b"".join(each.reveal() + b"\n" for each in identities))}
+
+
 def made_of(wanted: Wanted, given: Mapping[str, Secret] | None = None, taken: Collection[str] = ()) -> Secret:
     """The manifest of a Secret of the table: `given` values, what is fixed, and else values made by chance.
 
@@ -121,11 +132,6 @@ def _made(key: Key, taken: Collection[str]) -> Secret:
     if key.fixed or key.form in (Form.SEAL_BEFORE, Form.SEAL_ID_BEFORE):
         return Secret(key.fixed)
     return forms.make(key.form, taken)
-
-
-def _age_secret(pair: KeyPair) -> Secret:
-    # Flux's kustomize-controller takes the keys whose name ends in .agekey.
-    return made_of(BY_NAME["sops-age"], {"age.agekey": Secret(pair.private.reveal() + b"\n")})
 
 
 def encrypted(root: Path, name: Path, manifest: Secret) -> Path:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from slipway.errors import InvalidInput
-from slipway.secrets import store
+from slipway.secrets import recipients, store
 from slipway.stages.bootstrap import SHARED, Site
-from slipway.stages.model import ENCRYPTED
-from slipway.tools import age
-
-KEY = "age.agekey"
+from slipway.tools import age, sops
 
 
 def check(site: Site) -> bool:
@@ -25,7 +19,8 @@ def check(site: Site) -> bool:
     for name in (store.GITEA_ADMIN, *SHARED) if site.git else ():
         store.decrypt(site.root, name)
     own = public_keys(site.root)
-    closed = [str(path.relative_to(site.root)) for path in encrypted(site.root) if not own & recipients(path)]
+    of_flux = (path for path in recipients.files(site.root) if path.parts[0] == "gitops")
+    closed = [str(path) for path in of_flux if not own & _recipients(site.root / path)]
     if closed:
         raise InvalidInput(
             f"{', '.join(closed)}: not encrypted to the cluster's key {', '.join(sorted(own))} (in {store.AGE_KEY}): "
@@ -37,18 +32,11 @@ def check(site: Site) -> bool:
 
 def public_keys(root: Path) -> set[str]:
     """The public halves of the keys that the cluster gets; two while they are rotated."""
-    values = store.read(root, store.AGE_KEY).values
-    return {age.public_key(private) for private in age.identities(values[KEY])}
+    return {age.public_key(private) for private in store.cluster_identities(root)}
 
 
-def encrypted(root: Path) -> Iterator[Path]:
-    return iter(sorted((root / "gitops").rglob(f"*{ENCRYPTED}")))
-
-
-def recipients(path: Path) -> set[str]:
-    """Whom a file is encrypted to (the format of sops: sops.age[].recipient)."""
-    try:
-        found = [document["sops"]["age"] for document in yaml.safe_load_all(path.read_text()) if document]
-        return {each["recipient"] for listed in found for each in listed}
-    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
-        raise InvalidInput(f"{path}: not encrypted by sops with age: {error}", hint=f"sops encrypt -i {path}") from None
+def _recipients(path: Path) -> set[str]:
+    found = sops.recipients(path.read_bytes())
+    if not found:
+        raise InvalidInput(f"{path}: not encrypted by sops with age", hint=f"sops encrypt -i {path}")
+    return set(found)

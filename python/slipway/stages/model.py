@@ -18,11 +18,11 @@ import yaml
 
 from slipway import oci
 from slipway.errors import InvalidInput
+from slipway.generate.gitops.secrets import SUFFIX
 from slipway.secret import Secret
 from slipway.tools import kubectl
 
 KUSTOMIZATION = "kustomization.yaml"
-ENCRYPTED = ".sops.yaml"
 Manifest = Mapping[str, Any]
 Placed = tuple[Path, Manifest]
 """A manifest and the file that it stands in, for what there is to say about it."""
@@ -117,7 +117,7 @@ def read_app(root: Path, stage: Stage, name: str, build: Callable[[Path], str] =
         namespace=tuple(each for _, each in found if each["kind"] == "Namespace"),
         objects=tuple(each for _, each in found if _is_ours(each)),
         release=_release(folder, found),
-        encrypted=tuple(sorted(folder.glob(f"*{ENCRYPTED}"))),
+        encrypted=tuple(sorted(folder.glob(f"*{SUFFIX}"))),
     )
 
 
@@ -129,7 +129,7 @@ def _is_ours(manifest: Manifest) -> bool:
 
 def _from_files(folder: Path) -> Iterator[Placed]:
     for path in sorted(folder.glob("*.yaml")):
-        if path.name != KUSTOMIZATION and not path.name.endswith(ENCRYPTED):
+        if path.name != KUSTOMIZATION and not path.name.endswith(SUFFIX):
             yield from _parsed(path, _text(path))
 
 

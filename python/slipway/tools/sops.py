@@ -58,9 +58,11 @@ def _decrypted(path: str | Path, identity: Secret | None) -> Secret:
 
 
 def recipients(encrypted: bytes) -> tuple[str, ...]:
-    """The age recipients that an encrypted YAML file was encrypted to. Empty if it is none."""
+    """The age recipients that an encrypted YAML file was encrypted to (sops.age[].recipient in each of its documents).
+    Empty if it is none."""
     try:
-        return tuple(each["recipient"] for each in yaml.safe_load(encrypted)["sops"]["age"])
+        listed = [document["sops"]["age"] for document in yaml.safe_load_all(encrypted) if document]
+        return tuple(dict.fromkeys(str(each["recipient"]) for several in listed for each in several))
     except (yaml.YAMLError, *NO_SENSE):
         return ()
 

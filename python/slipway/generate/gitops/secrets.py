@@ -18,6 +18,8 @@ from slipway.inventory.model import Stages
 from slipway.paths import ENCRYPTION_KEY
 
 SUFFIX = ".sops.yaml"
+AGE_KEY_NAME = "age.agekey"
+"""In the Secret flux-system/sops-age: kustomize-controller takes the keys whose name ends so."""
 SEEDS = Path("secrets")
 DEPLOY = "deploy"
 """What reads the key for Secrets at rest, before there is a stage."""
@@ -125,7 +127,7 @@ TABLE: tuple[Wanted, ...] = (
     ),
     Wanted(
         "flux-system", "sops-age", SEEDS, BOOTSTRAP, "Flux, which decrypts all others with it",
-        (Key("age.agekey", Form.AGE),),
+        (Key(AGE_KEY_NAME, Form.AGE),),
     ),
     Wanted("gitea", "gitea-admin", SEEDS, BOOTSTRAP, "the first Git server", _login(GITEA_USER), _if(_served)),
     Wanted(
