@@ -280,11 +280,13 @@ def released(site: Site, app: App) -> bool:
     A release that Flux has taken over is Flux's.
     """
     wanted = app.release
-    if wanted is None or not lacks_release(site, app):
+    if wanted is None:
         return False
     found = helm.get(site.kubeconfig, wanted.namespace, wanted.name)
     if cilium.owned(site.kubeconfig, wanted.namespace, wanted.name):
-        return _asked_for(site, wanted)
+        return found is None and _asked_for(site, wanted)
+    if found and _as_wanted(found, wanted):
+        return False
     if found and found.interrupted:
         helm.put_right(site.kubeconfig, wanted.namespace, found)
         site.tell(f"release {wanted.name} was interrupted ({found.status}): taken back first")
@@ -309,10 +311,9 @@ def lacks_release(site: Site, app: App) -> str:
     found = helm.get(site.kubeconfig, wanted.namespace, wanted.name)
     if found is None:
         return f"no release {wanted.name}"
-    if cilium.owned(site.kubeconfig, wanted.namespace, wanted.name):
+    if cilium.owned(site.kubeconfig, wanted.namespace, wanted.name) or _as_wanted(found, wanted):
         return ""
-    same = not found.interrupted and _as_wanted(found, wanted)
-    return "" if same else f"release {wanted.name} {found.version} is {found.status}, or has other values"
+    return f"release {wanted.name} {found.version} is {found.status}, or has other values"
 
 
 def _as_wanted(found: helm.Release, wanted: Release) -> bool:
