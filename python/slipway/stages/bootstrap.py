@@ -52,6 +52,7 @@ REQUESTED = "reconcile.fluxcd.io/requestedAt"
 FLUX_OWNS = "kustomize.toolkit.fluxcd.io/name"
 IF_NOT_PRESENT = ("kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent")
 SHARED = (store.GIT_READER, store.GIT_WEBHOOK)
+OPERATOR_PODS, CONTROLLER_PODS = "app.kubernetes.io/instance=flux-operator", "app.kubernetes.io/part-of=flux"
 WORKLOADS = "deployments.apps,statefulsets.apps,daemonsets.apps"
 INTERVAL = 1.0
 """Seconds between two looks at what is waited for."""
@@ -87,14 +88,22 @@ class Site:
 
 
 def namespaces(site: Site) -> bool:
-    return applied(site, tuple(manifest for app in site.apps() for manifest in app.namespace))
+    return applied(site, _namespaces(site))
+
+
+def _namespaces(site: Site) -> tuple[Manifest, ...]:
+    return tuple(manifest for app in site.apps() for manifest in app.namespace)
 
 
 def credentials(site: Site) -> bool:
     """The key to the repository's Secrets, the Git server's users, and what else the stage has encrypted."""
-    own = [store.decrypt(site.root, store.AGE_KEY), *_git_users(site)]
-    changed = applied_secrets(site, own, kubectl.FIELD_MANAGER)
+    changed = applied_secrets(site, _own_secrets(site), kubectl.FIELD_MANAGER)
     return applied_secrets(site, _encrypted(site)) or changed
+
+
+def _own_secrets(site: Site) -> list[Secret]:
+    """What is never Flux's: the key that it reads the others with, and the Git server's users."""
+    return [store.decrypt(site.root, store.AGE_KEY), *_git_users(site)]
 
 
 def _git_users(site: Site) -> list[Secret]:
@@ -145,7 +154,7 @@ def git_chart(site: Site) -> bool:
 
 def flux_operator(site: Site) -> bool:
     changed = released(site, site.app("flux-operator"))
-    await_workloads(site, FLUX_NAMESPACE, "app.kubernetes.io/instance=flux-operator")
+    await_workloads(site, FLUX_NAMESPACE, OPERATOR_PODS)
     return changed
 
 
@@ -153,12 +162,12 @@ def flux(site: Site) -> bool:
     """The FluxInstance; Flux is there when the operator says so and its controllers are ready."""
     changed = applied(site, site.app("flux-instance").objects)
     await_condition(site, FLUX_NAMESPACE, FLUX_INSTANCE, "flux")
-    await_workloads(site, FLUX_NAMESPACE, "app.kubernetes.io/part-of=flux")
+    await_workloads(site, FLUX_NAMESPACE, CONTROLLER_PODS)
     return changed
 
 
 def git_server(site: Site) -> bool:
-    return await_workloads(site, site.git, f"app.kubernetes.io/instance={site.git}")
+    return await_workloads(site, site.git, _git_pods(site))
 
 
 def git_repository(site: Site) -> bool:
@@ -171,11 +180,11 @@ def git_repository(site: Site) -> bool:
 
 
 def lacks_namespaces(site: Site) -> str:
-    return _unlike(site, tuple(manifest for app in site.apps() for manifest in app.namespace))
+    return _unlike(site, _namespaces(site))
 
 
 def lacks_credentials(site: Site) -> str:
-    own, encrypted = [store.decrypt(site.root, store.AGE_KEY), *_git_users(site)], _encrypted(site)
+    own, encrypted = _own_secrets(site), _encrypted(site)
     return _unlike_secrets(site, own, kubectl.FIELD_MANAGER) or _unlike_secrets(site, encrypted, FLUX_MANAGER)
 
 
@@ -188,20 +197,23 @@ def lacks_git_chart(site: Site) -> str:
 
 
 def lacks_flux_operator(site: Site) -> str:
-    selector = "app.kubernetes.io/instance=flux-operator"
-    return lacks_release(site, site.app("flux-operator")) or workloads_lack(site, FLUX_NAMESPACE, selector)
+    return lacks_release(site, site.app("flux-operator")) or workloads_lack(site, FLUX_NAMESPACE, OPERATOR_PODS)
 
 
 def lacks_flux(site: Site) -> str:
     return (
         _unlike(site, site.app("flux-instance").objects)
         or readiness.condition(kubectl.get(site.kubeconfig, FLUX_INSTANCE, "flux", namespace=FLUX_NAMESPACE))
-        or workloads_lack(site, FLUX_NAMESPACE, "app.kubernetes.io/part-of=flux")
+        or workloads_lack(site, FLUX_NAMESPACE, CONTROLLER_PODS)
     )
 
 
 def lacks_git_server(site: Site) -> str:
-    return workloads_lack(site, site.git, f"app.kubernetes.io/instance={site.git}")
+    return workloads_lack(site, site.git, _git_pods(site))
+
+
+def _git_pods(site: Site) -> str:
+    return f"app.kubernetes.io/instance={site.git}"
 
 
 def lacks_git_repository(site: Site) -> str:
@@ -217,14 +229,9 @@ def _unlike(site: Site, manifests: Sequence[Manifest]) -> str:
 
 
 def _unlike_secrets(site: Site, plain: Sequence[Secret], manager: str) -> str:
-    manifests = {id(each): yaml.safe_load(each.reveal()) for each in plain}
-    left = _not_settled(site, list(manifests.values()), secrets_as_list(tuple(plain)))
-    listed = secrets_as_list(tuple(each for each in plain if manifests[id(each)] in left))
-    return (
-        ", ".join(f"Secret {each['metadata']['name']}" for each in left)
-        if left and _differs(site, listed, manager)
-        else ""
-    )
+    left = _not_settled_secrets(site, plain)
+    changed = left and _differs(site, secrets_as_list(tuple(each for each, _ in left)), manager)
+    return ", ".join(f"Secret {about['metadata']['name']}" for _, about in left) if changed else ""
 
 
 def _differs(site: Site, listed: bytes | Secret, manager: str) -> bool:
@@ -245,10 +252,15 @@ def applied(site: Site, manifests: Sequence[Manifest]) -> bool:
 
 def applied_secrets(site: Site, plain: Sequence[Secret], manager: str = FLUX_MANAGER) -> bool:
     """The same for plaintext Secrets, which never leave memory. Some are never Flux's: what it reads itself."""
-    manifests = {id(each): yaml.safe_load(each.reveal()) for each in plain}
-    settled = _not_settled(site, list(manifests.values()), secrets_as_list(tuple(plain)))
-    left = [each for each in plain if manifests[id(each)] in settled]
-    return bool(left) and _changed(site, secrets_as_list(tuple(left)), manager)
+    left = tuple(each for each, _ in _not_settled_secrets(site, plain))
+    return bool(left) and _changed(site, secrets_as_list(left), manager)
+
+
+def _not_settled_secrets(site: Site, plain: Sequence[Secret]) -> list[tuple[Secret, Manifest]]:
+    """Those of the Secrets that are still the hand-off's, each with what it says."""
+    pairs = [(each, yaml.safe_load(each.reveal())) for each in plain]
+    left = _not_settled(site, [about for _, about in pairs], secrets_as_list(tuple(plain)))
+    return [(each, about) for each, about in pairs if about in left]
 
 
 def _not_settled(site: Site, manifests: Sequence[Manifest], listed: bytes | Secret) -> list[Manifest]:
