@@ -46,7 +46,6 @@ FLUX_INSTANCE = "fluxinstances.fluxcd.controlplane.io"
 FLUX_MANAGER = "kustomize-controller"
 """The field manager under which kustomize-controller applies. Fields of another's stay when Git drops them (Flux,
 kustomization_controller.go: it takes over those of kubectl alone)."""
-HELM_RELEASE = "helmreleases.helm.toolkit.fluxcd.io"
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 """Annotation by which Flux is asked to look now."""
 FLUX_OWNS = "kustomize.toolkit.fluxcd.io/name"
@@ -311,7 +310,7 @@ def _asked_for(site: Site, wanted: Release) -> bool:
     """Let Flux bring back a release that is gone: by itself it looks once in an hour."""
     now = f"{time.time():.3f}"
     asked = {"metadata": {"annotations": {REQUESTED: now, "reconcile.fluxcd.io/forceAt": now}}}
-    kubectl.patch(site.kubeconfig, HELM_RELEASE, wanted.name, asked, namespace=wanted.namespace)
+    kubectl.patch(site.kubeconfig, cilium.HELM_RELEASES, wanted.name, asked, namespace=wanted.namespace)
     site.tell(f"release {wanted.name} is gone: Flux was asked to bring it back")
     return True
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.cluster.cilium import HELM_RELEASES
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.stages import readiness
-from slipway.stages.bootstrap import FLUX_NAMESPACE, HELM_RELEASE
+from slipway.stages.bootstrap import FLUX_OWNS
 from slipway.stages.model import Stage
-from slipway.stages.repository import KUSTOMIZATION, SOURCE
+from slipway.stages.repository import SOURCE, kustomizations, stage_of
 from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.words import line
@@ -20,7 +21,6 @@ SOURCES = (
     "ocirepositories.source.toolkit.fluxcd.io",
     "buckets.source.toolkit.fluxcd.io",
 )
-OWNER = "kustomize.toolkit.fluxcd.io/name"
 LOG_LINES = 3
 """The last lines of a container that does not run."""
 LONGEST = 300
@@ -86,13 +86,13 @@ class Overview:
 
 def look(kubeconfig: Kubeconfig) -> Overview:
     """Ask the cluster. Raises CommandFailed and CommandTimedOut where it does not answer."""
-    kustomizations = kubectl.get(kubeconfig, KUSTOMIZATION, namespace=FLUX_NAMESPACE).get("items", [])
+    found = kustomizations(kubeconfig)
     sources = [item for kind in SOURCES for item in _everywhere(kubeconfig, kind)]
-    releases = _everywhere(kubeconfig, HELM_RELEASE)
+    releases = _everywhere(kubeconfig, HELM_RELEASES)
     # Only where something is wrong are pods worth a question.
-    wrong = any(map(readiness.condition, (*kustomizations, *sources, *releases)))
+    wrong = any(map(readiness.condition, (*found, *sources, *releases)))
     pods = _everywhere(kubeconfig, "pods") if wrong else []
-    return gather(kustomizations, sources, releases, pods, lambda pod: last_words(kubeconfig, pod))
+    return gather(found, sources, releases, pods, lambda pod: last_words(kubeconfig, pod))
 
 
 def _everywhere(kubeconfig: Kubeconfig, kind: str) -> Sequence[Mapping[str, Any]]:
@@ -119,12 +119,6 @@ def gather(
         items += [_item("app", each, stage, why.of(each)) for each in in_order]
     items += [_item("source", each, "", readiness.condition(each)) for each in sources]
     return Overview(tuple(items))
-
-
-def stage_of(kustomization: Mapping[str, Any]) -> str:
-    """`bootstrap` of `./gitops/bootstrap/gitea/app`; "" for a stage itself and what is no stage's."""
-    parts = str(kustomization["spec"].get("path", "")).removeprefix("./").split("/")
-    return parts[1] if len(parts) > 2 and parts[0] == "gitops" else ""
 
 
 def _item(kind: str, found: Mapping[str, Any], stage: str, why: str) -> Item:
@@ -163,7 +157,7 @@ class _Reasons:
 
     def _beneath(self, name: str) -> Iterator[str]:
         for release in self._releases:
-            if (release["metadata"].get("labels") or {}).get(OWNER) == name:
+            if (release["metadata"].get("labels") or {}).get(FLUX_OWNS) == name:
                 said = readiness.condition(release)
                 if said:
                     yield f"HelmRelease {release['metadata']['name']}: {said}"
@@ -183,12 +177,7 @@ class _Reasons:
 
 def crashes(pod: Mapping[str, Any]) -> bool:
     """Whether a container of it has ended and is started again and again."""
-    status = pod.get("status", {})
-    containers: Iterable[Mapping[str, Any]] = (
-        *status.get("initContainerStatuses", ()),
-        *status.get("containerStatuses", ()),
-    )
-    return any(each.get("restartCount", 0) > 0 and not each.get("ready") for each in containers)
+    return any(each.get("restartCount", 0) > 0 and not each.get("ready") for each in readiness.containers(pod))
 
 
 def last_words(kubeconfig: Kubeconfig, pod: Mapping[str, Any]) -> str:

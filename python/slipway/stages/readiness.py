@@ -52,16 +52,20 @@ def job(item: Object) -> str:
     return f"{item['metadata']['name']} at work"
 
 
+def containers(pod: Object) -> tuple[Object, ...]:
+    """The statuses of a pod's containers, those that come first included."""
+    status = pod.get("status", {})
+    return (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+
+
 def trouble(pods: Iterable[Object]) -> str:
     """The first pod that cannot start and the reason that Kubernetes gives; "" if there is none."""
     for pod in pods:
-        status = pod.get("status", {})
-        containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-        for container in containers:
+        for container in containers(pod):
             waiting = container.get("state", {}).get("waiting", {})
             if waiting.get("reason", "") not in ("", "PodInitializing", "ContainerCreating"):
                 return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
-        for each in status.get("conditions", ()):
+        for each in pod.get("status", {}).get("conditions", ()):
             if each["type"] == "PodScheduled" and each["status"] == "False":
                 return f"pod {pod['metadata']['name']}: {each.get('reason', '')}: {each.get('message', '')}"
     return ""

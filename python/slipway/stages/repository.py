@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.errors import DeployFailed, InvalidInput, Unreachable
+from slipway.generate.gitops import sources
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secrets import store
 from slipway.stages import readiness
@@ -19,7 +20,8 @@ from slipway.tools.kubeconfig import Kubeconfig
 
 READ_BY_FLUX = ("gitops", "overlays")
 """What Flux reads of a repository; secrets/ are for the hand-off alone."""
-SOURCE = ("gitrepositories.source.toolkit.fluxcd.io", "flux-system")
+SOURCE = ("gitrepositories.source.toolkit.fluxcd.io", sources.NAME)
+"""The root Kustomization has the same name."""
 KUSTOMIZATION = "kustomizations.kustomize.toolkit.fluxcd.io"
 MARKER = "gitops/flux/slipway-handoff.yaml"
 """A file that the proof pushes and takes back again (proof.py); no checkout has it."""
@@ -95,7 +97,11 @@ def read_by_flux(site: Site) -> str:
 def revision_of(source: Mapping[str, Any]) -> str:
     """The hash in `refs/heads/main@sha1:HASH`, as a GitRepository has it in its status; "" if it has none yet."""
     artifact = (source.get("status") or {}).get("artifact") or {}
-    return str(artifact.get("revision", "")).rpartition(":")[2]
+    return _hash_in(artifact.get("revision", ""))
+
+
+def _hash_in(revision: object) -> str:
+    return str(revision).rpartition(":")[2]
 
 
 def marked(site: Site, commit: str) -> str:
@@ -155,17 +161,29 @@ def source_lacks(site: Site, commit: str) -> str:
     return missing or ("" if there == commit else f"at {there[:12] or 'no commit'}")
 
 
+def kustomizations(kubeconfig: Kubeconfig) -> list[dict[str, Any]]:
+    """Those of Flux: of stages, of apps, and the root above them."""
+    found: list[dict[str, Any]] = kubectl.get(kubeconfig, KUSTOMIZATION, namespace=FLUX_NAMESPACE).get("items", [])
+    return found
+
+
+def stage_of(kustomization: Mapping[str, Any]) -> str:
+    """`bootstrap` of `./gitops/bootstrap/gitea/app`; "" for a stage itself and what is no stage's."""
+    parts = str(kustomization["spec"].get("path", "")).removeprefix("./").split("/")
+    return parts[1] if len(parts) > 2 and parts[0] == "gitops" else ""
+
+
 def stage_lacks(site: Site, stage: str, commit: str) -> str:
     """What a stage lacks of being applied from `commit` and healthy, with the apps that it waits for; "" if nothing."""
-    found = kubectl.get(site.kubeconfig, KUSTOMIZATION, namespace=FLUX_NAMESPACE).get("items", [])
+    found = kustomizations(site.kubeconfig)
     by_name = {each["metadata"]["name"]: each for each in found}
     if stage not in by_name:
         return f"no Kustomization {stage} yet"
     missing = readiness.condition(by_name[stage])
-    applied = str(by_name[stage].get("status", {}).get("lastAppliedRevision", "")).rpartition(":")[2]
+    applied = _hash_in(by_name[stage].get("status", {}).get("lastAppliedRevision", ""))
     if not missing and applied != commit:
         missing = f"at {applied[:12] or 'no commit'}"
-    of_stage = [each for each in found if each["spec"].get("path", "").startswith(f"./gitops/{stage}/")]
+    of_stage = [each for each in found if stage_of(each) == stage]
     apps = [f"{each['metadata']['name']}: {said}" for each in of_stage if (said := readiness.condition(each))]
     return "; ".join([missing, *apps[:MOST_NAMED]]) if missing else ""
 

@@ -15,11 +15,9 @@ from typing import Any
 from slipway.stages import proof
 from slipway.stages.bootstrap import FLUX_INSTANCE, FLUX_NAMESPACE, Site, awaited
 from slipway.stages.model import Stage
-from slipway.stages.overview import stage_of
-from slipway.stages.repository import KUSTOMIZATION
+from slipway.stages.repository import KUSTOMIZATION, SOURCE, kustomizations, stage_of
 from slipway.tools import helm, kubectl
 
-ROOT = "flux-system"
 OPERATOR = "flux-operator"
 
 
@@ -41,17 +39,17 @@ class Removal:
 
 def planned(site: Site) -> tuple[Removal, ...]:
     """What goes, in order. Asks, changes nothing."""
-    kustomizations = kubectl.get(site.kubeconfig, KUSTOMIZATION, namespace=FLUX_NAMESPACE).get("items", [])
-    later = [Removal("app", stage, name) for stage, name in apps(kustomizations) if stage is not Stage.BOOTSTRAP]
+    in_order = apps(kustomizations(site.kubeconfig))
+    later = [Removal("app", stage, name) for stage, name in in_order if stage is not Stage.BOOTSTRAP]
     flux = kubectl.get(site.kubeconfig, FLUX_INSTANCE, "flux", namespace=FLUX_NAMESPACE)
     return (*later, *([Removal("flux", Stage.BOOTSTRAP, "flux")] if flux else []), *_releases(site))
 
 
-def apps(kustomizations: Sequence[Mapping[str, Any]]) -> list[tuple[Stage, str]]:
+def apps(found: Sequence[Mapping[str, Any]]) -> list[tuple[Stage, str]]:
     """Stages from the last to the first, in each the apps before those that they depend on. Pure."""
-    found = []
+    ordered = []
     for stage in reversed(Stage):
-        of_stage = {each["metadata"]["name"]: each for each in kustomizations if stage_of(each) == stage}
+        of_stage = {each["metadata"]["name"]: each for each in found if stage_of(each) == stage}
         needs = {
             name: {other["name"] for other in each["spec"].get("dependsOn", ())} & set(of_stage)
             for name, each in sorted(of_stage.items())
@@ -60,16 +58,16 @@ def apps(kustomizations: Sequence[Mapping[str, Any]]) -> list[tuple[Stage, str]]
             order = list(TopologicalSorter(needs).static_order())
         except CycleError:
             order = list(needs)
-        found += [(stage, name) for name in reversed(order)]
-    return found
+        ordered += [(stage, name) for name in reversed(order)]
+    return ordered
 
 
 def _releases(site: Site) -> list[Removal]:
     """What the hand-off has installed with Helm, the last first."""
-    wanted = [(name, site.app(name).release) for name in (OPERATOR, site.git) if name]
+    wanted = [site.app(name).release for name in (OPERATOR, site.git) if name]
     return [
         Removal("release", Stage.BOOTSTRAP, release.name, release.namespace)
-        for _, release in wanted
+        for release in wanted
         if release and helm.get(site.kubeconfig, release.namespace, release.name)
     ]
 
@@ -90,8 +88,8 @@ def teardown(site: Site, removals: Sequence[Removal]) -> None:
 
 def _stop_syncing(site: Site) -> None:
     """Nothing that goes is brought back by the Kustomization above it."""
-    found = kubectl.get(site.kubeconfig, KUSTOMIZATION, namespace=FLUX_NAMESPACE).get("items", [])
-    above = (ROOT, *(stage.value for stage in Stage))
+    found = kustomizations(site.kubeconfig)
+    above = (SOURCE[1], *(stage.value for stage in Stage))
     for name in (each["metadata"]["name"] for each in found if each["metadata"]["name"] in above):
         kubectl.patch(site.kubeconfig, KUSTOMIZATION, name, {"spec": {"suspend": True}}, namespace=FLUX_NAMESPACE)
 
