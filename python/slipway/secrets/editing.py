@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from slipway.secrets.manifest import Values
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of its own in it, for its owner alone)
 """An editor wants a folder that it can write beside the file; this one is memory (shm_overview(7))."""
-OWNERS_FOLDER, OWNERS_ALONE = 0o700, 0o600
+OWNERS_ALONE = 0o600
 MOST_WRITTEN = 1 << 20
 """Bytes: what Kubernetes takes for a Secret."""
 _MOUNTS = Path("/proc/self/mounts")
@@ -90,18 +89,12 @@ def in_memory(content: Secret, name: str) -> Iterator[Path]:
     """A file `name` for its owner alone, in a folder of its own in memory; both are gone after the block."""
     if not _is_memory(MEMORY):
         raise PrerequisiteMissing(f"{MEMORY}: not in memory (tmpfs) here", hint="use --stdin, which needs no file")
-    folder = MEMORY / f"slipway-{secrets.token_hex(8)}"
-    folder.mkdir(mode=OWNERS_FOLDER)
-    try:
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNERS_ALONE)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content.reveal())
-        yield folder / name
-    finally:
-        # What an editor left beside it too: copies, swap files.
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+    # What an editor left beside it goes with the folder: copies, swap files, folders.
+    with tempfile.TemporaryDirectory(prefix="slipway-", dir=MEMORY) as folder:
+        file = Path(folder) / name
+        file.touch(OWNERS_ALONE, exist_ok=False)
+        file.write_bytes(content.reveal())
+        yield file
 
 
 def _is_memory(folder: Path) -> bool:

@@ -59,6 +59,15 @@ def test_the_file_is_its_owners_in_memory_and_gone_afterwards():
     assert not file.parent.exists()
 
 
+def test_a_folder_that_an_editor_left_is_gone_too():
+    with editing.in_memory(Secret("a: b"), "x.yaml") as file:
+        (file.parent / ".undo").mkdir()
+        (file.parent / ".undo" / "x.yaml").write_text("a: b")
+        (file.parent / "link").symlink_to(Path(__file__))
+    assert not file.parent.exists()
+    assert Path(__file__).exists()
+
+
 def test_it_is_gone_after_an_error_too():
     with pytest.raises(RuntimeError), editing.in_memory(Secret("a: b"), "x.yaml") as file:
         raise RuntimeError
