@@ -70,23 +70,23 @@ def _texts(value: bytes) -> Iterator[str]:
 
 def look(root: Path, wanted: Needles) -> Looked:
     """In the working tree and, where there is a repository, in all of Git's history."""
-    paths = _paths(root)
+    in_git = git.is_inside_repository(root)
+    paths = _paths(root, in_git)
     small = [path for path in paths if (root / path).stat().st_size <= MOST_FILE]
     leaks = [leak for path in small for leak in _in(str(path), (root / path).read_text(errors="replace"), wanted)]
-    return _in_history(root, wanted, Looked(tuple(leaks), len(small), 0, len(paths) - len(small)))
+    tree = Looked(tuple(leaks), len(small), 0, len(paths) - len(small))
+    return _in_history(root, wanted, tree) if in_git else tree
 
 
-def _paths(root: Path) -> tuple[Path, ...]:
+def _paths(root: Path, in_git: bool) -> tuple[Path, ...]:
     """Files that Git has or could get, and those below secrets/ and gitops/ in any case."""
-    known = git.files(root) if git.is_inside_repository(root) else ()
+    known = git.files(root) if in_git else ()
     beside = [path.relative_to(root) for top in MANIFESTS for path in (root / top).rglob("*")]
     found = dict.fromkeys([*known, *beside])
     return tuple(path for path in found if (root / path).is_file() and not (root / path).is_symlink())
 
 
 def _in_history(root: Path, wanted: Needles, tree: Looked) -> Looked:
-    if not git.is_inside_repository(root):
-        return tree
     paths = dict(git.history(root, MOST_OBJECTS + 1))
     sizes = git.sizes(root, list(paths))
     small = {name: size for name, size in sizes.items() if size <= MOST_FILE}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,6 @@ def fill(inventory: Inventory, given: Given) -> Made:
     """Make what is missing, as far as slipway and `given` know it. The repository has its age key already."""
     lacking = missing(inventory)
     there = tuple(each.file for each in wanted(inventory) if each not in lacking)
-    taken = seal.names(inventory.root)
     files, left = [], []
     for each in lacking:
         values = _values(inventory, each, given.get(each.name, {}))
@@ -79,7 +78,8 @@ def fill(inventory: Inventory, given: Given) -> Made:
         if unknown or (each.open and not values):
             left.append(Lacking(each, unknown))
             continue
-        files.append(store.encrypted(inventory.root, each.file, store.made_of(each, values, taken)))
+        made = store.made_of(each, values, _taken(inventory.root, each))
+        files.append(store.encrypted(inventory.root, each.file, made))
     return Made(tuple(files), there, tuple(left))
 
 
@@ -108,8 +108,14 @@ def draft(inventory: Inventory, each: Wanted) -> dict[str, Secret]:
         return dict(store.read(inventory.root, each.file).values)
     known = _values(inventory, each, {})
     empty = {key.name: Secret("") for key in each.keys if key.name not in known and not _is_made(key)}
-    made = manifest.read(store.made_of(each, {**known, **empty}, seal.names(inventory.root)), each.file)
+    made = manifest.read(store.made_of(each, {**known, **empty}, _taken(inventory.root, each)), each.file)
     return dict(made.values)
+
+
+def _taken(root: Path, each: Wanted) -> Collection[str]:
+    """The names of the seal's keys that there ever were. Each state of its file costs a call of sops, and no other
+    Secret has one."""
+    return seal.names(root) if each == seal.SEAL else ()
 
 
 def find(inventory: Inventory, name: str) -> Wanted:

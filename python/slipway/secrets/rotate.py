@@ -227,9 +227,10 @@ def _give(repository: Repository, password: Secret, tell: Tell) -> None:
 def s3(inventory: Inventory, given: Mapping[str, Secret]) -> Rotated:
     """Another key of the S3 account, which must open the backups before it is written down."""
     root, about = inventory.root, BY_NAME["backup-s3"]
-    values = {**_values(root, about), **given}
+    before = _values(root, about)
+    values = {**before, **given}
     editing.require_right(about, values)
-    if values == _values(root, about):
+    if values == before:
         raise UsageError(
             "s3: give the new key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or on a terminal",
             hint="make it at the provider first; the old one stays good until everything has the new one",

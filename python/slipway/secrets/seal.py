@@ -37,8 +37,8 @@ def _plain(root: Path) -> Iterator[Secret]:
 
     if (root / SEAL.file).exists():
         yield from opened(partial(sops.decrypt, root / SEAL.file))
-    for state in git.states(root, SEAL.file, MOST_STATES):
-        yield from opened(partial(sops.decrypt_bytes, git.blob(root, state), f"{SEAL.file} at {state[:8]}"))
+    for state, text in git.contents(root, git.states(root, SEAL.file, MOST_STATES)).items():
+        yield from opened(partial(sops.decrypt_bytes, text.encode(), f"{SEAL.file} at {state[:8]}"))
 
 
 def _pairs(plain: Secret) -> Iterator[tuple[str, Secret]]:

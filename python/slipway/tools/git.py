@@ -93,11 +93,6 @@ def states(root: Path, path: Path, most: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if set(name) != {"0"}))
 
 
-def blob(root: Path, name: str) -> bytes:
-    """The content of an object that is text."""
-    return run(["git", "-C", str(root), "cat-file", "blob", name]).stdout.encode()
-
-
 def head(root: Path) -> str:
     """The commit that the checkout at `root` has; "" where nothing was committed yet."""
     found = run(["git", "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD^{commit}"], check=False)
@@ -214,6 +209,8 @@ def sizes(root: Path, names: Sequence[str]) -> dict[str, int]:
 
 def contents(root: Path, names: Sequence[str]) -> dict[str, str]:
     """The objects as text; bytes that are none are replaced. All of it is held in memory: ask for a few."""
+    if not names:
+        return {}
     mark = secrets.token_hex(16)
     argv = ["git", "-C", str(root), "cat-file", f"--batch={mark} %(objectname)"]
     _, *parts = run(argv, input=_lines(names), timeout=HISTORY_TIMEOUT).stdout.split(f"{mark} ")
