@@ -21,7 +21,7 @@ NO_REPOSITORY, WRONG_PASSWORD = 10, 12
 """Exit codes of restic since 0.17 (restic, doc/075_scripting.rst)."""
 TIMEOUT = 120.0
 RESTORE_TIMEOUT = 3600.0
-ACCOUNT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+ACCOUNT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", s3.REGION_NAME)
 
 
 class NoRepository(SlipwayError):
@@ -119,7 +119,9 @@ def _ask_s3(repository: Repository) -> None:
             raise NoRepository(f"{repository.address}: there is no repository") from None
         if refused.status == HTTPStatus.FORBIDDEN:
             raise AccountRefused(f"{repository.address}: the S3 account {account.key} is not let in") from None
-        raise
+        if not refused.status:
+            raise
+        # Anything else, such as another region's address: restic itself may get on, or will tell.
 
 
 def _list(repository: Repository, said: str) -> list[dict[str, Any]]:

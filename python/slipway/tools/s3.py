@@ -18,6 +18,7 @@ PREFIX = "s3:"
 TIMEOUT = 300.0
 REGION = "us-east-1"
 """What S3 stands for where no region is said; SeaweedFS, MinIO and others take any."""
+REGION_NAME = "AWS_DEFAULT_REGION"
 ALGORITHM = "AWS4-HMAC-SHA256"
 SIGNED = "host;x-amz-content-sha256;x-amz-date"
 MOST = 1 << 30
@@ -39,12 +40,14 @@ class Account:
 
     @classmethod
     def of(cls, values: Mapping[str, Secret]) -> Account:
-        """By the names that restic and AWS's own tools have for them. Raises InvalidInput."""
+        """By the names that restic and AWS's own tools have for them; a region that none of the values says is the
+        environment's. Raises InvalidInput."""
         try:
             key, secret = values["AWS_ACCESS_KEY_ID"].reveal().decode(), values["AWS_SECRET_ACCESS_KEY"]
         except KeyError as missing:
             raise InvalidInput(f"S3: {missing.args[0]} is not set", hint=f"export {missing.args[0]}=...") from None
-        return cls(key, secret, os.environ.get("AWS_DEFAULT_REGION") or REGION)
+        region = values.get(REGION_NAME, Secret("")).reveal().decode() or os.environ.get(REGION_NAME)
+        return cls(key, secret, region or REGION)
 
 
 @dataclass(frozen=True)

@@ -104,5 +104,16 @@ def test_what_s3_itself_refuses_is_told_at_once(fake, monkeypatch, status, kind,
         assert not restic.exists(OWN)
 
 
+@pytest.mark.parametrize("status", [301, 400, 503])
+def test_what_s3_answers_otherwise_is_left_to_restic(fake, monkeypatch, status):
+    def refused(_place, _account):
+        raise S3Refused("another region", status)
+
+    monkeypatch.setattr("slipway.tools.s3.read", refused)
+    (fake / "restic.answer").write_text("[]")
+    assert restic.newest(OWN) is None
+    assert (fake / "restic.called").exists()
+
+
 def test_an_address_in_another_form_is_left_to_restic(fake):
     assert restic.exists(Repository("rest:https://backup.example.org/", Secret("x"), {}))

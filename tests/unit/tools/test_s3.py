@@ -32,6 +32,18 @@ def test_an_account_without_its_secret_is_told_by_the_variable():
         Account.of({"AWS_ACCESS_KEY_ID": Secret("x")})
 
 
+@pytest.mark.parametrize(
+    ("said", "around", "region"),
+    [("eu-west-1", "eu-north-1", "eu-west-1"), ("", "eu-north-1", "eu-north-1"), (None, "eu-north-1", "eu-north-1"),
+     ("eu-west-1", "", "eu-west-1"), (None, "", "us-east-1")],
+)  # fmt: skip
+def test_the_region_is_the_secrets_own_as_for_restic(monkeypatch, said, around, region):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", around)
+    keys = {"AWS_ACCESS_KEY_ID": Secret("x"), "AWS_SECRET_ACCESS_KEY": Secret("y")}
+    own = {} if said is None else {"AWS_DEFAULT_REGION": Secret(said)}
+    assert Account.of({**keys, **own}).region == region
+
+
 def signature(**how) -> str:
     given = {"method": "GET", "place": PLACE, "account": ACCOUNT, "content": b"", "now": NOW, **how}
     return s3.headers(**given)["Authorization"]
