@@ -44,7 +44,7 @@ class Question:
 @dataclass(frozen=True)
 class Job:
     """What the process that runs the checks has to know. `bound` is in seconds a node, `limit` in nodes at once,
-    `burn_in` in seconds for each part of a burn-in."""
+    `burn_in` in seconds for each part of a burn-in, 0 where there is none."""
 
     inventory: Inventory
     packs: Mapping[str, Path]
@@ -52,4 +52,4 @@ class Job:
     socket: Path
     bound: float
     limit: int
-    burn_in: float = 60.0
+    burn_in: float = 0.0

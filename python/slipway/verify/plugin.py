@@ -39,7 +39,7 @@ class Asking:
     packs: Mapping[str, Path]
     tell: Callable[[Check], None]
     canaries: Callable[[], Canaries]
-    burn_in: float = 0.0
+    burn_in: float
     setup_time: dict[str, float] = field(default_factory=dict)
     subtests: int | None = None
     """How many subtests the running test told so far; None outside of a test."""
@@ -92,7 +92,7 @@ def canaries(asking: Asking) -> Canaries:
 
 @pytest.fixture(scope="session")
 def burn_in(asking: Asking) -> float:
-    """Seconds for each part of a burn-in."""
+    """Seconds for each part of a burn-in; 0 where there is none."""
     return asking.burn_in
 
 

@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -120,17 +120,18 @@ def ask(
     limits: Limits | None = None,
 ) -> tuple[NodeVerification, ...]:
     """Like `verify`, for keys in place of names; results in the order of `questions`."""
-    bounds = limits or Limits()
     if not questions:
         return ()
     with tempfile.TemporaryDirectory(prefix="slipway-verify-") as folder:
-        job = Job(inventory, packs, questions, Path(folder) / "line", bounds.node, min(bounds.at_once, len(questions)))
-        return Session(_for_burn_in(job, bounds), connect, events or Events()).run()
+        job = _job(inventory, questions, packs, Path(folder) / "line", limits or Limits())
+        return Session(job, connect, events or Events()).run()
 
 
-def _for_burn_in(job: Job, bounds: Limits) -> Job:
-    """With the time that it takes, and all nodes at once: they send to each other in turns."""
-    if not any(pack in catalog.ON_DEMAND for pack in job.packs):
-        return job
-    bound = bounds.node + BURN_IN_PARTS * bounds.burn_in
-    return replace(job, bound=bound, limit=len(job.questions), burn_in=bounds.burn_in)
+def _job(
+    inventory: Inventory, questions: tuple[Question, ...], packs: Mapping[str, Path], line: Path, bounds: Limits
+) -> Job:
+    """For a burn-in with the time that it takes, and all nodes at once: they send to each other in turns."""
+    if any(pack in catalog.ON_DEMAND for pack in packs):
+        bound = bounds.node + BURN_IN_PARTS * bounds.burn_in
+        return Job(inventory, packs, questions, line, bound, len(questions), bounds.burn_in)
+    return Job(inventory, packs, questions, line, bounds.node, min(bounds.at_once, len(questions)))
