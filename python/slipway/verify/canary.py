@@ -61,7 +61,7 @@ def placed(controller: Connection, wanted: Collection[str]) -> Iterator[Canaries
     names = [name for name in wanted if name in known]
     run = secrets.token_hex(4)
     try:
-        _create(controller, [_job(name, run, image) for name in names])
+        _create(controller, [_job(name, run, number, image) for number, name in enumerate(names)])
         running = _running(controller, run, names)
         strange = Canary((), "the cluster has no such node")
         yield {name: replace(running.get(name, strange), since=time.time()) for name in wanted}
@@ -109,8 +109,11 @@ def _nodes(items: list[Any]) -> tuple[set[str], str]:
     return {str(node["metadata"]["name"]) for node in items}, image
 
 
-def _job(node: str, run: str, image: str) -> dict[str, Any]:
-    """Bound to its node by name: no scheduler is asked, and no taint keeps it away."""
+def _job(node: str, run: str, number: int, image: str) -> dict[str, Any]:
+    """Bound to its node by name: no scheduler is asked, and no taint keeps it away.
+
+    Its own name has the node's number: the name of a node may be as long as that of a Job, a label tells it.
+    """
     labels = {RUN: run, NODE: node}
     pod = {
         "nodeName": node,
@@ -130,7 +133,7 @@ def _job(node: str, run: str, image: str) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": f"slipway-canary-{run}-{node}"[:63].rstrip("-"), "namespace": NAMESPACE, "labels": labels},
+        "metadata": {"name": f"slipway-canary-{run}-{number}", "namespace": NAMESPACE, "labels": labels},
         "spec": {
             "activeDeadlineSeconds": DEADLINE,
             "ttlSecondsAfterFinished": LINGER,
@@ -142,7 +145,8 @@ def _job(node: str, run: str, image: str) -> dict[str, Any]:
 
 def _create(controller: Connection, jobs: list[dict[str, Any]]) -> None:
     listed = {"apiVersion": "v1", "kind": "List", "items": jobs}
-    _kubectl(controller, "create -f -", json.dumps(listed).encode())
+    if jobs:  # kubectl takes no empty list
+        _kubectl(controller, "create -f -", json.dumps(listed).encode())
 
 
 def _get(controller: Connection, what: str, reader: Callable[[list[Any]], T]) -> T:

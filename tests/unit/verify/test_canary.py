@@ -10,6 +10,8 @@ from slipway.errors import SlipwayError
 from slipway.result import CommandFailed, CommandResult
 from slipway.verify import canary
 
+LONGEST_NAME = 63
+"""Characters of a Job's name, which becomes a label of its pods."""
 PAUSE = [{"names": ["registry.example/pause@sha256:00", "registry.example/pause:3.10"]}]
 
 
@@ -28,11 +30,18 @@ class FakeApi(FakeHost):
         if words[0] == "create" and not self._takes:
             raise CommandFailed(CommandResult(tuple(argv), "cp1", 1, "", "denied by a webhook", 0.001))
         if words[0] == "create":
-            self.jobs = json.loads(input)["items"]
+            self.jobs = self._taken(json.loads(input)["items"])
         if words[0] == "delete":
             self.jobs = []
         said = {"nodes": self._nodes, "pods": list(map(self._pod, self.jobs))}.get(words[1], [])
         return CommandResult(result.argv, "cp1", 0, json.dumps({"items": said}), "", 0.001)
+
+    @staticmethod
+    def _taken(jobs: list[Any]) -> list[Any]:
+        names = [job["metadata"]["name"] for job in jobs]
+        if not jobs or len(set(names)) < len(names) or any(len(name) > LONGEST_NAME for name in names):
+            raise CommandFailed(CommandResult((), "cp1", 1, "", f"no objects, or not these: {names}", 0.001))
+        return jobs
 
     def _pod(self, job: Any) -> Any:
         return {
@@ -50,6 +59,17 @@ def test_every_node_gets_one_and_none_is_left():
         assert [pod["nodeName"] for pod in pods] == ["w1", "w2"]
         assert {each["image"] for pod in pods for each in pod["containers"]} == {"registry.example/pause:3.10"}
     assert api.jobs == []
+
+
+def test_nodes_whose_long_names_begin_alike_have_one_each():
+    names = [f"{'long-name-of-a-node-' * 2}in-rack-{number}" for number in (1, 2)]
+    with canary.placed(FakeApi(*names), names) as found:
+        assert {name: each.runs for name, each in found.items()} == dict.fromkeys(names, True)
+
+
+def test_where_the_cluster_knows_none_of_the_nodes_each_says_so():
+    with canary.placed(FakeApi("w1"), ["w2"]) as found:
+        assert found["w2"].state == "the cluster has no such node"
 
 
 def test_kubernetes_takes_away_what_nobody_else_does():
