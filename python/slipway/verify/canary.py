@@ -2,13 +2,15 @@
 each other whatever their network is made of.
 
 Each is a Job of its own, bound to its node: if nobody comes to take it away, Kubernetes itself does, DEADLINE and
-LINGER seconds later. It runs the image of the pause container, which is on every node because every pod needs it.
+LINGER seconds later, after a burn-in by its time later still. It runs the image of the pause container, which is on
+every node because every pod needs it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -52,16 +54,17 @@ Canaries = Mapping[str, Canary]
 
 
 @contextmanager
-def placed(controller: Connection, wanted: Collection[str]) -> Iterator[Canaries]:
+def placed(controller: Connection, wanted: Collection[str], burn_in: float = 0.0) -> Iterator[Canaries]:
     """A canary on each of `wanted` that the cluster knows, until the block ends.
 
-    Raises SlipwayError where the API takes none. One that does not run in time has its state instead.
+    Each may live `burn_in` seconds longer, for its part of a burn-in. Raises SlipwayError where the API takes none. One
+    that does not run in time has its state instead.
     """
     known, image = _get(controller, "nodes", _nodes)
     names = [name for name in wanted if name in known]
-    run = secrets.token_hex(4)
+    run, seconds = secrets.token_hex(4), DEADLINE + math.ceil(burn_in)
     try:
-        _create(controller, [_job(name, run, number, image) for number, name in enumerate(names)])
+        _create(controller, [_job(name, run, number, image, seconds) for number, name in enumerate(names)])
         running = _running(controller, run, names)
         strange = Canary((), "the cluster has no such node")
         yield {name: replace(running.get(name, strange), since=time.time()) for name in wanted}
@@ -109,7 +112,7 @@ def _nodes(items: list[Any]) -> tuple[set[str], str]:
     return {str(node["metadata"]["name"]) for node in items}, image
 
 
-def _job(node: str, run: str, number: int, image: str) -> dict[str, Any]:
+def _job(node: str, run: str, number: int, image: str, seconds: int) -> dict[str, Any]:
     """Bound to its node by name: no scheduler is asked, and no taint keeps it away.
 
     Its own name has the node's number: the name of a node may be as long as that of a Job, a label tells it.
@@ -135,7 +138,7 @@ def _job(node: str, run: str, number: int, image: str) -> dict[str, Any]:
         "kind": "Job",
         "metadata": {"name": f"slipway-canary-{run}-{number}", "namespace": NAMESPACE, "labels": labels},
         "spec": {
-            "activeDeadlineSeconds": DEADLINE,
+            "activeDeadlineSeconds": seconds,
             "ttlSecondsAfterFinished": LINGER,
             "backoffLimit": 0,
             "template": {"metadata": {"labels": labels}, "spec": pod},

@@ -49,7 +49,7 @@ class Flock:
         # A connection of their own: commands take turns, and the checks of that controller have theirs.
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(self._connect(controller).fresh())
-            found = stack.enter_context(canary.placed(connection, wanted))
+            found = stack.enter_context(canary.placed(connection, wanted, self._job.burn_in))
             self._stack = stack.pop_all()
         return found
 

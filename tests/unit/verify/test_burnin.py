@@ -1,13 +1,19 @@
 """The pack burnin: each of its checks can pass, can fail, and tells that it could not run; machines are fakes."""
 
 import json
+import re
 from typing import Any
 
 import pytest
-from tests.unit.verify.machines import INVENTORY, machine
+from tests.unit.verify.machines import HERE, INVENTORY, machine
 
+from slipway.inventory import Inventory
+from slipway.inventory import load as inventory_of
 from slipway.verify import catalog, record
 from slipway.verify.asked import Question
+from slipway.verify.backend import Answer, NodeHost, host_of
+from slipway.verify.canary import Canary
+from slipway.verify.packs.burnin import load
 from slipway.verify.result import Verdict, Verification
 from slipway.verify.runner import Limits, ask
 
@@ -77,6 +83,48 @@ def test_control_a_weak_part_is_red_and_no_other(results, key):
 @pytest.mark.parametrize("key", NO_ANSWER)
 def test_what_could_not_be_loaded_is_no_pass(results, key):
     assert [(check.id, check.verdict) for check in results[key].red] == [(NO_ANSWER[key][1], Verdict.ERROR)]
+
+
+@pytest.mark.parametrize(
+    ("others", "burn_in", "peers", "turn"),
+    [
+        (1, 60, 1, 10), (5, 60, 5, 10), (10, 60, 10, 6), (15, 60, 15, 4), (29, 60, 15, 4), (299, 60, 15, 4),
+        (299, 3600, 299, 10), (299, 1200, 299, 1200 / 299), (5, 1, 1, 4), (5, 4, 1, 4), (1, 6, 1, 6),
+    ],
+)  # fmt: skip
+def test_a_turn_has_its_pause_however_many_nodes_there_are(others, burn_in, peers, turn):
+    assert load.turns(others, burn_in) == (peers, turn)
+    assert turn - load.BREATH >= 2
+
+
+def sends(inventory: Inventory, name: str, burn_in: float) -> tuple[NodeHost, list[str]]:
+    """The node whose network was loaded, after its last turn, and how it called iperf3."""
+    asked: list[str] = []
+
+    def ask(command: str, _timeout: float) -> Answer:
+        asked.extend(re.findall("iperf3 --client .* --json", command))
+        return Answer(0, iperf(941e6), "")
+
+    host = host_of(name, ask)
+    canaries = {each.name: Canary((each.address,), "Running") for each in inventory.hosts}
+    load.test_network_carries_enough(host, inventory.host(name), inventory, canaries, burn_in)
+    return host, asked
+
+
+def test_of_many_nodes_as_many_are_tried_as_fit_in_and_the_rest_is_told(tmp_path):
+    workers = "".join(f"  v{number}: {{address: 10.77.0.{100 + number}, role: worker}}\n" for number in range(1, 37))
+    (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text() + workers)
+    many = inventory_of(tmp_path / "inventory.yaml")
+    host, asked = sends(many, "v36", burn_in=12)
+    assert asked == [f"iperf3 --client 10.77.0.{last} --port 5201 --time 2 --json" for last in (11, 12, 21)]
+    assert host.backend.note == "each node sent to the next 3 of 39 other nodes, as many as fit in 12 s"
+
+
+def test_of_few_nodes_all_are_tried_and_nothing_is_told():
+    host, asked = sends(INVENTORY, "w1", burn_in=60)
+    assert [command.split()[2] for command in asked] == ["10.77.0.22", "10.77.0.11", "10.77.0.12"]
+    assert {command.split()[6] for command in asked} == {"8"}
+    assert host.backend.note == ""
 
 
 def test_it_runs_when_somebody_asks_and_no_record_holds_it(results, tmp_path):

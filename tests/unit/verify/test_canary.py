@@ -80,6 +80,13 @@ def test_kubernetes_takes_away_what_nobody_else_does():
     assert job["spec"]["ttlSecondsAfterFinished"] > 0
 
 
+def test_it_lives_as_much_longer_as_a_burn_in_takes():
+    api = FakeApi("w1")
+    with canary.placed(api, ["w1"], burn_in=3600.5):
+        (job,) = api.jobs
+    assert job["spec"]["activeDeadlineSeconds"] == canary.DEADLINE + 3601
+
+
 def test_none_is_left_where_the_verification_breaks_off():
     api = FakeApi("w1")
     with pytest.raises(KeyboardInterrupt), canary.placed(api, ["w1"]):
