@@ -34,7 +34,7 @@ def ours() -> dict[str, Path]:
 
 def chosen(inventory: Inventory, names: Iterable[str] = ()) -> dict[str, Path]:
     """The packs called `names`, or without any: those that the inventory requires, and the user's own."""
-    known = {**available(inventory), **{name: folder for name, folder in ours().items() if name in ON_DEMAND}}
+    known = {**available(inventory), **ours()}
     wanted = list(names) or [*inventory.verify.packs, *(name for name in (USER,) if name in known)]
     for name in wanted:
         if name not in known:

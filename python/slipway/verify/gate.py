@@ -168,11 +168,9 @@ def _missing(
         yield f"its record does not count: {record}{said}"
         return
     yield from _changed(record, present)
-    # What ran once and exists no more asks nothing of anybody.
-    ran = (pack for pack in record.packs if pack in present.digests.packs)
-    for pack in dict.fromkeys([*inventory.verify.packs, *ran]):
-        if pack not in present.digests.packs:
-            continue
+    # What ran once and exists no more asks nothing of anybody; what is required and was never there is told elsewhere.
+    asked = dict.fromkeys([*inventory.verify.packs, *record.packs])
+    for pack in (each for each in asked if each in present.digests.packs):
         if pack not in record.packs:
             yield f"pack {pack} never ran on this system in this boot"
         else:

@@ -33,7 +33,7 @@ from slipway.verify.children import Children
 from slipway.verify.plugin import ASKING, Asking
 from slipway.verify.result import Check, Finding, Verdict
 from slipway.verify.roles import meant_for, named
-from slipway.verify.wire import CONTROL, Line
+from slipway.verify.wire import CONTROL, Line, Message
 
 BUILTIN_NOT_NEEDED = (
     "terminal", "cacheprovider", "junitxml", "doctest", "pastebin", "stepwise", "warnings", "faulthandler",
@@ -183,7 +183,17 @@ def _hosts_of(item: pytest.Item) -> list[str]:
 
 def _over(line: Line, command: str, timeout: float) -> Answer:
     """Ask over the wire; the other side answers within the time-out, since it bounds the command."""
-    line.send(run=command, timeout=timeout)
+    message = _told(line, run=command, timeout=timeout)
+    return Answer(message["exitCode"], message["stdout"], message["stderr"])
+
+
+def _canaries_over(line: Line) -> Canaries:
+    return {name: Canary(**each) for name, each in _told(line, canaries=True)["canaries"].items()}
+
+
+def _told(line: Line, **question: object) -> Message:
+    """Raises ConnectionLost where nobody can answer any more, CannotRun where this question failed."""
+    line.send(**question)
     message = line.receive()
     if message is None:
         raise ConnectionLost("the verification was broken off")
@@ -191,17 +201,7 @@ def _over(line: Line, command: str, timeout: float) -> Answer:
         raise ConnectionLost(message["lost"])
     if "failed" in message:
         raise CannotRun(message["failed"])
-    return Answer(message["exitCode"], message["stdout"], message["stderr"])
-
-
-def _canaries_over(line: Line) -> Canaries:
-    line.send(canaries=True)
-    message = line.receive()
-    if message is None:
-        raise ConnectionLost("the verification was broken off")
-    if "failed" in message:
-        raise CannotRun(message["failed"])
-    return {name: Canary(**each) for name, each in message["canaries"].items()}
+    return message
 
 
 def _plain(check: Check) -> dict[str, object]:
