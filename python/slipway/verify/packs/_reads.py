@@ -6,11 +6,14 @@ node with a hundred milliseconds of way to it that is one way in place of dozens
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun
+
+T = TypeVar("T")
 
 SAID, PART = "\x1e", "\x1f"
 """Before an answer, and between its parts: name, output, exit code, error. No program here prints them."""
@@ -73,6 +76,14 @@ class Answers:
 
     def __getitem__(self, name: str) -> Answer:
         return self._told[name]
+
+
+def understood(program: str, parse: Callable[[str], T], text: str) -> T:
+    """What `parse` makes of the output of a program. Raises CannotRun where it is not what that program prints."""
+    try:
+        return parse(text)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise CannotRun(f"{program} said what cannot be read: {text.strip()[:80] or 'nothing'}") from error
 
 
 def _answer(part: str) -> tuple[str, tuple[str, int, str]]:

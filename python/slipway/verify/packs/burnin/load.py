@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import pytest
 
@@ -17,8 +15,7 @@ from slipway.verify.backend import COMMAND_BOUND, NodeHost
 from slipway.verify.canary import Canaries
 from slipway.verify.check import CannotRun, controllers, expect, listed, workloads
 from slipway.verify.packs._pods import inside
-
-T = TypeVar("T")
+from slipway.verify.packs._reads import understood
 
 PORT = 5201
 """iperf3's own, in the network of a pod, where nobody else listens."""
@@ -90,12 +87,13 @@ def _sent(host: NodeHost, within: tuple[str, ...], address: str, seconds: float)
     answer = host.run(" ".join(["%s"] * len(words)), *words, timeout=seconds + COMMAND_BOUND)
     _installed("iperf3", answer.rc)
 
-    def rate(said: dict[str, Any]) -> float:
+    def rate(text: str) -> float:
+        said = json.loads(text)
         if "error" in said:
             raise CannotRun(f"iperf3 to {address}: {said['error']}")
         return float(said["end"]["sum_received"]["bits_per_second"])
 
-    return round(_json("iperf3", answer.stdout, rate) / 1e6)
+    return round(understood("iperf3", rate, answer.stdout) / 1e6)
 
 
 @controllers
@@ -104,7 +102,7 @@ def test_disk_is_fit_for_etcd(host: NodeHost, node: Host, burn_in: float) -> Non
     seconds = min(burn_in, LONGEST_WRITE)
     answer = host.run(WRITE, f"{seconds:.0f}", timeout=seconds + COMMAND_BOUND)
     _installed("fio", answer.rc)
-    slowest = _json("fio", answer.stdout, lambda said: said["jobs"][0]["sync"]["lat_ns"]["percentile"]["99.000000"])
+    slowest = understood("fio", _slowest, answer.stdout)
     least = node.hardware.limits.fsync_ms
     expect(
         slowest / 1e6 <= least,
@@ -113,6 +111,11 @@ def test_disk_is_fit_for_etcd(host: NodeHost, node: Host, burn_in: float) -> Non
         fix="a disk with protection against loss of power, of its own for /var/lib/k0s/etcd; who else writes to it?",
         command=WRITE % f"{seconds:.0f}",
     )
+
+
+def _slowest(text: str) -> float:
+    """Nanoseconds of the slowest of 99 writes."""
+    return float(json.loads(text)["jobs"][0]["sync"]["lat_ns"]["percentile"]["99.000000"])
 
 
 def test_memory_keeps_what_it_is_told(host: NodeHost, burn_in: float) -> None:
@@ -134,10 +137,3 @@ def test_memory_keeps_what_it_is_told(host: NodeHost, burn_in: float) -> None:
 def _installed(program: str, code: int) -> None:
     if code in (126, 127):
         raise CannotRun(f"{program} is not installed: slipway.hardware.tools")
-
-
-def _json(program: str, said: str, read: Callable[[Any], T]) -> T:
-    try:
-        return read(json.loads(said))
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise CannotRun(f"{program} said what cannot be read: {said.strip()[:80] or 'nothing'}") from error

@@ -8,18 +8,15 @@ And only where it has none (a container, a virtual machine, no sensor chip) is a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar
 
 import pytest
 
 from slipway.hardware import dmi, ethtool, ipmi, probe, sensors, smart
 from slipway.hardware.facts import Disk, Hardware, Link
 from slipway.verify.check import CannotRun
-from slipway.verify.packs._reads import Answers, Read
-
-T = TypeVar("T")
+from slipway.verify.packs._reads import Answers, Read, understood
 
 ABSENT = 3
 """Exit code of our own for a part that the machine does not have."""
@@ -109,7 +106,7 @@ class Machine:
         """Disk to what it says of itself, for those that can."""
         told = self._split("smart", "disk")
         names = [disk.name for disk in self.hardware.disks if disk.transport in SMART_TRANSPORTS]
-        found = {name: _read("smartctl", smart.smart, told.get(name, "")) for name in names}
+        found = {name: understood("smartctl", smart.smart, told.get(name, "")) for name in names}
         for name, one in found.items():
             if one.error or one.passed is None:
                 raise CannotRun(f"smartctl -H /dev/{name}: {one.error or 'no verdict'}")
@@ -121,7 +118,7 @@ class Machine:
 
     @cached_property
     def sensors(self) -> tuple[sensors.Sensor, ...]:
-        return _read("sensors", sensors.sensors, self.answers["sensors"].said())
+        return understood("sensors", sensors.sensors, self.answers["sensors"].said())
 
     @cached_property
     def readings(self) -> tuple[ipmi.Reading, ...]:
@@ -142,10 +139,3 @@ class Machine:
         if answer.error.strip() and not any(text.strip() for text in parts[1::2]):
             raise CannotRun(answer.error.strip().splitlines()[-1])
         return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _read(program: str, parse: Callable[[str], T], text: str) -> T:
-    try:
-        return parse(text)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CannotRun(f"{program} said what cannot be read: {text.strip()[:80] or 'nothing'}") from error
