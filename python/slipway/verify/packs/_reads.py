@@ -6,6 +6,7 @@ node with a hundred milliseconds of way to it that is one way in place of dozens
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -66,8 +67,8 @@ class Answers:
 
     def __init__(self, host: NodeHost, reads: Sequence[Read]) -> None:
         words = [word for read in reads for word in (read.name, str(read.bound), read.command)]
-        script = f"sh -c %s reads {' '.join(['%s'] * len(words))}"
-        text = host.check_output(script, SCRIPT, *words, timeout=sum(read.bound for read in reads))
+        command = shlex.join(["sh", "-c", SCRIPT, "reads", *words])
+        text = host.check_output(command, timeout=sum(read.bound for read in reads))
         told = dict(_answer(part) for part in text.split(SAID)[1:])
         commands = {read.name: read.command for read in reads}
         if set(told) != set(commands):

@@ -6,6 +6,7 @@ iperf3; fio --fdatasync=1 --bs=2300; stress-ng --vm 1 --verify
 from __future__ import annotations
 
 import json
+import shlex
 import time
 
 import pytest
@@ -54,7 +55,7 @@ def test_network_carries_enough(
         host.note(f"each node sent to the next {peers} of {len(ring) - 1} other nodes, as many as fit in {burn_in:g} s")
     server = [*within, "iperf3", "--server", "--port", str(PORT)]
     bound = f"{SETTLE + (peers + 1) * turn + COMMAND_BOUND:.0f}"
-    host.check_output(f"sh -c %s %s {' '.join(['%s'] * len(server))}", SERVE, bound, *server)
+    host.check_output(shlex.join(["sh", "-c", SERVE, bound, *server]))
     here, least = [each.name for each in ring].index(node.name), node.hardware.limits.throughput
     found: dict[str, int] = {}
     for number in range(1, peers + 1):
@@ -84,7 +85,7 @@ def turns(others: int, burn_in: float) -> tuple[int, float]:
 def _sent(host: NodeHost, within: tuple[str, ...], address: str, seconds: float) -> int:
     """Mbit/s that arrived."""
     words = [*within, "iperf3", "--client", address, "--port", str(PORT), "--time", f"{seconds:.0f}", "--json"]
-    answer = host.run(" ".join(["%s"] * len(words)), *words, timeout=seconds + COMMAND_BOUND)
+    answer = host.run(shlex.join(words), timeout=seconds + COMMAND_BOUND)
     _installed("iperf3", answer.rc)
 
     def rate(text: str) -> float:

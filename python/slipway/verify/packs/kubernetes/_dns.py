@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from slipway.verify.backend import NodeHost
@@ -29,7 +30,7 @@ def address_of(host: NodeHost, server: str, name: str, within: Sequence[str] = (
     """The address that `server` knows of `name`, or what it answers instead. `within` as in `_tcp.tried`."""
     question = "".join(f"\\x{byte:02x}" for byte in query(name))
     words = [*within, "bash", "-c", ASK, server, "53", question, str(WAIT), str(TRIES)]
-    said = host.check_output(" ".join(["%s"] * len(words)), *words, timeout=BOUND).strip()
+    said = host.check_output(shlex.join(words), timeout=BOUND).strip()
     return answer(bytes.fromhex(said)) if said else "no answer"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,7 +84,7 @@ def tried(
     words = [*within, "bash", "-c", SCRIPT, "tcp", f"{wait:g}", str(AT_ONCE)]
     words += [word for target in targets for word in (target.address, str(target.port))]
     rounds = -(-len(targets) // AT_ONCE)
-    said = host.check_output(" ".join(["%s"] * len(words)), *words, timeout=COMMAND_BOUND + rounds * wait).split()
+    said = host.check_output(shlex.join(words), timeout=COMMAND_BOUND + rounds * wait).split()
     fields = zip(said[::3], said[1::3], said[2::3], strict=True)
     answers = {(address, int(port)): State(state) for address, port, state in fields}
     if set(answers) != {(target.address, target.port) for target in targets}:

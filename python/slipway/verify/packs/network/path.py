@@ -6,6 +6,7 @@ ping -M do -s 1472 10.0.0.11; ip route get 10.0.0.11; ip neighbour
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,10 +59,10 @@ def paths(host: NodeHost, node: Host, inventory: Inventory) -> list[Path]:
     near = {each.address: each for each in neighbours(inventory, node, inventory.hosts)}
     if not near:
         pytest.skip("the inventory has no other node")
-    words = [word for each in near.values() for word in (each.address, str(each.network.mtu or 0))]
-    command = f"sh -c %s paths {PING} {HEADERS} {AT_ONCE} {' '.join(['%s'] * len(words))}"
+    pairs = [word for each in near.values() for word in (each.address, str(each.network.mtu or 0))]
+    command = shlex.join(["sh", "-c", SCRIPT, "paths", str(PING), str(HEADERS), str(AT_ONCE), *pairs])
     bound = COMMAND_BOUND + 3 * PING * -(-len(near) // AT_ONCE)
-    rows = [line.split() for line in host.check_output(command, SCRIPT, *words, timeout=bound).splitlines()]
+    rows = [line.split() for line in host.check_output(command, timeout=bound).splitlines()]
     found = [Path(near[row[0]].name, row[0], row[1], int(row[2]), row[3]) for row in rows if row[0] in near]
     if len(found) != len(near):
         raise CannotRun("no answer for some of the other nodes")

@@ -5,6 +5,7 @@ date +%s.%N; systemctl is-active chronyd
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -37,8 +38,8 @@ class Unit:
 
 def units(host: NodeHost, names: Sequence[str]) -> dict[str, Unit]:
     """Name to unit; those that are not installed are not loaded."""
-    words = " ".join(["%s"] * len(names))
-    blocks = host.check_output(f"systemctl show -p LoadState,ActiveState,ConditionResult {words}", *names).split("\n\n")
+    command = f"systemctl show -p LoadState,ActiveState,ConditionResult {shlex.join(names)}"
+    blocks = host.check_output(command).split("\n\n")
     return dict(zip(names, map(Unit, blocks), strict=True))
 
 
