@@ -209,8 +209,8 @@ def _model_problems(errors: Iterable[ErrorDetails], source: Source, data: dict[s
             continue  # the loader put it there; the entry's key has the same error
         path = tuple(part for part in error["loc"] if part != "[key]")
         about_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
-        message = messages.message_of(error, path, File)
         origin = path if error["type"] == "missing" else origin_of(source, data, path)
+        message = messages.message_of(error, origin, File)
         yield source.place(origin, key=about_key).problem(origin, message)
 
 

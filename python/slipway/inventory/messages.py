@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from slipway import slips
+from slipway.inventory.elsewhere import MACHINES, said_elsewhere, value_elsewhere
 from slipway.inventory.source import Keys
 
 _LONGEST = 60
@@ -72,7 +73,8 @@ def message_of(error: ErrorDetails, path: Keys, root: type[BaseModel]) -> str:
             return str(context["error"])
         case "enum" | "literal_error":
             known = _choices(context["expected"])
-            return f"{show(value)} is none of {', '.join(known)}" + (did_you_mean(str(value), known))
+            fix = did_you_mean(str(value), known) or value_elsewhere(path, str(value))
+            return f"{show(value)} is none of {', '.join(known)}{fix}"
         case "too_short":
             return f"needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}"
         case "greater_than_equal":
@@ -88,8 +90,11 @@ def unknown_key(path: Keys, root: type[BaseModel]) -> str:
     word, colon, rest = key.partition(":")
     if colon and word in known:
         return f"unknown key {key!r}; did you mean `{word}: {rest}`?"
-    fix = did_you_mean(key, known) or _belongs(key, path[:-1], root) or _all_of(known)
-    return f"unknown key {key!r}{fix}"
+    about_machine = len(path) > 1 and path[0] in MACHINES
+    near, elsewhere = did_you_mean(key, known) or _belongs(key, path[:-1], root), said_elsewhere(path, known)
+    # A word of the table is no slip; outside machines a key of the model is the likelier meaning.
+    fix = elsewhere or near if about_machine else near or elsewhere
+    return f"unknown key {key!r}{fix or _all_of(known)}"
 
 
 def _belongs(key: str, path: Keys, root: type[BaseModel]) -> str:

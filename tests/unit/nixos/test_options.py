@@ -125,15 +125,15 @@ def test_enough_is_set_to_mean_something(definitions):
 def test_every_option_exists_with_that_type(definitions, request):
     full = request.config.getoption("--nixos-options")
     if full:
-        write_subset(Options.read(Path(full)), [path for path, _kind in definitions])
+        write_subset(KNOWN, "slipway's modules set", Options.read(Path(full)), [path for path, _kind in definitions])
     options = Options.read(KNOWN)
     assert [line for path, kind in definitions if (line := complaint(options, path, kind))] == []
 
 
-def write_subset(everything: Options, paths: Sequence[Sequence[str]]) -> None:
+def write_subset(file: Path, who: str, everything: Options, paths: Sequence[Sequence[str]]) -> None:
     found = {option.name: option for option in _found(everything, paths)}
     lines = [f"{name}\t{found[name].type}\n" for name in sorted(found)]
-    KNOWN.write_text("# Options of NixOS 24.11 that slipway's modules set: name, type.\n" + "".join(lines))
+    file.write_text(f"# Options of NixOS 24.11 that {who}: name, type.\n" + "".join(lines))
 
 
 def _found(everything: Options, paths: Sequence[Sequence[str]]) -> Iterator[Option]:
