@@ -26,6 +26,7 @@ from slipway.cluster import (
 )
 from slipway.cluster.bringup import Looked
 from slipway.cluster.drain import Abandoned
+from slipway.cluster.patience import patiently
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.groups import named, typed
 from slipway.node import health, reboot
@@ -406,12 +407,15 @@ class _Rollout:
                 self.results[name] = _both(self.results[name], joined[name])
             if all(name in self.degraded_before or self._going([name]) for name in names):
                 secret = kubeconfig.of(inventory, pool)
-                cilium.ensure(inventory, secret, events)
-                marks.apply(inventory, secret, events, self.preparation.names)
+                ready = inventory.deploy.timeouts.ready
+                patiently(lambda: cilium.ensure(inventory, secret, events), events, within=ready)
+                patiently(lambda: marks.apply(inventory, secret, events, self.preparation.names), events, within=ready)
                 self._wait_ready(members.Nodes(secret), names)
                 self._let_back(secret, names)
         except (CommandFailed, CommandTimedOut) as error:
-            self.error = DeployFailed(str(error), hint=error.hint)
+            self.error = DeployFailed(
+                str(error), hint=error.hint or "again, which leaves alone what is done: slipway deploy"
+            )
         except SlipwayError as error:
             self.error = error
 

@@ -19,6 +19,7 @@ from slipway.cluster import (
     kubeconfig,
     marks,
     members,
+    patience,
     rekeying,
     skew,
 )
@@ -437,7 +438,24 @@ def test_a_tool_that_fails_for_the_cluster_is_a_failed_deploy(world, monkeypatch
     deployment = world.deploy()
     failure = deployment.failure()
     assert failure and failure.exit_code == 6 and "already exists" in str(failure)
+    assert failure.hint and "slipway deploy" in failure.hint
     assert outcomes(deployment) == dict.fromkeys(ALL, "ok")
+
+
+def test_an_api_server_that_is_not_reached_at_once_ends_no_deploy(world, monkeypatch):
+    """Seen with k0s: all controllers had just joined, and the first connection got no answer."""
+    monkeypatch.setattr(patience, "INTERVAL", 0.01)
+    said = "Error: kubernetes cluster unreachable: net/http: TLS handshake timeout"
+    lost = [CommandFailed(CommandResult(("helm", "get"), "localhost", 1, "", said, 1.0)) for _ in range(2)]
+
+    def reached_later(*_):
+        if lost:
+            raise lost.pop()
+        world.cluster.append("network")
+
+    monkeypatch.setattr(cilium, "ensure", reached_later)
+    assert world.deploy().failure() is None
+    assert "network" in world.cluster
 
 
 def test_an_interruption_lets_the_wave_end_and_no_other_begin(world):
