@@ -20,12 +20,15 @@ from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secrets import store
 from slipway.ssh.host import Host
 from slipway.ssh.tunnel import Tunnel
+from slipway.stages import bootstrap
 from slipway.stages.bootstrap import Site
 from slipway.stages.model import Stage
+from slipway.stages.repository import ServerAway
 from slipway.stages.steps import Step, steps
+from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify.gate import GateResult
-from slipway.wait import WaitedTooLong
+from slipway.wait import WaitedTooLong, wait_until
 
 PHASE = "handoff"
 
@@ -161,7 +164,7 @@ def _take(step: Step, site: Site, events: Events) -> StepResult:
     events.emit(PHASE, "started", step=step.name, text=step.text)
     began = time.monotonic()
     try:
-        changed = step.run(site)
+        changed = _done(step, site)
     except (CommandFailed, CommandTimedOut, WaitedTooLong) as error:
         events.emit(PHASE, "failed", step=step.name, text=step.name)
         raise HandoffFailed(
@@ -171,6 +174,30 @@ def _take(step: Step, site: Site, events: Events) -> StepResult:
     text = changed if isinstance(changed, str) else step.text
     events.emit(PHASE, outcome.value, step=step.name, text=f"{step.name}: {text}")
     return StepResult(step.name, outcome, text, time.monotonic() - began)
+
+
+def _done(step: Step, site: Site) -> bool | str:
+    """Run the step; while nobody answers, the API server or the Git server, again: a step finds what it has done.
+
+    Bounded as every wait of a step is.
+    """
+    gaps: list[str] = []
+    done: list[bool | str] = []
+
+    def run() -> tuple[bool | None, str]:
+        try:
+            done.append(step.run(site))
+        except CommandFailed as error:
+            if not kubectl.unanswered(error):
+                raise
+            gaps.append(f"the API server does not answer: {error.result.excerpt(1).strip()}")
+        except ServerAway as error:
+            gaps.append(str(error))
+        return (True, "") if done else (None, gaps[-1])
+
+    wait_until(run, deadline=site.deadline, describe=step.text, interval=bootstrap.INTERVAL, on_progress=site.tell)
+    # Nobody knows what a try has changed that was cut short.
+    return done[0] or bool(gaps)
 
 
 def _looked_at(step: Step, site: Site, events: Events) -> StepResult:

@@ -32,6 +32,10 @@ class OlderCheckout(DeployFailed):
     """The cluster runs from commits that this checkout does not have."""
 
 
+class ServerAway(DeployFailed):
+    """The Git server went away while it was spoken to, or was not there yet. What it was told may have been done."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """A pod that answers for a Service, and the node that it runs on."""
@@ -143,13 +147,14 @@ def source(site: Site) -> bool:
     commit = git.head(site.root)
     if not source_lacks(site, commit):
         return False
-    ask_flux(site)
+    ask(site, *SOURCE)
     return awaited(site, lambda: source_lacks(site, commit), f"GitRepository {SOURCE[1]} at {commit[:12]}")
 
 
-def ask_flux(site: Site) -> None:
+def ask(site: Site, kind: str, name: str) -> None:
+    """Have Flux look at one of its objects now."""
     about = {"metadata": {"annotations": {REQUESTED: f"{time.time():.3f}"}}}
-    kubectl.patch(site.kubeconfig, *SOURCE, about, namespace=FLUX_NAMESPACE)
+    kubectl.patch(site.kubeconfig, kind, name, about, namespace=FLUX_NAMESPACE)
 
 
 def source_lacks(site: Site, commit: str) -> str:
@@ -212,7 +217,9 @@ def remote(site: Site) -> Iterator[git.Remote]:
 
 def _not_reached(at: Backend, error: CommandFailed | CommandTimedOut, trouble: str) -> DeployFailed:
     said = trouble or str(error).strip()
-    return DeployFailed(
+    cut_off = isinstance(error, CommandFailed) and git.cut_off(error)
+    kind = ServerAway if trouble or cut_off else DeployFailed
+    return kind(
         f"the Git server (pod {at.address} on {at.node}): {said}", hint="slipway status --failing; then slipway handoff"
     )
 

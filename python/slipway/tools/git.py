@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from slipway.result import CommandResult
+from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
 from slipway.tools.run import run
 
@@ -22,6 +23,19 @@ ASK_TIMEOUT = 30.0
 TRANSFER_TIMEOUT = 300.0
 """Seconds for a push or a fetch."""
 
+_CUT_OFF = (
+    "Empty reply from server",
+    "Failed to connect",
+    "Could not connect to server",
+    "Couldn't connect to server",
+    "Connection reset by peer",
+    "Recv failure",
+    "Send failure",
+    "transfer closed with outstanding read data",
+    "the remote end hung up",
+    "unexpected disconnect",
+    "returned error: 50",
+)
 _NOBODY = ("-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgSign=false")
 _WITH_LOGIN = (
     # The first one forgets those of the user's configuration.
@@ -151,6 +165,13 @@ def tip(remote: Remote) -> str:
     """The commit that the remote's branch has; "" where there is no such branch."""
     said = _over_http(remote, "ls-remote", remote.url, remote.ref, timeout=ASK_TIMEOUT).stdout
     return said.split()[0] if said.strip() else ""
+
+
+def cut_off(error: CommandFailed) -> bool:
+    """Whether it was the connection that ended before the server's answer did, in the words of git and curl. One that
+    was refused by the server itself (HTTP 4xx, a hook) was not cut off."""
+    said = error.result.stderr
+    return not re.search(r"(HTTP|error:) 4\d\d", said) and any(words in said for words in _CUT_OFF)
 
 
 def fetch(root: Path, remote: Remote) -> None:

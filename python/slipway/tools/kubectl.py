@@ -22,6 +22,25 @@ EVERY = "*"
 _GRACE = 15.0
 """Seconds on top, for starting the program and looking up the kinds of the API."""
 
+# Of client-go, of the Go library's connections below it, and of an API server that starts or has lost its etcd.
+_UNANSWERED = (
+    "Unable to connect to the server",
+    "was refused - did you specify the right host or port",
+    "Kubernetes cluster unreachable",
+    "connection refused",
+    "connection reset by peer",
+    "no route to host",
+    "i/o timeout",
+    "TLS handshake timeout",
+    "http2: client connection lost",
+    "unexpected EOF",
+    "Client.Timeout exceeded",
+    "context deadline exceeded",
+    "apiserver not ready",
+    "the server is currently unable to handle the request",
+    "etcdserver: ",
+)
+
 # Kind, namespace, name and resource version of one object, or of every object of a list.
 _OBJECT = '{{.kind}} {{with .metadata}}{{or .namespace "-"}} {{.name}} {{.resourceVersion}}{{end}}{{"\\n"}}'
 _OBJECTS = (
@@ -40,6 +59,13 @@ def kubectl(
     with kubeconfig.for_clients() as path:
         argv = ["kubectl", "--kubeconfig", path, f"--request-timeout={timeout:g}s", *words]
         return run(argv, input=input, timeout=timeout + _GRACE, check=check)
+
+
+def unanswered(error: CommandFailed) -> bool:
+    """Whether the API server did not answer kubectl or helm, or went away before all was said. Both say it in words
+    alone; what was asked for may have been done."""
+    said = error.result.stderr
+    return any(words in said for words in _UNANSWERED)
 
 
 def get(

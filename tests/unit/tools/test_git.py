@@ -1,9 +1,12 @@
 """git as it is."""
 
 import os
+import socket
 import subprocess
 import threading
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -174,6 +177,33 @@ class Backend(BaseHTTPRequestHandler):
         pass
 
 
+class HangsUp(Backend):
+    """A server that is killed when a commit is half-way."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(1)
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
+
+class Refuses(Backend):
+    """A server that takes nothing so large."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(413)
+        self.end_headers()
+
+
+@contextmanager
+def served(kind: type[Backend], root: Path) -> Iterator[git.Remote]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (kind,), {"root": root}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield git.Remote(f"http://127.0.0.1:{server.server_port}/lab.git", "main", git.login(b"admin", PASSWORD))
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture
 def remote(tmp_path_factory, monkeypatch):
     """An empty repository on a real HTTP server; the user's own git keeps passwords in a file and has a proxy."""
@@ -184,11 +214,8 @@ def remote(tmp_path_factory, monkeypatch):
     )
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (Backend,), {"root": root}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield git.Remote(f"http://127.0.0.1:{server.server_port}/lab.git", "main", git.login(b"admin", PASSWORD))
-    server.shutdown()
-    server.server_close()
+    with served(Backend, root) as remote:
+        yield remote
     assert not (home / "kept").exists(), "a helper of the user's has written the password down"
 
 
@@ -227,3 +254,21 @@ def test_a_wrong_password_ends_in_words_and_without_a_question(checkout, remote)
         git.push(checkout, wrong, git.head(checkout), instead_of="")
     assert "Authentication failed" in str(error.value)
     assert "nonsense" not in str(error.value)
+
+
+def test_a_push_that_is_cut_short_is_told_from_one_that_is_refused(checkout, remote, tmp_path_factory):
+    """In the words of the real git: the first may be made again, the second never."""
+    root = tmp_path_factory.mktemp("another")
+    run(["git", "init", "--quiet", "--bare", str(root / "lab.git")])
+    cut = {}
+    for kind in (HangsUp, Refuses):
+        with served(kind, root) as there, pytest.raises(CommandFailed) as error:
+            git.push(checkout, there, git.head(checkout), instead_of="")
+        cut[kind] = git.cut_off(error.value)
+    assert cut == {HangsUp: True, Refuses: False}
+    with pytest.raises(CommandFailed) as error:
+        git.tip(there)
+    assert git.cut_off(error.value), "nobody listens there any more"
+    with pytest.raises(CommandFailed) as error:
+        git.tip(replace(remote, login=git.login(b"admin", b"wrong")))
+    assert not git.cut_off(error.value)
