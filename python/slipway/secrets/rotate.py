@@ -299,15 +299,8 @@ def git_admin(inventory: Inventory) -> Rotated:
 
 
 def webhook(inventory: Inventory) -> Rotated:
-    """Another token; the address that the Git server calls follows from it."""
-    changed = _anew(inventory, "git-webhook", "token")
-    steps = (
-        COMMIT,
-        BRING,
-        f"{_again(_server(inventory), 'git-webhook')}: Flux makes the Job again, and that the webhook",
-        "take the old webhook out of the repository's settings in the Git server",
-    )
-    return Rotated(changed, steps)
+    """Another token; the address that the Git server calls follows from it, and the hand-off has both changed."""
+    return Rotated(_anew(inventory, "git-webhook", "token"), (COMMIT, BRING))
 
 
 def _again(namespace: str, job: str) -> str:

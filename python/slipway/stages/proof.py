@@ -1,23 +1,32 @@
 """The last step of the hand-off: a commit that is pushed now is applied, because the Git server has called Flux.
 
 The commit has one file more than the checkout's, a ConfigMap that nothing reads. It is pushed, looked for in the
-cluster, and taken back; the ConfigMap stays, and says that this was so once.
+cluster, and taken back; the ConfigMap stays, and says that this was so, and with which token.
+
+Where the Git server calls follows from the token: with another one Flux's Receiver listens elsewhere, and the Job that
+has made the webhook makes another.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
 
 from slipway.errors import DeployFailed
+from slipway.secrets import store
+from slipway.stages import readiness
 from slipway.stages.bootstrap import FLUX_NAMESPACE, Site, awaited
 from slipway.stages.model import Stage
-from slipway.stages.repository import MARKER, SOURCE, remote, source_lacks, stage
+from slipway.stages.repository import KUSTOMIZATION, MARKER, SOURCE, ask, push, remote, source_lacks, stage
 from slipway.tools import git, kubectl
 from slipway.wait import WaitedTooLong, wait_until
 
 NAME = "slipway-handoff"
+WEBHOOK = "git-webhook"
+"""The app of the stage, the Secret with the token, and Flux's Receiver: all have this name."""
+RECEIVER = "receivers.notification.toolkit.fluxcd.io"
 DEADLINE = 30.0
 """Seconds from the push to the object in the cluster: half of the minute after which Flux would look by itself."""
 EXPECTED = 10.0
@@ -30,25 +39,95 @@ class NotCalled(DeployFailed):
 
 
 def proof(site: Site) -> bool | str:
-    """Prove it once for a cluster; what was seen, in words."""
-    if proven(site):
+    """Prove it once for a cluster and a token; what was seen, in words."""
+    # A try that was cut short may have left its commit there.
+    left, missing = push(site), lacks(site)
+    if not (left or missing):
         return False
-    took = measure(site)
+    if missing and _marker(site):
+        site.tell(f"{missing}: the webhook is made anew")
+        renew(site)
+    took = _measured(site)
     # What was pushed and taken back is applied twice; a status that is asked for next shall not find it in the middle.
     stage(site, Stage.BOOTSTRAP)
     late = "" if took <= EXPECTED else f", more than the {EXPECTED:g} s that are usual"
     return f"a commit was applied {took:.1f} s after its push{late}"
 
 
-def proven(site: Site) -> bool:
-    return bool(_marker(site))
+def _measured(site: Site) -> float:
+    """`measure`, once more with a new webhook: the one that is there may be of a token that nobody has any more."""
+    try:
+        return measure(site)
+    except NotCalled as error:
+        site.tell(f"{error}: the webhook is made anew")
+    renew(site)
+    return measure(site)
+
+
+def lacks(site: Site) -> str:
+    """What keeps the webhook from being proven; "" if nothing does. Changes nothing."""
+    found = _marker(site)
+    if not found:
+        return "not proven yet"
+    if found.get("data", {}).get("token") != _fingerprint(site):
+        return "proven with another token"
+    return "" if _listens(site) else "Flux listens where another token leads to"
+
+
+def renew(site: Site) -> None:
+    """Have Flux listen where the token leads to now, and the Git server call there; bounded."""
+    ask(site, RECEIVER, WEBHOOK)
+    awaited(site, lambda: "" if _listens(site) else "at another path", f"Receiver {WEBHOOK} at the token's path")
+    for job in (each["metadata"] for each in site.app(WEBHOOK).objects if each["kind"] == "Job"):
+        _again(site, job["namespace"], job["name"])
+
+
+def _again(site: Site, namespace: str, name: str) -> None:
+    """Run a Job of Flux's once more: one that has ended stays, and Flux makes it again where it is gone."""
+
+    def job() -> dict[str, dict[str, str]]:
+        return kubectl.get(site.kubeconfig, "jobs.batch", name, namespace=namespace)
+
+    def identity() -> str:
+        return job().get("metadata", {}).get("uid", "")
+
+    before = identity()
+    kubectl.delete(site.kubeconfig, "jobs.batch", name, namespace=namespace)
+    ask(site, KUSTOMIZATION, WEBHOOK)
+
+    def lacking() -> str:
+        found = job()
+        old = found and found["metadata"].get("uid", "") == before
+        return "the old one is still there" if old else readiness.job(found)
+
+    awaited(site, lacking, f"Job {namespace}/{name} done again")
+
+
+def _listens(site: Site) -> bool:
+    status = kubectl.get(site.kubeconfig, RECEIVER, WEBHOOK, namespace=FLUX_NAMESPACE).get("status", {})
+    return bool(status.get("webhookPath") == f"/hook/{_path(site)}")
+
+
+def _path(site: Site) -> str:
+    """Where Flux listens: the hash of the token, the Receiver's name and its namespace (Flux, receiver_types.go)."""
+    token = store.read(site.root, store.GIT_WEBHOOK).values["token"].reveal()
+    return hashlib.sha256(token + f"{WEBHOOK}{FLUX_NAMESPACE}".encode()).hexdigest()
+
+
+def _fingerprint(site: Site) -> str:
+    """Tells one token from another and leads to neither."""
+    return hashlib.sha256(_path(site).encode()).hexdigest()[:16]
 
 
 def measure(site: Site) -> float:
     """Seconds from the end of a push to its object in the cluster. Raises NotCalled."""
     commit, word = git.head(site.root), secrets.token_hex(8)
     marker = git.beside(
-        site.root, commit, MARKER, _manifest(word), "Ask whether a push reaches Flux\n\nslipway handoff"
+        site.root,
+        commit,
+        MARKER,
+        _manifest(word, _fingerprint(site)),
+        "Ask whether a push reaches Flux\n\nslipway handoff",
     )
     before = _handled(site)
     with remote(site) as server:
@@ -90,10 +169,7 @@ def _handled(site: Site) -> str:
     return str(status.get("lastHandledReconcileAt", ""))
 
 
-def _manifest(word: str) -> bytes:
+def _manifest(word: str, token: str) -> bytes:
     about = {"name": NAME, "namespace": FLUX_NAMESPACE}
-    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": {"word": word}}).encode()
-
-
-def lacks(site: Site) -> str:
-    return "" if proven(site) else "not proven yet"
+    data = {"word": word, "token": token}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}).encode()

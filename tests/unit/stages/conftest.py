@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -43,9 +45,20 @@ mirrors:
 """
 
 
+TOKEN = "first"
+
+
+def failed(command: str, said: str) -> CommandFailed:
+    return CommandFailed(CommandResult(tuple(command.split()), "localhost", 1, "", said, 0.0))
+
+
 @dataclass
 class FakeGitServer:
-    """The Git server as git and Flux see it: one branch. `deaf` is a Flux that nobody calls; `dead` a server."""
+    """The Git server as git and Flux see it: one branch. `deaf` is a Flux that nobody calls; `dead` a server.
+
+    `hook` is the token that its webhook was made with, `listening` the one that Flux listens for: it is called where
+    these are the same. `cuts` is how many pushes more are cut short, after the server has taken them.
+    """
 
     root: Path
     tip: str = ""
@@ -53,26 +66,31 @@ class FakeGitServer:
     calls: int = 0
     deaf: bool = False
     dead: bool = False
+    hook: str = TOKEN
+    listening: str = TOKEN
+    cuts: int = 0
 
     def ask(self, _remote: git.Remote) -> str:
         if self.dead:
-            argv = ("git", "ls-remote")
-            raise CommandFailed(CommandResult(argv, "local", 128, "", "fatal: Empty reply from server", 0.0))
+            raise failed("git ls-remote", "fatal: Empty reply from server")
         return self.tip
 
     def push(self, root: Path, remote: git.Remote, commit: str, *, instead_of: str) -> None:
         assert self.ask(remote) == instead_of
         self.tip = commit
         self.pushes.append(commit)
-        self.calls += not self.deaf
+        self.calls += not self.deaf and self.hook == self.listening
+        if self.cuts:
+            self.cuts -= 1
+            raise failed("git push", "error: RPC failed; curl 56 Recv failure: Connection reset by peer")
 
-    def word(self) -> str:
+    def marker(self) -> dict[str, str]:
         """What the marker of the newest push that had one says."""
         for commit in reversed(self.pushes):
             shown = run(["git", "-C", str(self.root), "show", f"{commit}:{MARKER}"], check=False)
             if shown.ok:
-                return str(json.loads(shown.stdout)["data"]["word"])
-        return ""
+                return dict(json.loads(shown.stdout)["data"])
+        return {}
 
 
 @dataclass
@@ -90,6 +108,9 @@ class FakeCluster:
     flux_releases: list[str] = field(default_factory=list)
     ready: bool = True
     git: FakeGitServer | None = None
+    jobs_made: int = 1
+    away: int = 0
+    """So many questions and changes more meet an API server that is not there."""
 
     def versions(self, _kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[str]:
         found = [(key, self.objects[key][1]) for key, _ in self._read(manifests) if key in self.objects]
@@ -98,6 +119,7 @@ class FakeCluster:
     def apply(
         self, kubeconfig: Kubeconfig, manifests: bytes | Secret, *, manager: str = "slipway", force: bool = False
     ) -> Sequence[str]:
+        self._answer()
         for key, manifest in self._read(manifests):
             before, version = self.objects.get(key, (None, 0))
             self.managers[key] = (manager, force)
@@ -126,20 +148,50 @@ class FakeCluster:
             status = {**ready, "lastAppliedRevision": revision}
             return {"items": [{"metadata": {"name": each}, "spec": {}, "status": status} for each in stages]}
         if kind == "configmaps":
-            word = self.git.word()
-            return {"data": {"word": word}} if word else {}
+            data = self.git.marker()
+            return {"data": data} if data else {}
+        if kind.startswith("receivers"):
+            path = hashlib.sha256(f"{self.git.listening}git-webhookflux-system".encode()).hexdigest()
+            return {"status": {"webhookPath": f"/hook/{path}"}}
         if kind.startswith("endpointslices"):
             endpoint = {"addresses": ["10.244.0.9"], "nodeName": "w1", "conditions": {"ready": True}}
             return {"items": [{"ports": [{"name": "http", "port": 3000}], "endpoints": [endpoint]}]}
         return None
 
+    def token(self) -> str:
+        """What the Secret says by which Flux knows its Git server."""
+        found, _ = self.objects.get(("Secret", "flux-system", "git-webhook"), ({"data": {"token": encoded(TOKEN)}}, 0))
+        return base64.b64decode(found["data"]["token"]).decode()
+
+    def patch(self, _kubeconfig: Kubeconfig, kind: str, name: str, *_: Any, **__: Any) -> None:
+        """Flux is asked to look: at its Receiver, which may have another token by now."""
+        self._answer()
+        if kind.startswith("receivers") and self.git:
+            self.git.listening = self.token()
+
+    def delete(self, _kubeconfig: Kubeconfig, kind: str, name: str, *, namespace: str) -> None:
+        """A Job that is gone is made again at once, and does what it is for."""
+        self._answer()
+        if kind == "jobs.batch" and name.startswith("git-webhook") and self.git:
+            self.jobs_made += 1
+            self.git.hook = self.token()
+
+    def _answer(self) -> None:
+        if self.away:
+            self.away -= 1
+            refused = (
+                "The connection to the server 10.0.0.11:6443 was refused - did you specify the right host or port?"
+            )
+            raise failed("kubectl", refused)
+
     def get(self, _kubeconfig: Kubeconfig, kind: str, name: str = "", **_where: str) -> dict[str, Any]:
+        self._answer()
         found = self.of_flux(kind, name)
         if found is not None:
             return found
         if kind == "jobs.batch":
             done = {"conditions": [{"type": "Complete", "status": "True"}]} if self.ready else {}
-            return {"metadata": {"name": name}, "status": done}
+            return {"metadata": {"name": name, "uid": str(self.jobs_made)}, "status": done}
         if kind == "persistentvolumes":
             return next(
                 (
@@ -224,8 +276,7 @@ def git_server(inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> FakeGit
 @pytest.fixture
 def cluster(git_server: FakeGitServer, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster(git=git_server)
-    monkeypatch.setattr(kubectl, "patch", lambda *_, **__: None)
-    for name in ("versions", "apply", "existing", "get", "differs"):
+    for name in ("versions", "apply", "existing", "get", "differs", "patch", "delete"):
         monkeypatch.setattr(kubectl, name, getattr(fake, name))
     monkeypatch.setattr(helm, "get", fake.release)
     monkeypatch.setattr(helm, "upgrade", fake.upgrade)
@@ -266,9 +317,14 @@ def fake_tunnel(_node: str, _address: str, _port: int) -> Iterator[Tunnel]:
     yield Tunnel(1)
 
 
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def fake_decrypt(_root: Path, name: Path) -> Secret:
     about = {"name": name.name.removesuffix(".sops.yaml"), "namespace": "flux-system"}
-    manifest = {"kind": "Secret", "metadata": about, "data": {"username": "Zm9v", "password": "Zm9v"}}
+    values = {"username": "Zm9v", "password": "Zm9v", "token": encoded(TOKEN)}
+    manifest = {"kind": "Secret", "metadata": about, "data": values}
     return Secret(yaml.safe_dump(manifest))
 
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 from tests.unit.cluster.credentials import KUBECONFIG
-from tests.unit.stages.conftest import commit
+from tests.unit.stages.conftest import TOKEN, commit, encoded, failed, fake_decrypt
 
 from slipway.errors import GateRefused, InvalidInput, UsageError
 from slipway.events import Events
 from slipway.generate import gitops
 from slipway.inventory import Inventory, load
 from slipway.outcome import Outcome
-from slipway.stages import bootstrap, steps
+from slipway.secret import Secret
+from slipway.stages import bootstrap, proof, steps
 from slipway.stages import handoff as stages
 from slipway.stages.handoff import HandoffFailed, handoff, outlook
 from slipway.stages.model import Stage
@@ -36,6 +37,8 @@ def write_gitops(inventory: Inventory) -> None:
 @pytest.fixture
 def hand_over(inventory, cluster, machine, monkeypatch):
     monkeypatch.setattr(bootstrap, "INTERVAL", 0.01)
+    monkeypatch.setattr(proof, "INTERVAL", 0.01)
+    monkeypatch.setattr(proof, "DEADLINE", 0.05)
 
     def run(gate=OPEN, events=None, until=None):
         return handoff(
@@ -159,6 +162,100 @@ def test_an_outlook_tells_what_would_be_refused(inventory, cluster, machine):
     found = {step.name: step for step in outlook(inventory, KUBECONFIG, machine, Events())}
     assert found["checkout"].outcome is Outcome.BLOCKED
     assert "gitops/new.yaml" in found["checkout"].text
+
+
+def at(step: str, do: Any) -> Events:
+    """Events of a hand-off in which something happens when the step has begun."""
+
+    def listen(event: Any) -> None:
+        if (event.data.get("step"), event.state) == (step, "started"):
+            do()
+
+    return Events(listen)
+
+
+@pytest.mark.parametrize("step", ["namespaces", "credentials", "git-chart", "push", "bootstrap", "webhook"])
+def test_an_api_server_that_is_away_for_a_while_is_waited_for(hand_over, cluster, git_server, step):
+    def goes() -> None:
+        cluster.away = 5
+
+    assert hand_over(events=at(step, goes)).changed
+    assert cluster.away == 0, "control: it was asked while it was away"
+    assert git_server.tip == git.head(git_server.root)
+    assert not hand_over().changed
+
+
+def test_an_api_server_that_stays_away_ends_it_with_its_words(hand_over, cluster):
+    def goes() -> None:
+        cluster.away = 10**9
+
+    with pytest.raises(
+        HandoffFailed, match=r"step namespaces: .* not so after 1 s; last seen: the API server does not"
+    ):
+        hand_over(events=at("namespaces", goes))
+
+
+def test_what_an_api_server_refuses_is_not_asked_again(hand_over, monkeypatch):
+    asked: list[str] = []
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        asked.append("apply")
+        raise failed("kubectl apply", 'namespaces "gitea" is forbidden')
+
+    monkeypatch.setattr(kubectl, "apply", refuse)
+    with pytest.raises(HandoffFailed, match="is forbidden"):
+        hand_over()
+    assert asked == ["apply"]
+
+
+@pytest.mark.parametrize("cuts", [1, 2])
+def test_a_push_that_is_cut_short_is_made_again(hand_over, git_server, cuts):
+    git_server.cuts = cuts
+    assert hand_over().changed
+    assert git_server.cuts == 0, "control: it was cut short"
+    assert git_server.tip == git.head(git_server.root)
+
+
+def test_a_git_server_that_stays_away_ends_it_with_its_pod(hand_over, git_server):
+    git_server.dead = True
+    with pytest.raises(HandoffFailed, match=r"step push: .*the Git server \(pod 10\.244\.0\.9 on w1\)"):
+        hand_over()
+
+
+@pytest.fixture
+def rotated(monkeypatch, hand_over):
+    """The repository has another token than the one that was handed over."""
+    hand_over()
+    decrypt = fake_decrypt
+
+    def other(root: Any, name: Any) -> Secret:
+        return Secret(decrypt(root, name).reveal().decode().replace(encoded(TOKEN), encoded("second")))
+
+    monkeypatch.setattr("slipway.secrets.store.decrypt", other)
+
+
+def test_another_token_is_proven_anew(hand_over, rotated, cluster, git_server):
+    before = git_server.calls
+    states = {step.name: step.outcome for step in hand_over().steps}
+    assert states["webhook"] is Outcome.OK
+    assert (git_server.hook, git_server.listening, cluster.jobs_made) == ("second", "second", 2)
+    assert git_server.calls > before
+    assert not hand_over().changed
+    assert "second" not in str(git_server.marker()), "what is in Git leads to no token"
+
+
+def test_a_receiver_that_listens_elsewhere_is_brought_back(hand_over, git_server):
+    """Somebody has changed the Secret in the cluster: the hand-off brings it back, and Flux would not look for long."""
+    hand_over()
+    git_server.listening = "somebody's"
+    assert hand_over().changed
+    assert git_server.listening == TOKEN
+
+
+def test_a_webhook_of_a_token_that_was_never_proven_is_made_anew(hand_over, cluster, git_server):
+    git_server.hook = "of a hand-off that was killed"
+    assert hand_over().changed
+    assert (git_server.hook, cluster.jobs_made) == (TOKEN, 2)
 
 
 class Killed(BaseException):

@@ -162,7 +162,7 @@ class TestProof:
         assert git_server.tip == git.head(site.root), "the marker is taken back all the same"
 
     def test_a_commit_that_nobody_applies_is_taken_back(self, site, git_server, monkeypatch):
-        monkeypatch.setattr(git_server, "word", lambda: "")
+        monkeypatch.setattr(git_server, "marker", dict)
         with pytest.raises(proof.NotCalled, match="a pushed commit to be applied: not so after"):
             proof.proof(site)
         assert git_server.tip == git.head(site.root)
