@@ -15,6 +15,7 @@
     ./kernel.nix
     ./network.nix
     ./nix.nix
+    ./proxy.nix
     ./pull.nix
     ./ssh.nix
     ./time.nix

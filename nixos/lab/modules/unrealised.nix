@@ -12,6 +12,7 @@ in
     documentation = anything;
     fileSystems = anything;
     hardware = anything;
+    networking.proxy = anything;
     nix.buildMachines = mkOption { type = types.listOf types.anything; default = [ ]; };
     nix.distributedBuilds = mkOption { type = types.bool; default = false; };
     nix.gc = anything;

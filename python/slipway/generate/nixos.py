@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from slipway.generate import proxy
+from slipway.generate.networks import node_networks
 from slipway.generate.nixlang import Raw
 from slipway.generate.templates import digest_of, header, template
 from slipway.inventory import Host, Inventory
-from slipway.inventory.address import Address as Numbers
-from slipway.inventory.address import Network, address_of, network_around, text_of
 from slipway.inventory.model import (
     AirgapBundle,
     BuildMachine,
@@ -25,6 +25,7 @@ from slipway.inventory.model import (
     Nix,
     NixGc,
     Provider,
+    Proxy,
     System,
     User,
 )
@@ -108,6 +109,7 @@ def _host_settings(host: Host) -> Settings:
         disks={name: _disk(disk) for name, disk in host.disks.items()},
         hardware=_set(cpu=host.hardware.cpu),
         users={name: _user(user) for name, user in host.users.items()},
+        proxy=_proxy(host.proxy),
         nix=_nix(host.nix),
         pull=_pull(host),
         watchdog=_watchdog(host),
@@ -197,6 +199,12 @@ def _user(user: User) -> Settings:
     return _set(authorizedKeys=list(user.authorized_keys), extraGroups=list(user.extra_groups))
 
 
+def _proxy(settings: Proxy | None) -> Settings:
+    if settings is None:
+        return {}
+    return _set(http=settings.http, https=settings.https, noProxy=list(settings.no_proxy))
+
+
 def _nix(nix: Nix) -> Settings:
     days = int(nix.gc.older_than // DAY)
     return _set(
@@ -268,6 +276,7 @@ def _sections(inventory: Inventory) -> Settings:
             "k0s.hashes": {system.value: value for system, value in cluster.k0s.hashes.items()},
             "k0s.disableComponents": list(cluster.k0s.disable_components),
             "hardware.tools": None if "hardware" in inventory.verify.packs else False,
+            "proxy.direct": proxy.direct(inventory) if any(host.proxy for host in inventory.hosts) else None,
             "time": {"zone": cluster.time.zone, "servers": list(cluster.time.servers)},
             "images.registries": {name: list(urls) for name, urls in mirrors.registries.items()},
             "images.shared": True if inventory.stages.registry_mirror else None,
@@ -279,21 +288,3 @@ def _sections(inventory: Inventory) -> Settings:
 
 def _bundles(found: Mapping[System, AirgapBundle]) -> Settings:
     return {system.value: {"url": bundle.url, "hash": bundle.hash} for system, bundle in found.items()}
-
-
-def node_networks(inventory: Inventory) -> list[str]:
-    """The networks that nodes' addresses lie in, as CIDR, without those inside another one.
-
-    Networks and not addresses: a machine more in a network that is known changes no other machine's firewall.
-    """
-    found: set[Network] = set()
-    for host in inventory.hosts:
-        address, length = address_of(host.address), host.network.prefix_length
-        found.add(network_around(address, length or (32 if address.family == 4 else 128)))
-        if host.network.ipv6:
-            found.add(network_around(address_of(host.network.ipv6.address), host.network.ipv6.prefix_length))
-    kept: list[Network] = []
-    for network in sorted(found, key=lambda n: (n.family, n.first, n.prefix_length)):
-        if not (kept and kept[-1].family == network.family and network.first <= kept[-1].last):
-            kept.append(network)
-    return [f"{text_of(Numbers(n.family, n.first))}/{n.prefix_length}" for n in kept]

@@ -441,6 +441,18 @@ class Nix(Section):
     gc: NixGc = NixGc()
 
 
+class Proxy(Section):
+    """The HTTP proxy by which the machine reaches what lies outside: Nix, k0s with kubelet and containerd, shells.
+    Nodes, pods, Services, the cluster's names, the virtual and the external address are reached without."""
+
+    http: v.ProxyUrl
+    """Such as http://proxy.example.org:3128. Without a password: what is here everybody on the machine can read."""
+    https: v.ProxyUrl | None = None
+    """Proxy for https; default: the same one."""
+    no_proxy: tuple[v.Direct, ...] = ()
+    """More that is reached without it: addresses, networks, names; .example.org is all below example.org."""
+
+
 class Pull(Section):
     """The machine fetches its own configuration, for fleets that no one deployer should push to."""
 
@@ -530,6 +542,7 @@ class Settings(Section):
     hardware: Hardware = Hardware()
     firewall: Firewall = Firewall()
     users: dict[v.UserName, User] = Field(default_factory=dict)
+    proxy: Proxy | None = None
     nix: Nix = Nix()
     pull: Pull | None = None
     watchdog: Watchdog | None = None

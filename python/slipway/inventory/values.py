@@ -242,6 +242,33 @@ def _http_url(text: str) -> str:
     return _url(text)
 
 
+@lru_cache(maxsize=256)
+def _proxy_url(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9]+://[^/@]*@.*", text):
+        raise ValueError(
+            "has a user or a password, which the Nix store shows to everybody on the machine; "
+            "let the proxy know the machines by their addresses"
+        )
+    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?", text):
+        raise ValueError(f"{text!r} is not a proxy like http://proxy.example.org:3128")
+    return text.rstrip("/")
+
+
+@lru_cache(maxsize=256)
+def _direct(text: str) -> str:
+    """What Go, curl and Nix all understand in NO_PROXY."""
+    if "*" in text:
+        fix = f"; did you mean {text[1:]}?" if text.startswith("*.") else ""
+        raise ValueError(f"{text!r}: '*' means something else to each program{fix}")
+    if "/" in text:
+        return _canonical_cidr(text)
+    name, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
+    if port and not port.isdecimal():
+        raise ValueError(f"{text!r} is not an address, a network or a name")
+    _address_or_name(name.removeprefix("."))
+    return text.lower()
+
+
 @lru_cache(maxsize=1024)
 def _flake(text: str) -> str:
     if re.search(r"[&*#\[\]]", text):
@@ -472,6 +499,8 @@ UserName = Annotated[str, AfterValidator(_user_name), _format("user name")]
 Tag = Annotated[str, AfterValidator(_tag), _format("word")]
 Url = Annotated[str, AfterValidator(_url), _format("URL")]
 HttpUrl = Annotated[str, AfterValidator(_http_url), _format("URL")]
+ProxyUrl = Annotated[str, AfterValidator(_proxy_url), _format("URL of a proxy")]
+Direct = Annotated[str, AfterValidator(_direct), _format("address, CIDR or DNS name")]
 FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
 CacheKey = Annotated[str, AfterValidator(_cache_key), _format("public key of a Nix cache")]
 LabelKey = Annotated[str, AfterValidator(label_key), _format("label key")]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from slipway.generate import nixos
+from slipway.generate.networks import node_networks
 from slipway.inventory import Inventory
 
 
@@ -108,7 +109,7 @@ def test_node_networks_lie_in_no_other(make):
             "network": {"gateway": "10.0.2.1", "ipv6": {"address": "fd00::4"}},
         },
     }  # fmt: skip
-    assert nixos.node_networks(make({"hosts": hosts})) == ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "fd00::/64"]
+    assert node_networks(make({"hosts": hosts})) == ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "fd00::/64"]
 
 
 def test_an_index_names_every_host(make, nix_value, tmp_path):

@@ -59,6 +59,7 @@ def test_valid_files_pass(path: Path, validator: jsonschema.Draft202012Validator
 
 
 BETWEEN = {"host-name-key", "interface-missing", "prefix-length-missing", "prefix-length-too-long", "role-missing"} | {
+    "proxy-of-https-alone",
     "taint-effect-misspelt",
     "vlan-without-link",
 }

@@ -52,6 +52,10 @@
         ];
       };
     };
+    proxy = {
+      http = "http://proxy.example.org:3128";
+      noProxy = [ ".example.org" ];
+    };
     pull = {
       engine = "autoUpgrade";
       url = "git+https://git.example.org/cluster.git";

@@ -689,3 +689,33 @@ def test_programs_that_read_metal_are_there_unless_turned_off(evaluate, more, th
     names = evaluate('map (p: p.pname or "") config.environment.systemPackages', "worker", more)
     read, load = {"dmidecode", "smartmontools", "ipmitool", "lm_sensors", "nvme-cli"}, {"fio", "iperf3", "stress-ng"}
     assert (read | load <= set(names)) is there
+
+
+# --- proxy -----------------------------------------------------------------------------------------------------------
+
+PROXY = """slipway.proxy = { http = "http://p:3128"; direct = [ "10.0.0.0/24" ".svc" ]; noProxy = [ ".b" ".svc" ]; };"""
+
+
+def test_k0s_and_nix_have_the_proxy(evaluate):
+    assert evaluate('config.environment.etc."slipway/proxy".text', "worker", PROXY).splitlines() == [
+        "HTTP_PROXY=http://p:3128",
+        "HTTPS_PROXY=http://p:3128",
+        "NO_PROXY=10.0.0.0/24,.svc,.b",
+    ]
+    assert evaluate("config.networking.proxy", "worker", PROXY) == {
+        "httpProxy": "http://p:3128",
+        "httpsProxy": "http://p:3128",
+        "noProxy": "10.0.0.0/24,.svc,.b",
+    }
+
+
+def test_another_proxy_restarts_k0s(evaluate):
+    started = f"{UNIT}.environment.SLIPWAY_STARTED_WITH"
+    file = evaluate(f"toString {UNIT}.serviceConfig.EnvironmentFile", "worker", PROXY)
+    assert file in evaluate(started, "worker", PROXY)
+    assert evaluate(started, "worker", PROXY) != evaluate(started, "worker", PROXY.replace("3128", "3129"))
+
+
+def test_without_a_proxy_there_is_none(evaluate):
+    assert evaluate("config.networking.proxy", "worker", 'slipway.proxy.direct = [ ".svc" ];') == {}
+    assert evaluate(f"{UNIT}.serviceConfig ? EnvironmentFile", "worker") is False

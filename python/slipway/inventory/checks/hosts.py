@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from slipway.inventory.address import way_of
+from slipway.inventory.address import address_of, network_of, way_of
 from slipway.inventory.checks.finding import Check, Finding
 from slipway.inventory.messages import nearest
 from slipway.inventory.model import Document, System
@@ -125,6 +126,19 @@ def jumps(document: Document) -> Iterator[Finding]:
                 yield Finding(("hosts", name, "ssh", "jump", index), message)
 
 
+def proxies(document: Document) -> Iterator[Finding]:
+    """Nobody reaches a proxy that lies where pods or Services do."""
+    network = document.cluster.network
+    ranges = [("podCIDR", network_of(network.pod_cidr)), ("serviceCIDR", network_of(network.service_cidr))]
+    for name, host in document.hosts.items():
+        for key, url in (("http", host.proxy.http), ("https", host.proxy.https)) if host.proxy else ():
+            found = re.match(r"https?://\[?([0-9.]+|[0-9a-f:]+:[0-9a-f:]*)\]?(:[0-9]+)?$", url or "")
+            for range_key, range_ in ranges if found else ():
+                if found and range_.contains(address_of(found[1])):
+                    other = ("cluster", "network", range_key)
+                    yield Finding(("hosts", name, "proxy", key), f"{found[1]} lies in the range of {{}}", other=other)
+
+
 def caches(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         if host.nix.substituters and not host.nix.trusted_public_keys:
@@ -175,6 +189,6 @@ def health_checks(document: Document) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, jumps, caches,
-    garbage, taints, pull,
+    health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, jumps,
+    proxies, caches, garbage, taints, pull,
 )  # fmt: skip

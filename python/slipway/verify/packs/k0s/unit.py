@@ -5,7 +5,12 @@ systemctl show -p LoadState,ActiveState,NRestarts k0s.service
 
 from __future__ import annotations
 
-from slipway.inventory import Host
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from slipway.generate import proxy
+from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed
 from slipway.verify.packs.k0s._status import COMMAND, K0sStatus
@@ -41,6 +46,38 @@ def test_has_no_twin(host: NodeHost) -> None:
         found=listed(twins),
         fix="stop it, and take the other NixOS module of k0s out of the configuration",
     )
+
+
+ENVIRONMENT = (
+    "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value k0s.service)/environ | grep _PROXY=; exit 0"
+)
+
+
+def test_has_its_proxy(host: NodeHost, node: Host, inventory: Inventory) -> None:
+    """k0s, and all that it starts, has the proxy of the inventory, and reaches the cluster without it."""
+    wanted = proxy.variables(inventory, node)
+    if not wanted:
+        pytest.skip("the inventory names no proxy for this node")
+    found = dict(line.partition("=")[::2] for line in host.check_output(ENVIRONMENT).splitlines() if line)
+    wrong = list(_otherwise(wanted, found))
+    expect(
+        not wrong,
+        expected=listed(f"{name}={value}" for name, value in wanted.items()),
+        found=listed(wrong),
+        fix=f"slipway deploy {node.name}; does a module of yours set systemd.services.k0s.environment?",
+    )
+
+
+def _otherwise(wanted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
+    """What of the environment is another one; more may go without the proxy than has to."""
+    for name, value in wanted.items():
+        lost = sorted(set(value.split(",")) - set(found.get(name, "").split(",")))
+        if name not in found:
+            yield f"{name} unset"
+        elif lost and name == "NO_PROXY":
+            yield f"{name} without {listed(lost)}"
+        elif lost:
+            yield f"{name}={found[name]}"
 
 
 def test_answers(status: K0sStatus) -> None:
