@@ -48,40 +48,35 @@ let
   # kernel clears it where a packet leaves a network namespace.
   toProxy = "meta mark & 0xf00 == 0x200 accept\n";
 
-  providers = {
-    cilium =
-      # Health checks; Hubble's peers, which its relay asks as a pod.
-      tcp [ 4240 ] nodes
-      + tcp (optional cilium.hubble 4244) (nodes ++ pods)
-      + udp (
-        optional (cilium.routing == "vxlan") 8472
-        ++ optional (cilium.routing == "geneve") 6081
-        ++ optional (cilium.encryption == "wireguard") 51871
-      ) nodes
-      + toProxy;
-    # BGP, and tunnels to nodes in other networks (IP in IP).
-    kuberouter = tcp [ 179 ] nodes + from nodes "meta l4proto 4 accept";
-    # VXLAN.
-    calico = udp [ 4789 ] nodes;
-  };
-
-  # Where packets of this node's own pods come in.
-  podLinks = {
-    cilium = [ "lxc*" ];
-    kuberouter = [ "kube-bridge" ];
-    calico = [ "cali*" ];
-  };
+  # What the pod network calls between nodes, and where packets of this node's own pods come in (`links`): verification
+  # reads the same table.
+  podNetwork = (builtins.fromJSON (builtins.readFile ./pod-networks.json)).${cfg.cluster.provider};
+  isUsed =
+    opening:
+    builtins.all (name: cilium.${name} == opening.when.${name}) (builtins.attrNames (opening.when or { }));
+  open =
+    { protocol, port ? null, pods ? false, ... }:
+    let
+      sources = nodes ++ optionals pods cfg.cluster.podNetworks;
+    in
+    if port == null then
+      from sources "meta l4proto ${toString protocol} accept"
+    else
+      allow protocol [ port ] sources;
+  podNetworkRules =
+    concatMapStringsSep "" open (builtins.filter isUsed podNetwork.open)
+    + optionalString (cfg.cluster.provider == "cilium") toProxy;
 
   # The end for pods: whatever is opened after this is open to others. By link for those of this node, by source for
   # those of others, whose packets come over the network of the nodes or through a tunnel.
   noMoreForPods =
-    concatMapStringsSep "" (link: "iifname \"${link}\" drop\n") podLinks.${cfg.cluster.provider}
+    concatMapStringsSep "" (link: "iifname \"${link}\" drop\n") podNetwork.links
     + optionalString (pods != [ ]) (from pods "drop");
 
   workloadRules =
     # kubelet: konnectivity agents and metrics-server call from any node, as a pod or as the node.
     tcp [ 10250 ] (nodes ++ pods)
-    + providers.${cfg.cluster.provider};
+    + podNetworkRules;
 in
 {
   options.slipway.firewall = {

@@ -5,6 +5,7 @@ let
   cfg = config.slipway;
   inherit (cfg.cluster) provider;
   cilium = provider == "cilium";
+  podNetworks = builtins.fromJSON (builtins.readFile ./pod-networks.json);
 
   # iptables of old: kernels from 6.17 on have it only with NETFILTER_XTABLES_LEGACY. k0s and Cilium do without where
   # it is missing, whereas images that bring an iptables of old need it where it is there.
@@ -78,22 +79,14 @@ in
       };
     })
     # The kernel takes the larger one of `all` and of the link, and systemd's 50-default.conf has 2 (loose) for links.
-    (mkIf cilium {
-      # Answers leave by another interface than the question came in by. These are the settings of Cilium's own
-      # sysctlfix, which the chart leaves to us.
-      boot.kernel.sysctl = {
-        "net.ipv4.conf.all.rp_filter" = 0;
-        "net.ipv4.conf.default.rp_filter" = 0;
-        "net.ipv4.conf.lxc*.rp_filter" = 0;
-        "net.ipv4.conf.cilium_*.rp_filter" = 0;
-      };
-    })
-    (mkIf (provider == "calico") {
-      # Felix refuses a loose `all`, and makes the pods' own links strict, so that no pod feigns another's address.
-      boot.kernel.sysctl = {
-        "net.ipv4.conf.all.rp_filter" = 0;
-        "net.ipv4.conf.cali*.rp_filter" = 1;
-      };
-    })
+    # Cilium: answers leave by another interface than the question came in by; these are the settings of its own
+    # sysctlfix, which the chart leaves to us. Calico: Felix refuses a loose `all`, and makes the pods' own links strict,
+    # so that no pod feigns another's address.
+    {
+      boot.kernel.sysctl = lib.mapAttrs' (link: value: {
+        name = "net.ipv4.conf.${link}.rp_filter";
+        inherit value;
+      }) podNetworks.${provider}.rpFilter;
+    }
   ];
 }

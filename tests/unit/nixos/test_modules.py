@@ -5,10 +5,16 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.nixos.conftest import NIXOS
+
+from slipway.generate import pod_network
+from slipway.inventory import load
+from slipway.inventory.model import Cilium, Provider
 
 Evaluate = Callable[..., Any]
 
@@ -163,6 +169,19 @@ def test_other_networks_have_other_ports(evaluate, provider, rule):
     found = rules(evaluate, "worker", f'slipway.cluster.provider = "{provider}";')
     assert rule in found
     assert "4240" not in "\n".join(found)
+
+
+@pytest.mark.parametrize("routing", ["vxlan", "geneve", "native"])
+@pytest.mark.parametrize("provider", Provider)
+def test_what_verification_tries_is_what_the_rules_open(evaluate, provider, routing):
+    """Both read one table; the rules are what a kernel would see of it."""
+    example = load(NIXOS.parent / "examples/single")
+    network = example.cluster.network.model_copy(update={"provider": provider, "cilium": Cilium(routing=routing)})
+    inventory = replace(example, cluster=example.cluster.model_copy(update={"network": network}))
+    more = f'slipway.cluster = {{ provider = "{provider}"; cilium.routing = "{routing}"; }};'
+    found = set(re.findall(r"(tcp|udp) dport \{ (\d+) \} accept", "\n".join(rules(evaluate, "worker", more))))
+    opened = {(each.protocol, str(each.port)) for each in pod_network.openings(inventory) if each.port}
+    assert found - {("tcp", "10250"), ("tcp", "22")} == opened
 
 
 def test_a_virtual_address_lets_controllers_speak_vrrp(evaluate):

@@ -5,8 +5,8 @@ ss -Htulnp
 
 from __future__ import annotations
 
+from slipway.generate import pod_network
 from slipway.inventory import Host, Inventory
-from slipway.inventory.model import Provider
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, expect, listed
 
@@ -17,12 +17,6 @@ VIP_PROXY = 6444
 """k0s's balancer behind the virtual address, on every address of a controller (its userSpaceProxyBindPort)."""
 KONNECTIVITY_AGENT = 8093
 """The health of k0s's konnectivity-agent, a pod in the network of every node (seen with k0s 1.36.3)."""
-PODS = {
-    Provider.CILIUM: (4240, 4244, 4250, 9234, 9878, 9879, 9890, 9891, 9893, 9962, 9963, 9964, 9965),
-    Provider.KUBEROUTER: (179, 8080, 20244, 50051),
-    Provider.CALICO: (179, 5473, 9091, 9098, 9099),
-}
-"""What the pod network's agents listen on in the node's own network (their documentation, system requirements)."""
 NODE_PORTS = range(30000, 32768)
 """Services of type NodePort, which their owners open."""
 
@@ -35,7 +29,8 @@ def allowed(node: Host, inventory: Inventory) -> set[int]:
         ports |= {k0s.api, k0s.k0s_api, k0s.konnectivity_agent, k0s.konnectivity_admin, ETCD_PEER, *CONTROLLER_ALONE}
         ports |= {VIP_PROXY} if inventory.cluster.network.vip else set()
     if node.runs_workloads:
-        ports |= {KUBELET, KONNECTIVITY_AGENT, *KUBE_PROXY, *PODS[inventory.cluster.network.provider], *NODE_PORTS}
+        ports |= {KUBELET, KONNECTIVITY_AGENT, *KUBE_PROXY, *NODE_PORTS}
+        ports |= set(pod_network.listeners(inventory.cluster.network.provider))
     return ports
 
 
