@@ -20,6 +20,9 @@ KUBECONFIG = "/var/lib/k0s/kubelet.conf"
 GET = (
     "printf %%s %s | base64 -d | curl -sS --max-time 15 --cacert /dev/stdin --cert %s --key %s -w '\\n%%{http_code}' %s"
 )
+UNREACHED = {6: "no such name", 7: "nobody listens there", 28: "no answer in time", 35: "no TLS", 52: "no answer",
+             56: "the connection broke off", 60: "a certificate that the cluster's authority did not sign"}  # fmt: skip
+"""curl's exit codes for a server that is not there, or not the one that was meant."""
 
 
 class KubeletApi:
@@ -36,13 +39,13 @@ class KubeletApi:
         self.server = str(cluster["server"])
         if "certificate-authority-data" not in cluster:
             raise CannotRun(f"{KUBECONFIG} carries no certificate-authority-data, as k0s's own does")
-        self._authority = str(cluster["certificate-authority-data"])
         user = kubeconfig["users"][0]["user"]
-        self._certificate, self._key = str(user["client-certificate"]), str(user["client-key"])
+        places = (cluster["certificate-authority-data"], user["client-certificate"], user["client-key"])
+        self._credentials = tuple(map(str, places))
 
     def get(self, path: str) -> dict[str, Any] | None:
         """The object at `path`, None if there is none; CannotRun if the API does not say."""
-        said = self._host.check_output(GET, self._authority, self._certificate, self._key, self.server + path)
+        said = self._host.check_output(GET, *self._credentials, self.server + path)
         body, _, code = said.rpartition("\n")
         if code == "404":
             return None
@@ -50,3 +53,11 @@ class KubeletApi:
             raise CannotRun(f"GET {self.server}{path}: HTTP {code}: {body.strip()[:200]}")
         found: dict[str, Any] = json.loads(body)
         return found
+
+    def ask(self, url: str) -> str:
+        """What another way to the API answers with these credentials: its words, or why there is no answer of it."""
+        answer = self._host.run_expect([0, *UNREACHED], GET, *self._credentials, url)
+        if answer.rc:
+            return UNREACHED[answer.rc]
+        body, _, code = answer.stdout.strip().rpartition("\n")
+        return body if code == "200" else f"HTTP {code}: {body.strip()[:200]}"

@@ -5,59 +5,14 @@ ip -j address show
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 
 from slipway.inventory import Host
 from slipway.inventory.address import address_of
-from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect
+from slipway.verify.packs.network._links import Links
 
 SHOW = "ip address show"
-
-
-@dataclass(frozen=True)
-class Link:
-    """One link of the machine.
-
-    >>> Links(host).carrying("10.0.0.21").name
-    'eno1'
-    """
-
-    name: str
-    names: frozenset[str]
-    up: bool
-    mtu: int
-    addresses: dict[str, int]
-
-
-class Links:
-    """All links, as iproute2 knows them."""
-
-    def __init__(self, host: NodeHost) -> None:
-        self.all = [_link(entry) for entry in json.loads(host.check_output("ip -j address show"))]
-
-    def carrying(self, address: str) -> Link | None:
-        return next((link for link in self.all if address in link.addresses), None)
-
-
-def _link(entry: dict[str, Any]) -> Link:
-    return Link(
-        name=entry["ifname"],
-        names=frozenset([entry["ifname"], *entry.get("altnames", ())]),
-        # Virtual links say UNKNOWN or nothing, and carry traffic.
-        up="UP" in entry["flags"] and entry.get("operstate", "UNKNOWN") in ("UP", "UNKNOWN"),
-        mtu=int(entry["mtu"]),
-        addresses={each["local"]: int(each["prefixlen"]) for each in entry["addr_info"] if "local" in each},
-    )
-
-
-@pytest.fixture(scope="session")
-def links(host: NodeHost) -> Links:
-    return Links(host)
 
 
 def test_is_on_its_link(links: Links, node: Host) -> None:

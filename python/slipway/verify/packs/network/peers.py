@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import pytest
 
+from slipway.generate import pod_network
 from slipway.inventory import Host, Inventory
-from slipway.inventory.model import Provider
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, controllers, expect, listed, workers, workloads
 from slipway.verify.packs.network._tcp import SHORT, State, Target, draw, neighbours, targets, tried
 
 ETCD_CLIENT, ETCD_PEER, KUBELET = 2379, 2380, 10250
-AGENTS = {Provider.CILIUM: (4240,), Provider.KUBEROUTER: (179,), Provider.CALICO: ()}
-"""Where the pod network's agents call each other by TCP (their documentation). A tunnel's UDP port answers nobody: what
-goes through it is tried by the pods of the pack kubernetes."""
-
 States = dict[Target, State]
 
 
@@ -32,7 +28,7 @@ def needs(node: Host, other: Host, inventory: Inventory) -> set[int]:
     if other.runs_workloads:
         # From workers too: konnectivity's agents and metrics-server call kubelets from whichever node they run on.
         wanted |= {KUBELET}
-        wanted |= set(AGENTS[inventory.cluster.network.provider]) if node.runs_workloads else set()
+        wanted |= set(pod_network.ports(inventory, "tcp")) if node.runs_workloads else set()
     return wanted
 
 
@@ -121,7 +117,10 @@ def test_kubelets_of_the_workers(host: NodeHost, ways: States) -> None:
 @workloads
 def test_agents_of_the_pod_network(host: NodeHost, ways: States, inventory: Inventory) -> None:
     """The way to the agents of the pod network on every other node is free."""
-    _are_free(host, _at(ways, *AGENTS[inventory.cluster.network.provider]))
+    ports = pod_network.ports(inventory, "tcp")
+    if not ports:
+        pytest.skip("the agents of this pod network call each other by no TCP port")
+    _are_free(host, _at(ways, *ports))
 
 
 @workers
