@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -451,7 +452,7 @@ def _from_file(path: Path, refused: list[str]) -> paramiko.PKey | None:
         if there.st_uid == os.getuid() and there.st_mode & 0o077:
             refused.append(f"{path}: others can read it, so it is not used (chmod 600 {path})")
             return None
-        return paramiko.PKey.from_path(path)
+        return _parsed(path, (_stamp(path), _stamp(Path(f"{path}-cert.pub"))))
     except (paramiko.PasswordRequiredException, TypeError):
         refused.append(f"{path}: has a passphrase, so it must be in the agent (ssh-add {path})")
     except FileNotFoundError:
@@ -459,6 +460,20 @@ def _from_file(path: Path, refused: list[str]) -> paramiko.PKey | None:
     except (paramiko.SSHException, OSError, ValueError) as error:
         refused.append(f"{path}: not usable: {_words(error)}")
     return None
+
+
+@cache
+def _parsed(path: Path, _stamps: object) -> paramiko.PKey:
+    """Read once, and again where the key or its certificate changed: a fleet is logged in to with one key."""
+    return paramiko.PKey.from_path(path)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return None
+    return there.st_ino, there.st_mtime_ns, there.st_size
 
 
 def _words(error: Exception) -> str:

@@ -136,6 +136,8 @@ def _lower(text: str) -> str:
 
 def _matches(pattern: str, name: str) -> bool:
     """`*` stands for any characters, `?` for one. Linear but for the last star: no file can make us slow."""
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == name
     at, star, mark, place = 0, -1, 0, 0
     while place < len(name):
         if at < len(pattern) and pattern[at] == "*":

@@ -193,6 +193,28 @@ def test_an_identity_that_others_can_read_is_not_used(sshd, tmp_path, mode):
         sshd.remote(identity=identity).run(["true"])
 
 
+def test_an_identity_that_changed_is_read_again(sshd, tmp_path):
+    """It is read once for a whole fleet; what somebody renews meanwhile counts all the same."""
+    identity = new_key(tmp_path / "renewed")
+    with pytest.raises(Unreachable, match="login refused"):
+        sshd.remote(identity=identity).run(["true"])
+    identity.write_bytes((sshd.folder / "client").read_bytes())
+    assert sshd.remote(identity=identity).run(["true"]).ok
+
+
+def test_a_certificate_that_comes_beside_an_identity_is_seen(tmp_path):
+    identity, refused = new_key(tmp_path / "key"), list[str]()
+    before = connection._from_file(identity, refused)
+    assert before is connection._from_file(identity, refused)
+    sign = ["ssh-keygen", "-q", "-s", str(new_key(tmp_path / "ca")), "-I", "me", "-n", "root", f"{identity}.pub"]
+    subprocess.run(sign, check=True)
+    renewed = connection._from_file(identity, refused)
+    assert before is not None
+    assert renewed is not None
+    assert before.public_blob is None
+    assert renewed.public_blob is not None
+
+
 def test_an_identity_that_is_not_there(sshd, tmp_path, monkeypatch):
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     with pytest.raises(Unreachable, match="not there"):
