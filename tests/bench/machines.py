@@ -1,6 +1,9 @@
 """Machines for benchmarks: addresses of loopback that one real sshd serves, each under a name of its own.
 
 What a node would say of itself (its name, its system) stand-ins in the server's PATH say; everything else is real.
+Real machines have processors of their own and these share ours, so what only the server does is made cheap: it does not
+start itself anew for each connection, its keys are of a kind that OpenSSL has fast code for, its login shell is a
+small one, and the stand-ins start no programs.
 """
 
 from __future__ import annotations
@@ -19,33 +22,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.unit.conftest import SSHD, free_port, make_keys, wait_for_port
+from tests.unit.conftest import SSHD, free_port, stand_in_for_sudo, wait_for_port
 from tests.unit.conftest import Sshd as Server
 
 PYTHON = Path(__file__).parents[2] / "python"
 
 CONFIG = """
 ListenAddress 0.0.0.0:{port}
-HostKey {folder}/host_ed25519
+HostKey {folder}/host
+KexAlgorithms ecdh-sha2-nistp256
 AuthorizedKeysFile {folder}/client.pub
 PidFile none
 UsePAM no
 StrictModes no
 PermitRootLogin yes
 MaxStartups 1000
+UseDNS no
+PrintLastLog no
+LogLevel ERROR
 SetEnv PATH={folder}/bin:{path} SHLVL=1
 """
 # The address that was connected to says which machine is meant.
 CAT = """#!/bin/sh
 case "$1" in
-  /proc/sys/kernel/hostname) set -- $SSH_CONNECTION; exec sed -n "s/^$3 //p" {folder}/names ;;
+  /proc/sys/kernel/hostname) set -- $SSH_CONNECTION; read -r name <{folder}/names/$3; echo "$name" ;;
   *) exec /bin/cat "$@" ;;
 esac
 """
 READLINK = """#!/bin/sh
 case "$*" in
   */run/current-system|*/run/booted-system|*/profiles/system)
-    set -- $SSH_CONNECTION; exec sed -n "s|^$3 |{systems}/|p" {folder}/names ;;
+    set -- $SSH_CONNECTION; read -r name <{folder}/names/$3; echo "{systems}/$name" ;;
   *) exec /usr/bin/readlink "$@" ;;
 esac
 """
@@ -61,8 +68,11 @@ case "$*" in
     done ;;
 esac
 """
-# The server sees a /run of its own, where systemd runs; locks that are laid there are nobody else's.
-OWN_RUN = 'mount -t tmpfs none /run && mkdir -p /run/systemd/system /run/sshd && exec "$0" "$@"'
+# The server sees a /run of its own, where systemd runs; locks that are laid there are nobody else's. It sees users with
+# another shell.
+OWN_RUN = """
+mount -t tmpfs none /run && mkdir -p /run/systemd/system /run/sshd && mount --bind "$0" /etc/passwd && exec "$@"
+"""
 HEAD = """\
 apiVersion: slipway/v1
 cluster:
@@ -111,12 +121,18 @@ def machines(count: int) -> Iterator[Machines]:
         keys, root = Path(name) / "sshd", Path(name) / "repository"
         keys.mkdir()
         root.mkdir()
-        make_keys(keys)
+        _make_keys(keys)
         made = Machines(count, free_port(), keys, root)
         _stand_ins(made)
         _write_repository(made)
         with _server(made):
             yield made
+
+
+def _make_keys(folder: Path) -> None:
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(folder / name)], check=True)
+    stand_in_for_sudo(folder)
 
 
 @contextmanager
@@ -126,7 +142,10 @@ def _server(made: Machines) -> Iterator[None]:
     assert SSHD
     log = made.keys / "log"
     own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-    process = subprocess.Popen([*own, "sh", "-c", OWN_RUN, SSHD, "-D", "-E", str(log), "-f", str(config)])
+    users = made.keys / "passwd"
+    users.write_text(Path("/etc/passwd").read_text().replace(":/bin/bash\n", ":/bin/sh\n"))
+    server = [SSHD, "-r", "-D", "-E", str(log), "-f", str(config)]
+    process = subprocess.Popen([*own, "sh", "-c", OWN_RUN, str(users), *server])
     try:
         wait_for_port(Server(process.pid, made.port, made.keys, log, ""))
         yield
@@ -136,8 +155,9 @@ def _server(made: Machines) -> Iterator[None]:
 
 
 def _stand_ins(made: Machines) -> None:
-    lines = [f"{address(number)} {name}\n" for number, name in enumerate(made.names)]
-    (made.keys / "names").write_text("".join(lines))
+    (made.keys / "names").mkdir()
+    for number, name in enumerate(made.names):
+        (made.keys / "names" / address(number)).write_text(f"{name}\n")
     programs = {"cat": CAT, "readlink": READLINK, "nix-daemon": "#!/bin/sh\n", "nix-env": "#!/bin/sh\n"}
     for name, text in programs.items():
         program = made.keys / "bin" / name
@@ -163,7 +183,7 @@ def _write_repository(made: Machines) -> None:
         (made.systems / name / "etc" / "hostname").write_text(f"{name}\n")
     built = [{"outputs": {"out": str(made.systems / name)}} for name in made.names]
     (made.root / "built.json").write_text(json.dumps(built))
-    pin = " ".join((made.keys / "host_ed25519.pub").read_text().split()[:2])
+    pin = " ".join((made.keys / "host.pub").read_text().split()[:2])
     (made.root / "known_hosts").write_text(
         "".join(f"[{address(number)}]:{made.port} {pin}\n" for number in range(made.count))
     )

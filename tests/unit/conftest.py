@@ -113,7 +113,11 @@ class RunningSshd:
 def make_keys(folder: Path) -> None:
     for name, kind in (("host_ed25519", "ed25519"), ("host_rsa", "rsa"), ("client", "ed25519")):
         subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(folder / name)], check=True)
-    # Users other than root reach root by sudo; here it is a stand-in that changes nobody.
+    stand_in_for_sudo(folder)
+
+
+def stand_in_for_sudo(folder: Path) -> None:
+    """Users other than root reach root by sudo; here it is a stand-in that changes nobody."""
     (folder / "bin").mkdir()
     sudo = folder / "bin" / "sudo"
     sudo.write_text('#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n')
