@@ -24,8 +24,8 @@ from slipway.rollout import lease, revision
 from slipway.ssh.connection import Endpoint
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Unforeseen
-from slipway.verify import copies
 from slipway.verify import facts as asked
+from slipway.verify import running
 
 SYSTEMS = "current=/nix/store/a\nbooted=/nix/store/a\nprofile=/nix/store/a\n"
 FACTS = f"hostname=w9\nboot_id=b\n{SYSTEMS}systemd=1\nnix=1\nfailed=\nfree=9999\n"
@@ -123,8 +123,9 @@ READERS |= {
     ),
     "host key of a new system": (lambda host: hostkey.there(host, "/mnt") or "none", "ssh-ed25519 AAAA root@w9\n"),
     "arrival": (lambda host: steps.runs(host, "/nix/store/a"), FACTS),
-    "copy of a record": (
-        lambda host: copies.told(host) or "none", '{"time": "2026-11-26T00:00:00+00:00", "green": true, "checks": 3}',
+    "gate": (
+        lambda host: running.ask(host, copy=True),
+        '/nix/store/a\nb\n{"time": "2026-11-26T00:00:00+00:00", "green": true, "checks": 3}',
     ),
     "commit": (lambda host: revision.commit_of(facts.read(host)) or "none", f"{FACTS}note=/nix/store/a {'ab' * 20}\n"),
 }  # fmt: skip

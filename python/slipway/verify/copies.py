@@ -29,11 +29,15 @@ def leave(records: Mapping[str, bytes], connect: Connect) -> dict[str, SlipwayEr
     return {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, SlipwayError)}
 
 
-def told(node: Host) -> str:
-    """What the copy on a node tells of, in words; empty where it has none, or one that says nothing."""
-    result = node.run(["sh", "-c", f"head -c {LONGEST} {COPY} 2>/dev/null || true"], timeout=BOUND)
+def show() -> str:
+    """A script that prints the copy; nothing where there is none."""
+    return f"[ ! -f {COPY} ] || head -c {LONGEST} {COPY} 2>/dev/null || true\n"
+
+
+def told(copy: str) -> str:
+    """What a copy tells of, in words; empty for none, or one that says nothing."""
     try:
-        fields = json.loads(result.stdout)
+        fields = json.loads(copy)
         time = datetime.fromisoformat(fields["time"]).isoformat(timespec="minutes")
         return f"{'green' if fields['green'] is True else 'red'} at {line(time)}"
     except NO_SENSE:

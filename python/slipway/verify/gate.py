@@ -6,20 +6,21 @@ There is no way round it: what is missing is to be verified, not to be forced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from slipway.errors import GateRefused, InvalidInput, SlipwayError
+from slipway.events import Events
 from slipway.groups import alike, typed
-from slipway.inventory import Inventory
+from slipway.inventory import Host, Inventory
 from slipway.ssh.pool import for_each
-from slipway.verify import catalog, copies, digests
+from slipway.verify import catalog, digests, running
 from slipway.verify import record as records_of
 from slipway.verify.digests import Digests
-from slipway.verify.facts import gather
 from slipway.verify.record import PackRecord, Record
+from slipway.verify.running import Running
 from slipway.verify.session import Connect
 from slipway.words import first_of
 
@@ -113,10 +114,12 @@ class GateResult:
         }
 
 
-def check(inventory: Inventory, records: Records, present: Present, now: datetime) -> GateResult:
-    """Pure: the records and how things are against what the inventory requires."""
+def check(
+    inventory: Inventory, records: Records, present: Present, now: datetime, hosts: Sequence[Host] | None = None
+) -> GateResult:
+    """Pure: the records and how things are against what the inventory requires; of all hosts, or of some."""
     reasons: list[Reason] = []
-    for host in inventory.hosts:
+    for host in inventory.hosts if hosts is None else hosts:
         reasons += _behind(host.name, present)
         reasons += _without_pack(inventory, host.name, present)
         found = _missing(inventory, host.name, records.get(host.name), present, now)
@@ -124,20 +127,39 @@ def check(inventory: Inventory, records: Records, present: Present, now: datetim
     return GateResult(tuple(reasons))
 
 
-def look(inventory: Inventory, connect: Connect, wanted: Mapping[str, str] | None = None) -> GateResult:
-    """Ask every node what it runs, read the records, and check.
+def look(
+    inventory: Inventory,
+    connect: Connect,
+    wanted: Mapping[str, str] | None = None,
+    *,
+    hosts: Sequence[Host] | None = None,
+    events: Events | None = None,
+) -> GateResult:
+    """Ask every node, or some `hosts`, what it runs, read the records, and check.
 
     `wanted` is the system of each host as the inventory has it now; without it nobody looks whether a node is behind.
     """
-    names = [host.name for host in inventory.hosts]
-    answers = for_each(lambda name: gather(connect(name)), names)
-    live = {name: (seen.system, seen.boot_id) for name, seen in answers.items() if not isinstance(seen, SlipwayError)}
-    about = digests.of(inventory, inventory.hosts, catalog.available(inventory))
+    chosen = inventory.hosts if hosts is None else hosts
     records = records_of.read_all(inventory.root)
-    unknown = [name for name in live if not isinstance(records.get(name), Record)]
-    copies_say = for_each(lambda name: copies.told(connect(name)), unknown)
-    told = {name: said for name, said in copies_say.items() if isinstance(said, str) and said}
-    return check(inventory, records, Present(live, about, wanted, told), datetime.now(UTC))
+    seen = _asked(chosen, connect, records, events or Events())
+    live = {name: (said.system, said.boot_id) for name, said in seen.items()}
+    told = {name: said.told for name, said in seen.items() if said.told}
+    about = digests.of(inventory, chosen, catalog.available(inventory))
+    return check(inventory, records, Present(live, about, wanted, told), datetime.now(UTC), chosen)
+
+
+def _asked(hosts: Sequence[Host], connect: Connect, records: Records, events: Events) -> dict[str, Running]:
+    """What the nodes say that answer. The copy on a node is of interest where we have no record of it ourselves."""
+
+    def ask(name: str) -> Running:
+        events.emit("ask", "started", name)
+        try:
+            return running.ask(connect(name), copy=not isinstance(records.get(name), Record))
+        finally:
+            events.emit("ask", "done", name, quiet=True)
+
+    answers = for_each(ask, [host.name for host in hosts])
+    return {name: said for name, said in answers.items() if not isinstance(said, SlipwayError)}
 
 
 def _behind(name: str, present: Present) -> Iterator[Reason]:

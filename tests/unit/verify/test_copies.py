@@ -18,12 +18,16 @@ def place(tmp_path, monkeypatch):
     return tmp_path / "node" / "verification.json"
 
 
+def shown(remote) -> str:
+    return str(remote.run(["sh", "-c", copies.show()]).stdout)
+
+
 def test_a_node_has_the_record_as_it_was_sealed(tmp_path, place, remote):
     written = record.keep(tmp_path, Verification("2026-11-23T12:00:00+00:00", (result("os"),)))
     assert copies.leave(written, lambda _: remote) == {}
     assert place.read_bytes() == (tmp_path / ".slipway/records/w1.json").read_bytes()
     assert place.stat().st_mode & 0o777 == 0o644
-    assert copies.told(remote) == "green at 2026-11-23T12:00+00:00"
+    assert copies.told(shown(remote)) == "green at 2026-11-23T12:00+00:00"
 
 
 def test_what_cannot_be_left_is_that_nodes_alone(place, remote):
@@ -42,8 +46,8 @@ def test_what_cannot_be_left_is_that_nodes_alone(place, remote):
 def test_a_copy_that_says_nothing_is_none(place, remote, content):
     place.parent.mkdir()
     place.write_text(content)
-    assert copies.told(remote) == ""
+    assert copies.told(shown(remote)) == ""
 
 
 def test_no_copy_says_nothing(place, remote):
-    assert copies.told(remote) == ""
+    assert copies.told(shown(remote)) == ""

@@ -1,0 +1,36 @@
+"""What the gate asks a node, all of it in one question: which system it runs, which boot it is in, and, where we have
+no record of it ourselves, what its own copy tells (copies.py).
+
+A question of its own beside facts.py: three hundred nodes are asked by somebody who waits, and most of what a small
+question costs a node is the programs that answer it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slipway.ssh.host import Host
+from slipway.verify import copies
+
+ASK = """readlink -e /run/current-system || echo
+read -r BOOT </proc/sys/kernel/random/boot_id; echo "$BOOT"
+"""
+"""Two lines, each there even where the thing is missing."""
+BOUND = 30.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """`told` is empty where nobody asked for the copy, and where it says nothing."""
+
+    system: str
+    boot_id: str
+    told: str = ""
+
+
+def ask(node: Host, *, copy: bool) -> Running:
+    """Raises Unreachable, CommandTimedOut, CommandFailed, or OddAnswer where fewer than two lines come."""
+    result = node.run(["sh", "-c", ASK + (copies.show() if copy else "")], timeout=BOUND)
+    with result.read() as said:
+        system, boot_id, shown = said.split("\n", 2)
+        return Running(system, boot_id, copies.told(shown))
