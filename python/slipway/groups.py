@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from slipway.words import first_of
 
 MOST_NAMED = 12
 """Nodes that are named; the others are counted."""
+MOST_ROWS = 16
+"""Rows of a table of nodes that fit on a screen together with what stands around them; of more, equal ones are one."""
+_STORE_PATH = re.compile(r"/nix/store/[^\s,;:]+")
+SOME_PATH = "/nix/store/..."
 
 
 def named(names: Sequence[str]) -> str:
@@ -18,6 +23,11 @@ def named(names: Sequence[str]) -> str:
 def headed(names: Sequence[str]) -> str:
     """`w1`, or `300 nodes (w1 w2 ...)`: who it is that something is said of."""
     return names[0] if len(names) == 1 else f"{len(names)} nodes ({named(names)})"
+
+
+def like(names: Sequence[str]) -> str:
+    """`w12`, or `w12 and 287 more like it`: whose row it is."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more like it"
 
 
 def typed(names: Sequence[str], of: int | None = None) -> str:
@@ -31,18 +41,24 @@ def typed(names: Sequence[str], of: int | None = None) -> str:
 def alike(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
     """A line for each reason, with all nodes that have it: pairs of a node and its reason.
 
-    Errors of connections begin with the node and where it was looked for (`w1 (root@192.0.2.1): ...`), which differs
-    from node to node; it stays where the reason is one node's alone.
+    Errors of connections begin with the node and where it was looked for (`w1 (root@192.0.2.1): ...`), and each node
+    has systems of its own: what differs from node to node stays where the reason is one node's alone.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, reason in reasons:
-        groups.setdefault(_without(name, reason), []).append((name, reason))
-    for reason, members in groups.items():
-        nodes = list(dict.fromkeys(name for name, _ in members))
-        if len(nodes) == 1:
-            yield members[0][1] if members[0][1] != reason else f"{nodes[0]}: {reason}"
-        else:
-            yield f"{headed(nodes)}: {reason}"
+        groups.setdefault(_STORE_PATH.sub(SOME_PATH, _without(name, reason)), []).append((name, reason))
+    for members in groups.values():
+        yield _told(members)
+
+
+def _told(members: Sequence[tuple[str, str]]) -> str:
+    """The line for nodes whose reasons are alike, with what they have in common."""
+    nodes = list(dict.fromkeys(name for name, _ in members))
+    said = list(dict.fromkeys(_without(name, reason) for name, reason in members))
+    if len(nodes) > 1:
+        return f"{headed(nodes)}: {said[0] if len(said) == 1 else _STORE_PATH.sub(SOME_PATH, said[0])}"
+    name, reason = members[0]
+    return reason if reason != said[0] else f"{name}: {reason}"
 
 
 def _without(name: str, reason: str) -> str:

@@ -1,4 +1,4 @@
-from slipway.groups import alike, named, typed
+from slipway.groups import alike, like, named, typed
 
 MANY = [f"w{number}" for number in range(1, 301)]
 
@@ -24,3 +24,16 @@ def test_a_command_names_what_somebody_would_type():
     assert typed(["w1", "w2"], of=2) == ""
     assert typed(MANY) == ""
     assert named(["w1"]) == "w1"
+
+
+def test_systems_that_differ_from_node_to_node_make_no_reason_another():
+    said = [(name, f"runs /nix/store/aaa-{name}, the inventory wants /nix/store/bbb-{name}") for name in MANY[:3]]
+    assert list(alike(said)) == ["3 nodes (w1 w2 w3): runs /nix/store/..., the inventory wants /nix/store/..."]
+    assert list(alike(said[:1])) == ["w1: runs /nix/store/aaa-w1, the inventory wants /nix/store/bbb-w1"]
+    same = [(name, "cannot build /nix/store/aaa.drv") for name in MANY[:2]]
+    assert list(alike(same)) == ["2 nodes (w1 w2): cannot build /nix/store/aaa.drv"]
+
+
+def test_a_row_that_stands_for_many_names_one():
+    assert like(["w12"]) == "w12"
+    assert like(MANY) == "w1 and 299 more like it"

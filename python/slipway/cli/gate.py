@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slipway.cli.console import print_json, progress, say, tell
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.errors import GateRefused
 from slipway.events import Events
 from slipway.groups import named
-from slipway.inventory import Inventory, load
+from slipway.inventory import Host, Inventory, load
 from slipway.rollout.phases import Preparation
 from slipway.ssh.pool import Pool
 from slipway.verify import gate as gates
@@ -32,11 +34,12 @@ def gate(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = 
         raise GateRefused(f"the gate is shut for {named(found.nodes)}", hint=found.hint)
 
 
-def look(inventory: Inventory, pool: Pool, events: Events) -> GateResult:
-    """The gate as it is now; builds the systems that the inventory wants, to know them."""
-    preparation = Preparation(inventory, inventory.hosts, pool, events)
+def look(inventory: Inventory, pool: Pool, events: Events, hosts: Sequence[Host] | None = None) -> GateResult:
+    """The gate as it is now, or what of it is of some `hosts`; builds the systems that the inventory wants, to know
+    them."""
+    preparation = Preparation(inventory, inventory.hosts if hosts is None else hosts, pool, events)
     preparation.require_generated()
-    return gates.look(inventory, pool.host, preparation.build())
+    return gates.look(inventory, pool.host, preparation.build(), hosts=hosts, events=events)
 
 
 def _show(found: GateResult) -> None:

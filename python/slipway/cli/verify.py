@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,14 +15,14 @@ import typer
 
 from slipway.cli import gate as gates
 from slipway.cli.console import clear, print_json, print_table, progress, say, tell
-from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cli.watch import Watch
 from slipway.cluster import kubeconfig, members
 from slipway.errors import SlipwayError, Unreachable, UsageError, VerificationRed
 from slipway.events import Events, Listener
 from slipway.generate.gitops.apps import git_server
 from slipway.groups import named, typed
-from slipway.inventory import Inventory, load
+from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
 from slipway.inventory.values import duration
 from slipway.report import html, junit, text
@@ -240,11 +241,28 @@ QuickOption = Annotated[
 ]
 
 
+AllOption = Annotated[bool, typer.Option("--all", help="A row for each node, also where many are alike.")]
+MOST_REASONS = 8
+"""Lines about the gate that fit on a screen under the table."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What of a status a person sees."""
+
+    failing: bool = False
+    each: bool = False
+    redrawn: bool = False
+
+
 def status(
+    selection: Selection = None,
+    exclude: ExcludeOption = None,
     quick: QuickOption = False,
     failing: Annotated[
         bool, typer.Option("--failing", help="Only what is not as it should be, with the reasons in full.")
     ] = False,
+    each: AllOption = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl-C.")] = False,
     interval: IntervalOption = 10.0,
     inventory_file: InventoryOption = INVENTORY,
@@ -252,49 +270,65 @@ def status(
 ) -> None:
     """Show where every node stands, what Flux has made of the stages and why something is not Ready; and what next.
 
+    What is not as it should be comes first. Of many nodes, those that are alike are one row: --all has a row for each.
+    Nodes that are named are asked alone; whether the gate is open is of all.
+
     Example: slipway status --failing
     """
     inventory = load(inventory_file)
+    hosts = select(inventory, selection or (), exclude or ()) if selection or exclude else None
+    shown = Shown(failing, each or hosts is not None, redrawn=watch and sys.stdout.isatty())
     with Pool.of(inventory) as pool:
         while True:
-            _show_status(_status(inventory, pool, quick), failing, json_output, redrawn=watch and sys.stdout.isatty())
+            with progress(quiet=json_output or shown.redrawn or not sys.stderr.isatty()) as listener:
+                found = _status(inventory, pool, quick, hosts, Events(listener))
+            if json_output:
+                print_json(found.to_json())
+            else:
+                _show_status(found, shown)
             if not watch:
                 return
             time.sleep(interval)
 
 
-def _status(inventory: Inventory, pool: Pool, quick: bool) -> reports.Status:
+def _status(
+    inventory: Inventory, pool: Pool, quick: bool, hosts: Sequence[Host] | None, events: Events
+) -> reports.Status:
     config = _kubeconfig(inventory, pool)
     return reports.gather(
         inventory,
         reports.last_deploys(inventory.root),
         {name: one for name, one in record.read_all(inventory.root).items() if isinstance(one, record.Record)},
-        _gate(inventory, pool, quick),
+        _gate(inventory, pool, quick, hosts, events),
         _ready(config),
         reports.last_handoff(inventory.root),
         datetime.now(UTC),
-        _overview(config),
+        _overview(config) if hosts is None else None,
         git.head(inventory.root) if git_server(inventory) else "",
+        hosts,
     )
 
 
-def _show_status(found: reports.Status, failing: bool, json_output: bool, *, redrawn: bool) -> None:
-    if json_output:
-        print_json(found.to_json())
-        return
-    if redrawn:
+def _show_status(found: reports.Status, shown: Shown) -> None:
+    if shown.redrawn:
         clear()
     tell(found.summary)
-    nodes = [node for node in found.nodes if node.next_step or not failing]
+    nodes = [node for node in found.nodes if node.next_step or not shown.failing]
     if nodes:
-        print_table(("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next"), map(_row, nodes))
-    if found.flux and (items := found.flux.failing if failing else found.flux.items):
+        print_table(reports.COLUMNS, reports.rows(nodes, each=shown.each))
+    if found.flux and (items := found.flux.failing if shown.failing else found.flux.items):
         print_table(("stage", "what", "name", "revision", "state"), map(_flux_row, items))
         for item in found.flux.failing:
             tell(f"{item.kind} {item.name}: {item.why}")
-    for line in found.gate.lines():
-        say(f"gate: {line}")
+    _say_reasons([*found.gate.lines()], None if shown.failing else MOST_REASONS)
     say(found.end)
+
+
+def _say_reasons(lines: Sequence[str], most: int | None) -> None:
+    for line in lines[:most]:
+        say(f"gate: {line}")
+    if most is not None and len(lines) > most:
+        say(f"gate: and {len(lines) - most} more reasons: slipway status --failing")
 
 
 def _flux_row(item: Item) -> tuple[str, ...]:
@@ -302,15 +336,15 @@ def _flux_row(item: Item) -> tuple[str, ...]:
     return (item.stage, item.kind, item.name, item.revision, state)
 
 
-def _gate(inventory: Inventory, pool: Pool, quick: bool) -> GateResult:
+def _gate(inventory: Inventory, pool: Pool, quick: bool, hosts: Sequence[Host] | None, events: Events) -> GateResult:
     """With the systems that the inventory wants now, where they can be known: a generated file that is stale, or a Nix
     that is not there, keeps nobody from seeing the rest."""
     if not quick:
         try:
-            return gates.look(inventory, pool, Events())
+            return gates.look(inventory, pool, events, hosts)
         except SlipwayError as error:
             say(f"which systems the inventory wants is not known, so nobody looked for them: {error}")
-    return gate.look(inventory, pool.host)
+    return gate.look(inventory, pool.host, hosts=hosts, events=events)
 
 
 def _kubeconfig(inventory: Inventory, pool: Pool) -> Kubeconfig | None:
@@ -334,16 +368,3 @@ def _overview(config: Kubeconfig | None) -> Overview | None:
         return overview.look(config) if config else None
     except SlipwayError:
         return None
-
-
-def _row(node: reports.NodeStatus) -> tuple[str, ...]:
-    return (
-        node.host.name,
-        node.host.role.value,
-        node.host.address,
-        node.deploy.outcome.value if node.deploy else "never",
-        node.verification,
-        "" if node.age is None else reports.age_of(node.age),
-        {True: "Ready", False: "not Ready", None: "" if not node.host.runs_workloads else "unknown"}[node.ready],
-        node.next_step,
-    )

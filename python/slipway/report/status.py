@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from slipway.groups import MOST_ROWS, like, named, typed
 from slipway.inventory import Host, Inventory
 from slipway.outcome import Outcome
 from slipway.paths import state_dir
@@ -29,6 +31,19 @@ class LastDeploy:
 
     def to_json(self) -> dict[str, str]:
         return {"outcome": self.outcome.value, "time": self.time, "reason": self.reason}
+
+
+class Step(Enum):
+    """What brings a node further."""
+
+    NONE = ""
+    DEPLOY = "slipway deploy{names}"
+    VERIFY = "slipway verify{names}"
+    REBOOT = "reboot {it}, then slipway verify{names}"
+
+    def of(self, names: Sequence[str]) -> str:
+        """What to type for these nodes."""
+        return self.value.format(names=typed(names), it="it" if len(names) == 1 else "them")
 
 
 @dataclass(frozen=True)
@@ -54,18 +69,35 @@ class NodeStatus:
         return "stale" if self.missing else "green"
 
     @property
-    def next_step(self) -> str:
-        """The command that brings the node further; empty if nothing is left to do for it."""
-        name = self.host.name
-        if self.deploy is None and not (self.record and self.record.green):
-            return f"slipway deploy {name}"
-        if self.behind:
-            return f"slipway deploy {name}"
+    def step(self) -> Step:
+        """What brings the node further."""
+        if self.behind or (self.deploy is None and not (self.record and self.record.green)):
+            return Step.DEPLOY
         if self.deploy is not None and self.deploy.outcome is Outcome.REBOOT_REQUIRED:
-            return f"reboot it, then slipway verify {name}"
+            return Step.REBOOT
         if self.deploy is not None and not self.deploy.outcome.good:
-            return f"slipway deploy {name}"
-        return f"slipway verify {name}" if self.missing or self.ready is False else ""
+            return Step.DEPLOY
+        return Step.VERIFY if self.missing or self.ready is False else Step.NONE
+
+    @property
+    def next_step(self) -> str:
+        """The same as somebody would type it; empty if nothing is left to do for it."""
+        return self.step.of([self.host.name])
+
+    @property
+    def deployed(self) -> str:
+        """The outcome of the last deploy in one word."""
+        return self.deploy.outcome.value if self.deploy else "never"
+
+    @property
+    def kubernetes(self) -> str:
+        """What Kubernetes says of it, in words; empty where it is no node there."""
+        return {True: "Ready", False: "not Ready", None: "" if not self.host.runs_workloads else "unknown"}[self.ready]
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal for nodes that one row can stand for."""
+        return (self.host.role, self.deployed, self.verification, self.kubernetes, self.step)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -87,15 +119,18 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All nodes in inventory order, whether the gate is open, and when a hand-off last came to its end (ISO 8601)."""
+    """The nodes in inventory order, whether the gate is open, and when a hand-off last came to its end (ISO 8601)."""
 
     nodes: tuple[NodeStatus, ...]
     gate: GateResult
+    """Of these nodes; the gate itself is of all, so that of some it is not said whether it is open."""
     handed_over: str | None
     flux: Overview | None = None
     """What Flux has made of the repository; None where no API server answered."""
     commit: str = ""
     """What the checkout has, where Flux reads from the cluster's own Git server."""
+    of_all: bool = True
+    """Whether these are all nodes of the inventory."""
 
     @property
     def unpushed(self) -> bool:
@@ -107,23 +142,29 @@ class Status:
     def summary(self) -> str:
         """One line: how many nodes are as they should be, the gate, and what Flux has."""
         done = sum(not node.next_step for node in self.nodes)
-        gate = "gate open" if self.gate.open else "gate shut"
+        gate = ["gate open" if self.gate.open else "gate shut"] if self.of_all else []
         flux = [self.flux.summary] if self.flux and self.flux.items else []
-        return ", ".join([f"nodes {done}/{len(self.nodes)}", gate, *flux])
+        return ", ".join([f"nodes {done}/{len(self.nodes)}", *gate, *flux])
 
     @property
     def next_step(self) -> str:
-        """What to do with the cluster as a whole; empty if nothing."""
-        steps = {node.next_step for node in self.nodes if node.next_step}
-        if any(step.startswith("slipway deploy") for step in steps):
+        """What to do with the cluster as a whole, or with these nodes of it; empty if nothing."""
+        if not self.of_all:
+            return next((step.of(names) for step in Step if step.value and (names := self._for(step))), "")
+        if self._for(Step.DEPLOY):
             return "slipway deploy"
         if not self.gate.open:
             return "slipway verify"
         return "" if self.handed_over and not self.unpushed else "slipway handoff"
 
+    def _for(self, step: Step) -> list[str]:
+        return [node.host.name for node in self.nodes if node.step is step]
+
     @property
     def end(self) -> str:
         """The last line for a person."""
+        if not self.of_all:
+            return f"next: {self.next_step}" if self.next_step else f"nothing is left to do for {self._named()}"
         if self.handed_over and self.unpushed:
             return f"next: slipway handoff: Flux has another commit than this checkout ({self.commit[:12]})"
         if self.next_step:
@@ -132,10 +173,14 @@ class Status:
             return f"handed over {self.handed_over}; {len(self.flux.failing)} of what Flux runs is not Ready, see above"
         return f"handed over {self.handed_over}; nothing is left to do"
 
+    def _named(self) -> str:
+        return named([node.host.name for node in self.nodes])
+
     def to_json(self) -> dict[str, Any]:
+        """All nodes, whatever a person is shown."""
         return {
             "nodes": [node.to_json() for node in self.nodes],
-            "gate": self.gate.to_json(),
+            "gate": self.gate.to_json() if self.of_all else None,
             "handedOver": self.handed_over,
             "summary": self.summary,
             "flux": self.flux.to_json() if self.flux else None,
@@ -153,8 +198,10 @@ def gather(
     now: datetime,
     flux: Overview | None = None,
     commit: str = "",
+    hosts: Sequence[Host] | None = None,
 ) -> Status:
-    """Pure: put together what was found. `ready` is None where no API server answered."""
+    """Pure: put together what was found, of all hosts or of some `hosts`. `ready` is None where no API server
+    answered."""
 
     missing, behind = defaultdict[str, list[str]](list), gate.behind
     for reason in gate.reasons:
@@ -173,12 +220,46 @@ def gather(
             behind=host.name in behind,
         )
 
-    return Status(tuple(one(host) for host in inventory.hosts), gate, handed_over, flux, commit)
+    chosen = inventory.hosts if hosts is None else hosts
+    return Status(tuple(map(one, chosen)), gate, handed_over, flux, commit, of_all=len(chosen) == len(inventory.hosts))
 
 
 def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:
     """A controller without workloads is no node of Kubernetes, and neither Ready nor not."""
     return None if ready is None or not host.runs_workloads else ready.get(host.name, False)
+
+
+COLUMNS = ("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next")
+
+
+def rows(nodes: Sequence[NodeStatus], *, each: bool = False) -> Iterator[tuple[str, ...]]:
+    """Cells for COLUMNS, nodes with something left to do first. Of many nodes, those that are alike are one row unless
+    `each` is wanted; a group's address is empty."""
+    ordered = sorted(nodes, key=lambda node: node.step is Step.NONE)
+    groups: dict[object, list[NodeStatus]] = {}
+    for node in ordered:
+        groups.setdefault(node.host.name if each or len(nodes) <= MOST_ROWS else node.kind, []).append(node)
+    for members in groups.values():
+        yield _row(members)
+
+
+def _row(members: Sequence[NodeStatus]) -> tuple[str, ...]:
+    first, names = members[0], [node.host.name for node in members]
+    return (
+        like(names),
+        first.host.role.value,
+        first.host.address if len(members) == 1 else "",
+        first.deployed,
+        first.verification,
+        _ages([node.age for node in members if node.age is not None]),
+        first.kubernetes,
+        first.step.of(names),
+    )
+
+
+def _ages(ages: Sequence[float]) -> str:
+    """`3 h`, `3 h to 5 d`; empty for none."""
+    return " to ".join(dict.fromkeys(map(age_of, (min(ages), max(ages))))) if ages else ""
 
 
 def last_deploys(root: Path) -> dict[str, LastDeploy]:

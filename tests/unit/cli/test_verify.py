@@ -1,12 +1,19 @@
 """What `slipway verify` says by its exit code."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.cli import two_hosts
 from tests.unit.verify.machines import HERE
+from typer.testing import CliRunner
 
 from slipway.cli import verify as command
+from slipway.cli.main import build
 from slipway.errors import SlipwayError, Unreachable, UsageError, VerificationRed
+from slipway.ssh import pool
 from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
 from slipway.verify.runner import NotKept
 
@@ -124,3 +131,44 @@ def test_a_burn_in_without_a_time_says_what_to_type(tmp_path):
     with pytest.raises(UsageError, match="10 minutes") as told:
         command.verify(["w1"], burn_in="10 minutes", inventory_file=file)
     assert told.value.hint == "slipway verify --burn-in 10m"
+
+
+@pytest.fixture
+def fleet(tmp_path, sshd, monkeypatch):
+    """An inventory of twenty hosts that are all the machine behind `sshd`, its key pinned."""
+    monkeypatch.setattr(pool, "endpoint_of", lambda host: replace(sshd.endpoint, name=host.name))
+    two_hosts.write(tmp_path, sshd)
+    with (tmp_path / "inventory.yaml").open("a") as file:
+        file.writelines(f"  n{number}: {{address: 10.0.0.{number + 30}, role: worker}}\n" for number in range(18))
+    (tmp_path / "known_hosts").write_text((sshd.folder / "known_hosts").read_text())
+    return tmp_path
+
+
+def status(folder: Path, *words: str) -> list[str]:
+    asked = ["status", "--quick", *words, "-i", str(folder / "inventory.yaml")]
+    result = CliRunner().invoke(build(asked[:1]), asked)
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
+def test_the_status_of_many_is_a_line_and_a_few_rows(fleet):
+    summary, _head, *rows = status(fleet)
+    assert summary == "nodes 0/20, gate shut"
+    assert [row.split("  ")[0] for row in rows] == ["cp1", "w1 and 18 more like it"]
+    assert rows[1].rstrip().endswith("slipway deploy")
+
+
+def test_rows_are_for_who_asks_for_them(fleet):
+    assert len(status(fleet, "--all")) == 22
+    summary, _head, *rows = status(fleet, "w1", "n3")
+    assert summary == "nodes 0/2"
+    assert [row.split()[0] for row in rows] == ["w1", "n3"]
+    assert len(json.loads("\n".join(status(fleet, "--json")))["nodes"]) == 20
+
+
+def test_reasons_beyond_a_screen_are_counted(capsys):
+    command._say_reasons([f"reason {number}" for number in range(20)], 8)
+    told = capsys.readouterr().err.splitlines()
+    assert told[7:] == ["gate: reason 7", "gate: and 12 more reasons: slipway status --failing"]
+    command._say_reasons(["one"], None)
+    assert capsys.readouterr().err == "gate: one\n"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.unit.verify.machines import HERE
 
-from slipway.inventory import load
+from slipway.inventory import Inventory, load
 from slipway.outcome import Outcome
 from slipway.report import status
 from slipway.report.status import LastDeploy, NodeStatus
@@ -163,3 +163,77 @@ def test_a_commit_that_flux_does_not_have_is_to_be_handed_over():
     assert found.next_step == "slipway handoff"
     assert "Flux has another commit than this checkout (ffffffffffff)" in found.end
     assert not handed_over(commit="").unpushed, "where Flux reads from elsewhere nobody knows"
+
+
+MANY = 300
+FLEET = """\
+apiVersion: slipway/v1
+cluster:
+  name: fleet
+  k0s: {version: 1.36.3+k0s.2}
+  network: {podCIDR: 10.128.0.0/10, serviceCIDR: 172.20.0.0/16}
+defaults:
+  ssh: {authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm test]}
+  network: {interface: eth0, prefixLength: 16}
+hosts:
+"""
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory) -> Inventory:
+    hosts = "".join(f"  w{n}: {{address: 10.0.{n // 250}.{n % 250 + 1}, role: worker}}\n" for n in range(1, MANY))
+    file = tmp_path_factory.mktemp("fleet") / "inventory.yaml"
+    file.write_text(f"{FLEET}  cp1: {{address: 10.0.9.9, role: controller}}\n{hosts}")
+    return load(file)
+
+
+def of_fleet(fleet: Inventory, *, gate: GateResult = OPEN, red: tuple[str, ...] = (), **how) -> status.Status:
+    names = [host.name for host in fleet.hosts]
+    records = {name: record(failed=name in red, hours=2 + number % 2) for number, name in enumerate(names)}
+    shut = GateResult((*gate.reasons, *(Reason(name, "pack os is red: os.x") for name in red)))
+    return status.gather(fleet, dict.fromkeys(names, OK), records, shut, dict.fromkeys(names, True), None, NOW, **how)
+
+
+def test_three_hundred_nodes_are_a_few_rows_and_what_fails_is_first(fleet):
+    found = of_fleet(fleet, red=("w7", "w9"))
+    assert list(status.rows(found.nodes)) == [
+        ("w7 and 1 more like it", "worker", "", "ok", "red", "3 h", "Ready", "slipway verify w7 w9"),
+        ("cp1", "controller", "10.0.9.9", "ok", "green", "2 h", "", ""),
+        ("w1 and 296 more like it", "worker", "", "ok", "green", "2 h to 3 h", "Ready", ""),
+    ]
+    assert len(found.to_json()["nodes"]) == MANY
+
+
+def test_what_is_to_be_done_with_more_than_anybody_types_is_done_with_all(fleet):
+    names = tuple(host.name for host in fleet.hosts[1:])
+    (row, _) = status.rows(of_fleet(fleet, red=names).nodes)
+    assert row[-1] == "slipway verify"
+
+
+def test_who_wants_every_row_gets_it(fleet):
+    rows = list(status.rows(of_fleet(fleet, red=("w7",)).nodes, each=True))
+    assert [row[0] for row in rows[:3]] == ["w7", "cp1", "w1"]
+    assert len(rows) == MANY
+
+
+def test_few_nodes_have_a_row_each():
+    assert [row[0] for row in status.rows(handed_over().nodes)] == ["cp1", "cp2", "w1", "w2"]
+
+
+def test_of_some_nodes_nobody_says_whether_the_gate_is_open(fleet):
+    some = [fleet.host(name) for name in ("w7", "w8")]
+    found = of_fleet(fleet, red=("w7",), hosts=some)
+    assert found.summary == "nodes 1/2"
+    assert found.to_json()["gate"] is None
+    assert found.end == "next: slipway verify w7"
+    assert of_fleet(fleet, hosts=some).end == "nothing is left to do for w7 w8"
+
+
+def test_several_nodes_are_rebooted_by_one_who_is_told_so(fleet):
+    rebooted = LastDeploy(Outcome.REBOOT_REQUIRED, "")
+    names = [host.name for host in fleet.hosts]
+    found = status.gather(fleet, dict.fromkeys(names, rebooted), {}, OPEN, None, None, NOW)
+    assert [row[-1] for row in status.rows(found.nodes)] == [
+        "reboot it, then slipway verify cp1",
+        "reboot them, then slipway verify",
+    ]

@@ -9,6 +9,7 @@ from tests.unit.verify.machines import HERE
 from tests.unit.verify.test_runner import FACTS, fine, node
 
 from slipway.errors import GateRefused, InvalidInput, Unreachable
+from slipway.events import Event, Events
 from slipway.inventory import load
 from slipway.verify import catalog, digests, gate, record
 from slipway.verify.digests import Digests
@@ -167,6 +168,17 @@ def test_look_asks_the_nodes_and_reads_the_records(tmp_path):
     assert gate.look(inventory, hosts.__getitem__).open
     hosts["w2"] = FakeHost("w2", away)
     assert gate.look(inventory, hosts.__getitem__).nodes == ("w2",)
+
+
+def test_some_nodes_are_asked_alone_and_it_is_told_who_is_asked(tmp_path):
+    (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text())
+    inventory = load(tmp_path / "inventory.yaml")
+    heard: list[Event] = []
+    hosts = {host.name: node(host.name) for host in inventory.hosts}
+    found = gate.look(inventory, hosts.__getitem__, hosts=[inventory.host("w1")], events=Events(heard.append))
+    assert found.nodes == ("w1",)
+    assert [(each.phase, each.state, each.node) for each in heard] == [("ask", "started", "w1"), ("ask", "done", "w1")]
+    assert not hosts["w2"].asked
 
 
 def test_what_a_node_says_of_itself_is_told_and_does_not_count(tmp_path):
