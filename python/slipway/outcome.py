@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from slipway.errors import SlipwayError, Unreachable
+
 
 class Outcome(StrEnum):
     """The words that users, reports and events use for a node."""
@@ -47,3 +49,8 @@ class NodeResult:
             "oldSystem": self.old_system,
             "newSystem": self.new_system,
         }
+
+
+def outcome_of(error: SlipwayError) -> Outcome:
+    """What an error before the activation says about its node."""
+    return Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.BLOCKED

@@ -13,6 +13,9 @@ _IN_CHECKOUT = _PACKAGE.parents[1]
 ENCRYPTION_KEY = Path("secrets/encryption.sops.yaml")
 """In a repository: the key with which the API server encrypts Secrets at rest."""
 
+BINARY_CACHE_KEY = Path("secrets/binary-cache.sops.yaml")
+"""In a repository: the key that signs what deploys copy to a binary cache."""
+
 
 def resource(name: str) -> Path:
     """The shipped folder or file `name` (`templates`, `nixos`, `examples`, `flake.nix`), from wheel or checkout."""

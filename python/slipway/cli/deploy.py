@@ -39,7 +39,7 @@ from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
 from slipway.rollout.runs import Known
-from slipway.secrets import at_rest, backups
+from slipway.secrets import at_rest, backups, signing
 from slipway.ssh.pool import Pool
 from slipway.words import counted
 
@@ -116,8 +116,9 @@ def plan(
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or ())
+    key = None if no_copy else signing.read(inventory)
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
-        found = make_plan(Preparation(inventory, hosts, pool, Events(listener)), copy=not no_copy)
+        found = make_plan(Preparation(inventory, hosts, pool, Events(listener), signing=key), copy=not no_copy)
     if json_output:
         print_json(found.to_json())
     else:
@@ -269,13 +270,15 @@ def _carry_out(
 ) -> None:
     """One run from its locks to what is shown of it; raises what it ends with."""
     keys = _encryption_keys(inventory, hosts)
+    key = None if options.only_reboot else signing.read(inventory)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         asked = {"nodes": [host.name for host in hosts], "options": asdict(options)}
         run = Run.begin(inventory.root, command, asked, keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
-            preparation = preparing(inventory, hosts, pool, events, keys, partial(_keep, inventory.root))
+            keep = partial(_keep, inventory.root)
+            preparation = preparing(inventory, hosts, pool, events, keys, keep, signing=key)
             result = _recorded(run, preparation, interruption, options, break_lock)
     _show(run, result, json_output)
     failure = result.failure()

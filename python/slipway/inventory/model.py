@@ -515,7 +515,7 @@ class HostDeploy(Section):
     health_check: HealthCheck | None = None
     substitute: v.Truth = True
     """Whether the machine fetches what its binary caches have, instead of all from where slipway runs; false for one
-    without a way to them."""
+    without a way to cache.nixos.org: with `deploy.cache` it asks its own `nix.substituters` alone, else none."""
 
 
 class Settings(Section):
@@ -642,6 +642,11 @@ class Deploy(Section):
     keep_runs: Annotated[int, Field(ge=1, le=100000), v.DIGITS] = 100
     """Runs that `.slipway/runs/` remembers of each command; older ones go when a new one of it begins, never one that
     is under way."""
+    cache: v.CacheStore | None = None
+    """Binary cache that is filled with what was built, once, before the machines fetch it from there: where `nix copy
+    --to` writes, as s3://BUCKET?region=..., https://... or file:///FOLDER. `nix.substituters` and
+    `nix.trustedPublicKeys` of the machines say where they read; the key that signs is in
+    secrets/binary-cache.sops.yaml."""
     nix_options: v.NixOptions = Field(default_factory=dict)
     """Options for every Nix command, name to value (`--option NAME VALUE`); only those that give the repository no hold
     of this machine (docs/trust.md)."""

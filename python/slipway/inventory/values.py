@@ -279,6 +279,25 @@ def _flake(text: str) -> str:
     return _url(text)
 
 
+_STORE_PARAMETERS = frozenset((
+    "compression", "compression-level", "endpoint", "multipart-upload", "parallel-compression", "profile", "region",
+    "scheme", "want-mass-query",
+))  # fmt: skip
+"""What a store's address may say of how it is written; none names a key, or a file of this machine."""
+
+
+@lru_cache(maxsize=1024)
+def _cache_store(text: str) -> str:
+    address, _, query = text.partition("?")
+    if not re.fullmatch(r"(https?|s3)://[A-Za-z0-9._~:/%-]+|file:///[A-Za-z0-9._~/%-]+", address):
+        raise ValueError(f"{text!r} is no cache that Nix writes to, such as s3://BUCKET?region=eu-central-1")
+    for pair in query.split("&") if query else ():
+        name, _, value = pair.partition("=")
+        if name not in _STORE_PARAMETERS or not re.fullmatch(r"[A-Za-z0-9._~:/%-]+", value):
+            raise ValueError(f"{pair!r} is no parameter of a cache here; take {', '.join(sorted(_STORE_PARAMETERS))}")
+    return text
+
+
 @lru_cache(maxsize=1024)
 def _cache_key(text: str) -> str:
     name, _, body = text.partition(":")
@@ -503,6 +522,7 @@ ProxyUrl = Annotated[str, AfterValidator(_proxy_url), _format("URL of a proxy")]
 Direct = Annotated[str, AfterValidator(_direct), _format("address, CIDR or DNS name")]
 FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
 CacheKey = Annotated[str, AfterValidator(_cache_key), _format("public key of a Nix cache")]
+CacheStore = Annotated[str, AfterValidator(_cache_store), _format("store of a binary cache")]
 LabelKey = Annotated[str, AfterValidator(label_key), _format("label key")]
 LabelValue = Annotated[str, AfterValidator(label_value), _format("label value")]
 Taint = Annotated[str, AfterValidator(taint), _format("key=value:Effect")]

@@ -33,12 +33,12 @@ from slipway.node import health, reboot
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
 from slipway.node.reboot import When
-from slipway.outcome import NodeResult, Outcome
+from slipway.outcome import NodeResult, Outcome, outcome_of
 from slipway.result import CommandFailed, CommandTimedOut
 from slipway.rollout import living, revision
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.living import Living
-from slipway.rollout.phases import LOCAL, Preparation, outcome_of
+from slipway.rollout.phases import LOCAL, Preparation
 from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
 from slipway.tools.kubeconfig import Kubeconfig

@@ -15,7 +15,7 @@ from pathlib import Path
 from slipway import inside
 from slipway.cluster.backup import Archive
 from slipway.cluster.encryption import Keys
-from slipway.errors import DeployFailed, InvalidInput, SlipwayError, Unreachable
+from slipway.errors import DeployFailed, InvalidInput, SlipwayError
 from slipway.events import Events
 from slipway.generate import tree, writer
 from slipway.inventory import Host as InventoryHost
@@ -23,8 +23,10 @@ from slipway.inventory import Inventory
 from slipway.node import facts
 from slipway.node.facts import Facts
 from slipway.node.places import NIXOS
-from slipway.outcome import Outcome
+from slipway.outcome import outcome_of
 from slipway.rollout import sources
+from slipway.rollout.copying import Copying
+from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool, for_each
@@ -33,7 +35,6 @@ from slipway.words import counted
 
 LOCAL, REMOTE = "local", "remote"
 """Where systems are built: here, on the node that each is for, or on the node that is named instead."""
-ROOT = """mkdir -p "${1%/*}" && ln -sfn "$2" "$1" """
 
 
 class Obstructed(DeployFailed):
@@ -55,6 +56,9 @@ class Preparation:
     """Writes a backup of the control plane into a file; None: none is made."""
 
     build_on: str = LOCAL
+
+    signing: Secret | None = None
+    """The key for what is copied to `deploy.cache`; None: nothing is."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,11 +142,7 @@ class Preparation:
 
     def copy(self, systems: Mapping[str, str]) -> dict[str, SlipwayError]:
         """Bring each node its system and keep it there; return what went wrong, by node."""
-        if not systems:
-            return {}
-        work = _Copy(self, systems)
-        done = self.pool.map(work.one, systems, limit=self.inventory.deploy.parallel)
-        return {name: error for name, error in done.items() if isinstance(error, SlipwayError)}
+        return Copying(self.inventory, self.pool, self.events, systems, self.signing).run() if systems else {}
 
 
 @dataclass(frozen=True)
@@ -181,41 +181,6 @@ class Standing(Preparation):
         return {name: str(answer.profile) for name, answer in answers.items() if isinstance(answer, Facts)}
 
 
-@dataclass(frozen=True)
-class _Copy:
-    preparation: Preparation
-    systems: Mapping[str, str]
-
-    def one(self, host: Host) -> None:
-        system = self.systems[host.name]
-        events = self.preparation.events
-        events.emit("copy", "started", host.name)
-        try:
-            if not host.run(["nix-store", "--check-validity", system], check=False).ok:
-                self._copy(host, system)
-            host.run(["sh", "-c", ROOT, "root", NIXOS.root, system])
-        except SlipwayError as error:
-            events.emit("copy", outcome_of(error), host.name, reason=str(error))
-            raise
-        events.emit("copy", "done", host.name)
-
-    def _copy(self, host: Host, system: str) -> None:
-        pool, deploy = self.preparation.pool, self.preparation.inventory.deploy
-        with pool.openssh(host.name) as ssh:
-            nix.copy(
-                [system],
-                openssh.store(pool.endpoints[host.name]),
-                ssh=ssh,
-                options=deploy.nix_options,
-                timeout=deploy.timeouts.copy_,
-                on_line=self._progress(host.name),
-                substitute=self.preparation.inventory.host(host.name).deploy.substitute,
-            )
-
-    def _progress(self, name: str) -> Callable[[str], None]:
-        return lambda line: self.preparation.events.emit("copy", "progress", name, text=line)
-
-
 def _examine(host: Host) -> Facts:
     found = facts.read(host)
     obstacles = found.obstacles(host.name)
@@ -229,8 +194,3 @@ def _running(answers: Mapping[str, Facts | SlipwayError]) -> str:
     known = Counter(answer.os for answer in answers.values() if isinstance(answer, Facts) and answer.os)
     told = [f"{name} ({number})" if len(known) > 1 else name for name, number in known.most_common()]
     return f"; they run {', '.join(told)}" if told else ""
-
-
-def outcome_of(error: SlipwayError) -> Outcome:
-    """What an error before the activation says about its node."""
-    return Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.BLOCKED

@@ -14,6 +14,7 @@ from typing import Any
 
 from slipway.errors import DeployFailed, InvalidInput
 from slipway.result import CommandFailed, CommandResult
+from slipway.secret import Secret
 from slipway.tools.run import OnLine, run
 
 FEATURES = ("--extra-experimental-features", "nix-command flakes")
@@ -161,6 +162,25 @@ def copy(
     argv = ["nix", *FEATURES, "copy", *how, "--to", store, *paths]
     environment = Elsewhere(store, ssh).environment
     run([*argv, *_options(options)], env=environment, timeout=timeout, on_line=_quietly(on_line))
+
+
+def upload(
+    paths: Iterable[str],
+    cache: str,
+    key: Secret,
+    *,
+    options: Mapping[str, str],
+    timeout: float,
+    on_line: OnLine | None = None,
+) -> None:
+    """Copy closures to a binary cache (s3://..., https://..., file://...) and sign them there; what it has is left.
+
+    `key` is one of `nix-store --generate-binary-cache-key`: NAME:BASE64. Nix reads it from a file, and no other way.
+    """
+    with key.as_file() as path:
+        signed = f"{cache}{'&' if '?' in cache else '?'}secret-key={path}"
+        argv = ["nix", *FEATURES, "copy", "--no-check-sigs", "--to", signed, *paths]
+        run([*argv, *_options(options)], timeout=timeout, on_line=_quietly(on_line))
 
 
 def _options(options: Mapping[str, str]) -> list[str]:

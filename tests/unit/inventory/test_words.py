@@ -254,6 +254,18 @@ def test_a_repository_cannot_take_hold_of_the_deployers_nix(tmp_path: Path, opti
     assert loaded(tmp_path, {**EVERYTHING, "deploy": {"nixOptions": options}}) is None
 
 
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [("s3://nix?region=eu-central-1&endpoint=minio.example.org:9000&scheme=http", True), ("file:///srv/cache", True),
+     ("https://cache.example.org/upload?compression=zstd", True), ("s3://nix?secret-key=/root/key", False),
+     ("file://cache", False), ("ssh://root@w1", False), ("local?root=/tmp", False), ("s3://nix?compression", False),
+     ("https://x.example?post-build-hook=/x", False)],
+)  # fmt: skip
+def test_a_cache_is_no_way_to_files_of_the_deployer(tmp_path: Path, address: str, good: bool):
+    found = loaded(tmp_path, {**EVERYTHING, "deploy": {"cache": address}})
+    assert (found is not None) is good
+
+
 def test_no_line_of_an_identity_reaches_ssh(tmp_path: Path):
     def with_identity(path: str) -> Inventory | None:
         return loaded(tmp_path, put(("defaults", "ssh", "identity"), path))

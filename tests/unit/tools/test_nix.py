@@ -7,6 +7,7 @@ import pytest
 
 from slipway.errors import InvalidInput
 from slipway.result import CommandFailed, CommandResult
+from slipway.secret import Secret
 from slipway.tools import nix
 from slipway.tools.nix import BuildFailed, EvaluationFailed
 
@@ -194,6 +195,15 @@ def test_a_system_that_is_built_here_is_brought_from_nowhere(fake_nix, tmp_path)
     nix.build(tmp_path, ["w1"], options={}, timeout=10)
     (build,) = fake_nix()
     assert "--store" not in build
+
+
+@pytest.mark.parametrize(("cache", "joined"), [("file:///c", "?"), ("s3://c?region=x", "&")])
+def test_the_key_that_signs_is_a_file_in_memory(fake_nix, cache, joined):
+    nix.upload(["/a"], cache, Secret("test-1:AAAA"), options={}, timeout=10)
+    ((*asked,),) = fake_nix()
+    (store,) = [word for word in asked if word.startswith(cache)]
+    assert store.startswith(f"{cache}{joined}secret-key=/proc/{os.getpid()}/fd/")
+    assert "test-1" not in " ".join(asked)
 
 
 @pytest.mark.parametrize("substitute", [True, False])

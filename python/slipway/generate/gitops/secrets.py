@@ -15,14 +15,14 @@ from slipway.generate.gitops import volumes
 from slipway.generate.gitops.apps import APPS_STAGE, BASE, BOOTSTRAP, stages_of
 from slipway.inventory import Inventory
 from slipway.inventory.model import Stages
-from slipway.paths import ENCRYPTION_KEY
+from slipway.paths import BINARY_CACHE_KEY, ENCRYPTION_KEY
 
 SUFFIX = ".sops.yaml"
 AGE_KEY_NAME = "age.agekey"
 """In the Secret flux-system/sops-age: kustomize-controller takes the keys whose name ends so."""
 SEEDS = Path("secrets")
 DEPLOY = "deploy"
-"""What reads the key for Secrets at rest, before there is a stage."""
+"""What reads keys before there is a stage: for Secrets at rest, for a binary cache."""
 GITEA_USER = "gitea_admin"
 FORGEJO_USER = "forgejo_admin"
 READER = "flux"
@@ -124,6 +124,10 @@ TABLE: tuple[Wanted, ...] = (
     Wanted(
         "kube-system", "encryption", ENCRYPTION_KEY.parent, DEPLOY, "the API servers, which encrypt Secrets with it",
         (Key("key", Form.BYTES_32),), lambda inventory: inventory.cluster.k0s.encrypt_secrets,
+    ),
+    Wanted(
+        "nix", "binary-cache", BINARY_CACHE_KEY.parent, DEPLOY, "deploys, which sign what they copy to deploy.cache",
+        (Key("NIX_SECRET_KEY", Form.GIVEN),), lambda inventory: inventory.deploy.cache is not None,
     ),
     Wanted(
         "flux-system", "sops-age", SEEDS, BOOTSTRAP, "Flux, which decrypts all others with it",

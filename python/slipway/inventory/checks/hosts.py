@@ -144,6 +144,9 @@ def caches(document: Document) -> Iterator[Finding]:
         if host.nix.substituters and not host.nix.trusted_public_keys:
             message = "needs nix.trustedPublicKeys beside it, or Nix takes nothing from there"
             yield Finding(("hosts", name, "nix", "substituters"), message)
+    if document.deploy.cache and not any(host.nix.substituters for host in document.hosts.values()):
+        message = "no host has nix.substituters: nobody would fetch anything from there"
+        yield Finding(("deploy", "cache"), message)
 
 
 _DAY = 86400

@@ -1,0 +1,56 @@
+"""The key that signs what deploys copy to a binary cache: secrets/binary-cache.sops.yaml.
+
+It has the form of a Secret and is never applied. Nix's keys are NAME:BASE64, of an Ed25519 key's seed and public half
+(libstore/crypto.cc); machines take only what is signed by one that they trust.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from slipway.errors import InvalidInput
+from slipway.groups import named
+from slipway.inventory import Inventory
+from slipway.paths import BINARY_CACHE_KEY
+from slipway.secret import Secret
+from slipway.secrets import store
+
+FIELD = "NIX_SECRET_KEY"
+PRIVATE, PUBLIC = 64, 32
+"""Bytes of a secret key, and of the public half at its end."""
+
+
+def read(inventory: Inventory) -> Secret | None:
+    """Decrypt it; None where the inventory has no cache to fill.
+
+    Raises InvalidInput where there is no such key, or where a machine that fetches from a cache would not trust it.
+    """
+    if inventory.deploy.cache is None:
+        return None
+    key = store.read(inventory.root, BINARY_CACHE_KEY).values.get(FIELD, Secret(""))
+    public = _public(inventory, key)
+    strangers = [host.name for host in inventory.hosts
+                 if host.nix.substituters and public not in host.nix.trusted_public_keys]  # fmt: skip
+    if strangers:
+        raise InvalidInput(
+            f"{BINARY_CACHE_KEY} signs as {public}, which nix.trustedPublicKeys of {named(strangers)} lacks: they "
+            "would take nothing from the cache",
+            hint="add that key to nix.trustedPublicKeys, below defaults or the hosts' groups; slipway generate",
+        )
+    return key
+
+
+def _public(inventory: Inventory, key: Secret) -> str:
+    name, _, body = key.reveal().decode(errors="replace").strip().partition(":")
+    try:
+        private = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        private = b""
+    if len(private) != PRIVATE or not name.isprintable():
+        # Without the cause: it may hold a part of the key.
+        raise InvalidInput(
+            f"{inventory.root / BINARY_CACHE_KEY}: {FIELD} is no key of a binary cache",
+            hint="nix-store --generate-binary-cache-key NAME secret public; slipway secrets edit nix/binary-cache",
+        )
+    return f"{name}:{base64.b64encode(private[-PUBLIC:]).decode()}"
