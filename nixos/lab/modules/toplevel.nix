@@ -78,7 +78,9 @@ in
       echo ${pkgs.stdenv.hostPlatform.system} > system
       echo slipway-lab-1 > init-interface-version
       echo ${escapeShellArg (toString config.boot.kernelParams)} > kernel-params
-      ln -s ${pkgs.userland}/kernel ${pkgs.userland}/initrd ${pkgs.userland}/kernel-modules .
+      for part in kernel initrd kernel-modules; do
+        ln -s ${pkgs.kernel} $part
+      done
     ''
   );
 }
