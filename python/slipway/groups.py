@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from slipway.words import first_of
 
+Member = TypeVar("Member")
 MOST_NAMED = 12
 """Nodes that are named; the others are counted."""
 MOST_ROWS = 16
@@ -46,19 +48,35 @@ def alike(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
     """
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, reason in reasons:
-        groups.setdefault(_STORE_PATH.sub(SOME_PATH, _without(name, reason)), []).append((name, reason))
+        groups.setdefault(kind(name, reason), []).append((name, reason))
     for members in groups.values():
-        yield _told(members)
+        nodes = list(dict.fromkeys(name for name, _ in members))
+        if len(nodes) > 1:
+            yield f"{headed(nodes)}: {common(members)}"
+        else:
+            name, reason = members[0]
+            yield reason if reason != _without(name, reason) else f"{name}: {reason}"
 
 
-def _told(members: Sequence[tuple[str, str]]) -> str:
-    """The line for nodes whose reasons are alike, with what they have in common."""
-    nodes = list(dict.fromkeys(name for name, _ in members))
-    said = list(dict.fromkeys(_without(name, reason) for name, reason in members))
-    if len(nodes) > 1:
-        return f"{headed(nodes)}: {said[0] if len(said) == 1 else _STORE_PATH.sub(SOME_PATH, said[0])}"
-    name, reason = members[0]
-    return reason if reason != said[0] else f"{name}: {reason}"
+def kind(name: str, reason: str) -> str:
+    """What makes two reasons alike, each of another node."""
+    return _STORE_PATH.sub(SOME_PATH, _without(name, reason))
+
+
+def common(members: Sequence[tuple[str, str]]) -> str:
+    """What nodes whose reasons are alike have in common; all of it where it is of one node."""
+    said = {reason if len(members) == 1 else _without(name, reason) for name, reason in members}
+    return said.pop() if len(said) == 1 else kind(*members[0])
+
+
+def bundled(members: Sequence[Member], alike_by: Callable[[Member], object]) -> list[list[Member]]:
+    """Rows of a table: each member its own, as long as they fit on a screen; of more, those that are alike are one."""
+    if len(members) <= MOST_ROWS:
+        return [[each] for each in members]
+    groups: dict[object, list[Member]] = {}
+    for each in members:
+        groups.setdefault(alike_by(each), []).append(each)
+    return list(groups.values())
 
 
 def _without(name: str, reason: str) -> str:

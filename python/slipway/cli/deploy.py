@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,6 +21,7 @@ from slipway.cluster.backup import Archive
 from slipway.cluster.encryption import Keys
 from slipway.errors import ChangesPending, InvalidInput, SlipwayError, UsageError
 from slipway.events import Events
+from slipway.groups import bundled, common, kind, like
 from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
 from slipway.inventory.values import share
@@ -78,8 +78,6 @@ RebootOption = Annotated[
     typer.Option("--reboot", help="Reboot what changed: where kernel, initrd or modules differ (auto), or always."),
 ]
 
-MOST_ROWS = 40
-"""Nodes that are shown one by one, well or not."""
 MOST_LOGS = 5
 """Nodes whose last words are shown."""
 
@@ -334,11 +332,7 @@ def _show(run: Run, result: Deployment, json_output: bool) -> None:
     if json_output:
         print_json({"run": run.id, "nodes": [node.to_json() for node in result.nodes]})
         return
-    shown = _worth_a_row(result.nodes)
-    print_table(("node", "outcome", "time", "system", "why"), map(_row, shown))
-    others = Counter(node.outcome.value for node in result.nodes if node not in shown)
-    if others:
-        tell(f"and {', '.join(f'{number} {outcome}' for outcome, number in others.items())}")
+    print_table(("node", "outcome", "time", "system", "why"), map(_row, bundled(result.nodes, _kind)))
     bad = [node for node in result.nodes if node.log and not node.outcome.good]
     for node in bad[:MOST_LOGS]:
         say(f"\n{node.node}, the last it said:\n{indent(node.log, '    ')}")
@@ -347,16 +341,21 @@ def _show(run: Run, result: Deployment, json_output: bool) -> None:
     say(f"run {run.id}: {run.folder}")
 
 
-def _worth_a_row(nodes: Sequence[NodeResult]) -> Sequence[NodeResult]:
-    """All of them, as long as somebody can read that; else those that are not well, or say something."""
-    if len(nodes) <= MOST_ROWS:
-        return nodes
-    return [node for node in nodes if not node.outcome.good or node.reason]
+def _kind(node: NodeResult) -> tuple[str, ...]:
+    """Equal for nodes that one row can stand for."""
+    return node.outcome.value, kind(node.node, _first_line(node.reason))
 
 
-def _row(node: NodeResult) -> tuple[str, ...]:
-    duration = f"{node.duration:.1f} s"
-    return node.node, node.outcome.value, duration, _system(node.new_system), _first_line(node.reason)
+def _row(nodes: Sequence[NodeResult]) -> tuple[str, ...]:
+    longest = max(node.duration for node in nodes)
+    systems = {_system(node.new_system) for node in nodes}
+    return (
+        like([node.node for node in nodes]),
+        nodes[0].outcome.value,
+        f"{'up to ' if len(nodes) > 1 else ''}{longest:.1f} s",
+        systems.pop() if len(systems) == 1 else "",
+        common([(node.node, _first_line(node.reason)) for node in nodes]),
+    )
 
 
 def _system(path: str | None) -> str:

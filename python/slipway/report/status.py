@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from slipway.groups import MOST_ROWS, like, named, typed
+from slipway.groups import bundled, like, named, typed
 from slipway.inventory import Host, Inventory
 from slipway.outcome import Outcome
 from slipway.paths import state_dir
@@ -236,11 +236,8 @@ def rows(nodes: Sequence[NodeStatus], *, each: bool = False) -> Iterator[tuple[s
     """Cells for COLUMNS, nodes with something left to do first. Of many nodes, those that are alike are one row unless
     `each` is wanted; a group's address is empty."""
     ordered = sorted(nodes, key=lambda node: node.step is Step.NONE)
-    groups: dict[object, list[NodeStatus]] = {}
-    for node in ordered:
-        groups.setdefault(node.host.name if each or len(nodes) <= MOST_ROWS else node.kind, []).append(node)
-    for members in groups.values():
-        yield _row(members)
+    groups = [[node] for node in ordered] if each else bundled(ordered, lambda node: node.kind)
+    return map(_row, groups)
 
 
 def _row(members: Sequence[NodeStatus]) -> tuple[str, ...]:

@@ -91,14 +91,18 @@ def test_a_deploy_without_the_key_touches_nothing_and_says_what_next(slipway, mo
     assert caught.value.hint == "slipway init"
 
 
-def test_of_many_nodes_those_that_are_not_well_are_shown_and_the_rest_counted(repository, monkeypatch):
-    well = [NodeResult(f"w{n:03}", Outcome.OK if n % 2 else Outcome.UNCHANGED) for n in range(100)]
+def test_of_many_nodes_those_that_are_alike_are_one_row(repository, monkeypatch):
+    well = [NodeResult(f"w{n:03}", Outcome.OK, "joined", n / 10, new_system=f"/nix/store/a-w{n}") for n in range(100)]
+    away = [NodeResult(f"y{n}", Outcome.UNREACHABLE, f"y{n} (root@10.0.0.{n}): timed out") for n in range(50)]
     bad = [NodeResult(f"x{n}", Outcome.ROLLED_BACK, f"why {n}", log=f"last of x{n}") for n in range(7)]
-    monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment((*well, *bad)))
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment((*well, *away, *bad)))
     said = CliRunner().invoke(build(["deploy"]), ["deploy", "-i", str(repository / "inventory.yaml")])
-    rows = [line.split()[0] for line in said.stdout.splitlines() if " rolled-back " in line]
-    assert rows == [node.node for node in bad]
-    assert "w000" not in said.stdout and "and 50 unchanged, 50 ok" in said.stdout
+    rows = [" ".join(line.split()) for line in said.stdout.splitlines()[1:]]
+    assert rows == [
+        "w000 and 99 more like it ok up to 9.9 s joined",
+        "y0 and 49 more like it unreachable up to 0.0 s none timed out",
+        *(f"x{n} rolled-back 0.0 s none why {n}" for n in range(7)),
+    ]
     assert "last of x4" in said.stderr and "last of x5" not in said.stderr
     assert "what 2 more said last is in " in said.stderr
 
