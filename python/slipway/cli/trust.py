@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from slipway.cli import listed
 from slipway.cli.console import print_json, say, somebody_is_there
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
 from slipway.cli.targets import resolve
 from slipway.errors import InvalidInput, SlipwayError, Unreachable, UsageError
-from slipway.groups import named
+from slipway.groups import MOST_ROWS, alike, headed, named
 from slipway.ssh.connection import Endpoint, shown_key
 from slipway.ssh.keys import LOOK, KnownHosts, PKey, describe
 from slipway.ssh.known_hosts import PinnedKey, fingerprint_of
@@ -26,6 +28,15 @@ FingerprintOption = Annotated[
 ]
 ReplaceOption = Annotated[
     bool, typer.Option("--replace", help="Also where another key is pinned so far: the machine was installed anew.")
+]
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="Pin what a file lists: known_hosts, the output of ssh-keyscan, a line of an authority; - for standard "
+        "input.",
+        metavar="FILE",
+    ),
 ]
 
 
@@ -75,18 +86,25 @@ def trust(
     yes: YesOption = False,
     fingerprint: FingerprintOption = None,
     replace: ReplaceOption = False,
+    file: FromOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Pin the host keys of machines in known_hosts, after you have compared their fingerprints.
 
     A machine that is not in the inventory yet is named by user@address[:port]. A key that is pinned is replaced by
-    --replace alone.
+    --replace alone. --from takes the word of a file in place of yours, and asks no machine: it says which node got
+    which fingerprint, and which lines are about nobody.
 
     Example: slipway trust w1 --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
     """
     targets = resolve(selection or (), inventory_file)
     if fingerprint is not None and len(targets.names) != 1:
         raise UsageError(f"--fingerprint is of one machine; {len(targets.names)} are chosen", hint="slipway trust NODE")
+    if file is not None:
+        if fingerprint is not None:
+            raise UsageError("--fingerprint and --from say both whose key it is", hint="slipway trust --from FILE")
+        listed.pin(targets, file, replace=replace, json_output=json_output)
+        return
     with targets.pool as pool:
         decisions: list[Decision] = []
         for endpoints in _rounds([pool.endpoints[name] for name in targets.names], fingerprint is None):
@@ -112,7 +130,24 @@ def _round(
     shown = for_each(lambda name: shown_key(by_name[name], reach=pool.jumps.reach), by_name)
     offers = [_offer(by_name[name], key, pool.known_hosts) for name, key in shown.items()]
     _require_somebody(offers, yes, fingerprint, replace)
-    return [_decide(offer, pool.known_hosts, yes, fingerprint, replace) for offer in offers]
+    if len(offers) <= MOST_ROWS:
+        return [_decide(offer, pool.known_hosts, yes, fingerprint, replace) for offer in offers]
+    return _decide_many(offers, pool.known_hosts, yes, replace)
+
+
+def _decide_many(offers: Sequence[Offer], known: KnownHosts, yes: bool, replace: bool) -> list[Decision]:
+    """The same, told on a few lines: what is pinned already and what does not answer once, what is new for each."""
+    decisions = [_decided(offer, known, yes, None, replace, quiet=yes or offer.is_pinned) for offer in offers]
+    for decision in decisions:
+        offer = decision.offer
+        if offer.key and decision.state != "unchanged":
+            what = decision.state if decision.state == "pinned" else f"{decision.state}: {decision.reason}"
+            say(f"{offer.name} ({offer.address}): {describe(offer.key)}: {what}")
+    if same := [each.offer.name for each in decisions if each.state == "unchanged"]:
+        say(f"pinned already: {headed(same)}")
+    for line in alike((each.offer.name, each.reason) for each in decisions if each.offer.key is None):
+        say(line)
+    return decisions
 
 
 def _offer(endpoint: Endpoint, key: PKey | SlipwayError, known: KnownHosts) -> Offer:
@@ -142,10 +177,13 @@ def _decide(offer: Offer, known: KnownHosts, yes: bool, fingerprint: str | None,
     return decision
 
 
-def _decided(offer: Offer, known: KnownHosts, yes: bool, fingerprint: str | None, replace: bool) -> Decision:
+def _decided(
+    offer: Offer, known: KnownHosts, yes: bool, fingerprint: str | None, replace: bool, *, quiet: bool = False
+) -> Decision:
     if offer.key is None:
         return Decision(offer, "refused", offer.error)
-    say(f"{offer.name} ({offer.address}) shows {describe(offer.key)}")
+    if not quiet:
+        say(f"{offer.name} ({offer.address}) shows {describe(offer.key)}")
     if fingerprint is not None and offer.fingerprint != fingerprint:
         return Decision(offer, "refused", f"that is not {fingerprint}: not pinned")
     if offer.is_pinned:

@@ -13,7 +13,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,8 +58,13 @@ class KnownHosts:
     @classmethod
     def load(cls, path: Path) -> KnownHosts:
         """Raises InvalidInput with file and line for a line that is none of OpenSSH's."""
+        return cls.parse(path, _content(path))
+
+    @classmethod
+    def parse(cls, path: Path, content: bytes) -> KnownHosts:
+        """The same from what was read already; `path` is for messages."""
         known = cls(path)
-        known._take(_content(path))
+        known._take(content)
         return known
 
     def _take(self, content: bytes) -> None:
@@ -79,6 +84,11 @@ class KnownHosts:
         name = known_name(address, port)
         found = [key for key in self._literal.get(name, ()) if key.is_for(name)]
         return found + [key for key in self._others if key.is_for(name)]
+
+    def about(self, address: str, port: int) -> set[int]:
+        """The numbers of the lines that say anything of this machine."""
+        lines = [*self._all_of(address, port), *self.authorities(address, port)]
+        return {key.line for key in lines}
 
     def of(self, address: str, port: int) -> list[PinnedKey]:
         """The keys that this machine may show; several if it has several types. Revoked ones are none of them."""
@@ -157,18 +167,28 @@ class KnownHosts:
         )
 
     def pin(self, address: str, port: int, key: PKey) -> None:
-        """Write `key` as the only one of this machine; all other bytes of the file stay as they are.
+        """Write `key` as the only one of this machine: see `pin_all`."""
+        self.pin_all([(address, port, key)])
 
-        Raises InvalidInput where a line of many machines (a pattern) is for this one too, or revokes the key: it is
+    def pin_all(self, keys: Sequence[tuple[str, int, PKey]], authorities: Sequence[PinnedKey] = ()) -> None:
+        """Write each key as the only one of its machine (address and port), and lines of authorities as they are; all
+        other bytes of the file stay, and it is written as a whole or not at all.
+
+        Raises InvalidInput where a line of many machines (a pattern) is for one of these too, or revokes a key: it is
         for people to say what that line shall mean now.
         """
-        name = known_name(address, port)
+        names = {known_name(address, port) for address, port, _ in keys}
         with self._lock, _alone(self.path.parent):
             content = _content(self.path)
-            kept = [_without(line, name, self._place(number)) for number, line in enumerate(lines_of(content), start=1)]
-            if self.is_revoked(address, port, key):
-                raise InvalidInput(f"{self.path} revokes the key {describe(key)}: it is not pinned")
-            lines = [line for line in kept if line is not None] + [f"{name} {key.get_name()} {key.get_base64()}"]
+            kept = [
+                _without(line, names, self._place(number)) for number, line in enumerate(lines_of(content), start=1)
+            ]
+            for address, port, key in keys:
+                if self.is_revoked(address, port, key):
+                    raise InvalidInput(f"{self.path} revokes the key {describe(key)}: it is not pinned")
+            lines = [line for line in kept if line is not None]
+            lines += [f"{AUTHORITY} {one.names} {one.type} {one.blob}" for one in authorities]
+            lines += [f"{known_name(address, port)} {key.get_name()} {key.get_base64()}" for address, port, key in keys]
             written = "".join(f"{line}\n" for line in lines).encode("latin-1")
             _replace(self.path, written)
             self._take(written)
@@ -205,16 +225,26 @@ def _content(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def _without(line: str, name: str, place: str) -> str | None:
-    """`line` without the machine `name`; None if it was for no other."""
+def _without(line: str, names: Collection[str], place: str) -> str | None:
+    """`line` without these machines; None if it was for no other."""
     key = read(line)
-    if key is None or key.marker or not key.is_for(name):
+    if key is None or key.marker:
+        return line
+    if key.is_literal:
+        return _without_literal(line, key, names)
+    meant = next((name for name in names if key.is_for(name)), None)
+    if meant is None:
         return line
     if key.names.startswith("|"):
         return None
-    if not key.is_literal:
-        raise InvalidInput(f"{place}: {key.names} is for {name} too: mend that line by hand first")
-    others = [other for other in key.names.split(",") if other.lower() != name]
+    raise InvalidInput(f"{place}: {key.names} is for {meant} too: mend that line by hand first")
+
+
+def _without_literal(line: str, key: PinnedKey, names: Collection[str]) -> str | None:
+    listed = key.names.split(",")
+    others = [name for name in listed if name.lower() not in names or not key.is_for(name.lower())]
+    if len(others) == len(listed):
+        return line
     start, _, rest = line.partition(key.names)
     return f"{start}{','.join(others)}{rest}" if others else None
 

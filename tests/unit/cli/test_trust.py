@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests.unit.cli import two_hosts
+from typer.testing import CliRunner
 
 from slipway.cli import trust as module
+from slipway.cli.main import build
 from slipway.errors import Unreachable, UsageError
 from slipway.ssh import pool
 from slipway.ssh.connection import Endpoint
@@ -154,3 +156,24 @@ def test_a_machine_that_does_not_answer_keeps_no_other_from_being_pinned(slipway
     with pytest.raises(Unreachable, match="not pinned: w1"):
         slipway("trust", "--yes")
     assert len(pinned(repository, sshd.port)) == 1
+
+
+def test_of_many_machines_only_what_is_new_has_a_line(slipway, repository, sshd, fingerprint, monkeypatch):
+    """All but w1, which nobody answers for, are the machine behind one sshd."""
+    with (repository / "inventory.yaml").open("a") as file:
+        file.writelines(f"  n{number}: {{address: 10.0.0.{number + 30}, role: worker}}\n" for number in range(18))
+    monkeypatch.setattr(
+        pool, "endpoint_of", lambda host: Endpoint(host.name, "127.0.0.1", 1 if host.name == "w1" else host.ssh.port)
+    )
+    with pytest.raises(Unreachable, match="not pinned: w1"):
+        slipway("trust", "--yes")
+    assert pinned(repository, sshd.port) == [fingerprint]
+    told = trust_output(repository)
+    assert "pinned already: 19 nodes (cp1 n0 n1" in told[0]
+    assert told[1].startswith("w1 (root@[127.0.0.1]:1): connection refused")
+    assert len(told) == 2
+
+
+def trust_output(repository: Path) -> list[str]:
+    words = ["trust", "--yes", "-i", str(repository / "inventory.yaml")]
+    return CliRunner().invoke(build(words[:1]), words).stderr.splitlines()
