@@ -1,6 +1,7 @@
 # Every module of slipway, one concern a file.
 {
   imports = [
+    ./api-server.nix
     ./base.nix
     ./boot.nix
     ./cluster.nix
@@ -18,6 +19,7 @@
     ./proxy.nix
     ./pull.nix
     ./ssh.nix
+    ./storage.nix
     ./time.nix
     ./users.nix
     ./watchdog.nix

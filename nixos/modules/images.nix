@@ -10,7 +10,14 @@ let
   hostsFile = mirrors: concatMapStrings (url: ''
     [host.${builtins.toJSON url}]
       capabilities = ["pull", "resolve"]
-    ${lib.optionalString (hasPath url) "  override_path = true\n"}'') mirrors;
+    ${lib.optionalString (hasPath url) "  override_path = true\n"}${caOf (hostOf url)}'') mirrors;
+  # A mirror is known by its host and port, as a registry is.
+  hostOf = url: builtins.head (builtins.match "[^:/]+://([^/]+).*" url);
+  caFile = host: "k0s/registry-ca/${builtins.replaceStrings [ ":" ] [ "_" ] host}.pem";
+  caOf = host: lib.optionalString (cfg.ca ? ${host}) "  ca = \"/etc/${caFile host}\"\n";
+  # Registries with certificates of their own that no mirror stands before.
+  plain = lib.filterAttrs (host: _: !(cfg.registries ? ${host})) cfg.ca;
+  folderOf = registry: if registry == "*" then "_default" else registry;
   # From 1.36 on k0s runs containerd 2 and refuses to start on a drop-in of any version but 3; up to 1.35 it wants 2
   # (k0s docs/runtime.md).
   registriesIn =
@@ -46,7 +53,11 @@ let
   # k0s imports a bundle again when path or time of change differ (k0s pkg/component/worker/ocibundle.go), and in the
   # store no time ever does: another content needs another name.
   contentOf = b: builtins.substring 0 16 (builtins.hashString "sha256" b.hash);
-  hostsEntry = registry: mirrors: nameValuePair "k0s/certs.d/${registry}/hosts.toml" { text = hostsFile mirrors; };
+  hostsEntry = registry: mirrors: nameValuePair "k0s/certs.d/${folderOf registry}/hosts.toml" { text = hostsFile mirrors; };
+  plainEntry = host: _: nameValuePair "k0s/certs.d/${host}/hosts.toml" {
+    text = "server = \"https://${host}\"\n${lib.removePrefix "  " (caOf host)}";
+  };
+  caEntry = host: text: nameValuePair (caFile host) { inherit text; };
 in
 {
   options.slipway.images = {
@@ -54,7 +65,12 @@ in
       type = types.attrsOf (types.listOf types.nonEmptyStr);
       default = { };
       example = { "docker.io" = [ "https://mirror.example.org" ]; };
-      description = "Registry to the mirrors that are asked before it.";
+      description = "Registry to the mirrors that are asked before it; `*` is every registry that is not named.";
+    };
+    ca = mkOption {
+      type = types.attrsOf types.lines;
+      default = { };
+      description = "Mirror or registry, as host or host:port, to the certificates (PEM) that sign its own.";
     };
     shared = mkOption {
       type = types.bool;
@@ -77,7 +93,7 @@ in
   };
 
   config = mkIf config.slipway.runsWorkloads (mkMerge [
-    (mkIf (cfg.registries != { } || cfg.shared) {
+    (mkIf (cfg.registries != { } || cfg.ca != { } || cfg.shared) {
       # containerd reads this one when k0s starts it, and the folder that it names at every pull.
       slipway.k0s.startedWith = [ config.environment.etc.${dropIn}.source ];
       environment.etc = {
@@ -87,7 +103,9 @@ in
             config_path = "/etc/k0s/certs.d${lib.optionalString cfg.shared ":/var/lib/slipway/certs.d"}"
         '';
       }
-      // lib.mapAttrs' hostsEntry cfg.registries;
+      // lib.mapAttrs' hostsEntry cfg.registries
+      // lib.mapAttrs' plainEntry plain
+      // lib.mapAttrs' caEntry cfg.ca;
     })
     (mkIf (cfg.airgap ? ${platform} || cfg.first ? ${platform}) {
       # `k0s reset` removes the whole folder (k0s pkg/cleanup/directories.go), and what it needs to come back is in there.

@@ -14,8 +14,17 @@ let
   second = config.slipway.network.ipv6.address;
   nodeIps = [ address ] ++ optional (config.slipway.cluster.dualStack && second != null) second;
   kubeletArgs = mapAttrsToList (flag: value: "--${flag}=${value}") (
-    { node-ip = concatStringsSep "," nodeIps; } // cfg.kubeletExtraArgs
+    { node-ip = concatStringsSep "," nodeIps; }
+    // joined "system-reserved" "=" cfg.systemReserved
+    // joined "kube-reserved" "=" cfg.kubeReserved
+    // joined "eviction-hard" "<" cfg.evictionHard
+    // cfg.kubeletExtraArgs
   );
+  joined =
+    flag: sign: values:
+    lib.optionalAttrs (values != { }) {
+      ${flag} = concatStringsSep "," (mapAttrsToList (name: value: "${name}${sign}${value}") values);
+    };
 
   several = flag: values: optional (values != [ ]) "${flag}=${concatStringsSep "," values}";
   arguments =
@@ -100,6 +109,23 @@ in
       type = types.attrsOf types.str;
       default = { };
       description = "More flags for kubelet, name to value.";
+    };
+    systemReserved = mkOption {
+      type = types.attrsOf types.nonEmptyStr;
+      default = { };
+      example = { memory = "1Gi"; };
+      description = "What pods leave to the system, resource to quantity.";
+    };
+    kubeReserved = mkOption {
+      type = types.attrsOf types.nonEmptyStr;
+      default = { };
+      description = "What pods leave to k0s, kubelet and containerd.";
+    };
+    evictionHard = mkOption {
+      type = types.attrsOf types.nonEmptyStr;
+      default = { };
+      example = { "memory.available" = "500Mi"; };
+      description = "How little may be left before kubelet evicts pods, signal to threshold; unnamed ones count as zero.";
     };
     startedWith = mkOption {
       type = types.listOf types.path;

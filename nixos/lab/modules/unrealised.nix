@@ -16,6 +16,8 @@ in
     nix.buildMachines = mkOption { type = types.listOf types.anything; default = [ ]; };
     nix.distributedBuilds = mkOption { type = types.bool; default = false; };
     nix.gc = anything;
+    services.multipath = anything;
+    services.openiscsi = anything;
     swapDevices = mkOption { type = types.listOf types.anything; default = [ ]; };
     system.autoUpgrade = anything;
     systemd.watchdog = anything;

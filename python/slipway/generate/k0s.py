@@ -10,7 +10,7 @@ from typing import Any
 
 from slipway.generate.templates import digest_of, header, template
 from slipway.inventory import Host, Inventory
-from slipway.inventory.model import Provider
+from slipway.inventory.model import Audit, Oidc, Provider
 
 AUTH_PASS_LENGTH = 8
 """k0s wants a VRRP password of 1 to 8 characters; it travels in clear text and keeps nobody out."""
@@ -23,6 +23,9 @@ ENCRYPTION_ARGUMENTS = {
     "encryption-provider-config": ENCRYPTION,
     "encryption-provider-config-automatic-reload": "true",
 }
+
+OIDC_CA, AUDIT_POLICY = "/etc/k0s/oidc-ca.pem", "/etc/k0s/audit-policy.yaml"
+"""Written by nixos/modules/api-server.nix."""
 
 _ADVICE = "Do not edit: change the inventory."
 
@@ -62,7 +65,45 @@ def _api(inventory: Inventory, host: Host) -> dict[str, Any]:
         "port": ports.api,
         "k0sApiPort": ports.k0s_api,
         "sans": _sans(inventory),
-        **({"extraArgs": dict(ENCRYPTION_ARGUMENTS)} if inventory.cluster.k0s.encrypt_secrets else {}),
+        **({"extraArgs": arguments} if (arguments := api_arguments(inventory)) else {}),
+    }
+
+
+def api_arguments(inventory: Inventory) -> dict[str, str]:
+    """Flags of kube-apiserver beside k0s's own, without their dashes."""
+    k0s = inventory.cluster.k0s
+    encryption = ENCRYPTION_ARGUMENTS if k0s.encrypt_secrets else {}
+    oidc, audit = k0s.api_server.oidc, k0s.api_server.audit
+    return {
+        **encryption,
+        **(_oidc(oidc) if oidc else {}),
+        **(_audit(audit) if audit else {}),
+        **k0s.api_server.extra_args,
+    }
+
+
+def _oidc(oidc: Oidc) -> dict[str, str]:
+    claims = ",".join(f"{name}={value}" for name, value in oidc.required_claims.items())
+    said = {
+        "oidc-issuer-url": oidc.issuer_url,
+        "oidc-client-id": oidc.client_id,
+        "oidc-username-claim": oidc.username_claim,
+        "oidc-username-prefix": oidc.username_prefix,
+        "oidc-groups-claim": oidc.groups_claim,
+        "oidc-groups-prefix": oidc.groups_prefix,
+        "oidc-required-claim": claims or None,
+        "oidc-ca-file": OIDC_CA if oidc.ca else None,
+    }
+    return {flag: value for flag, value in said.items() if value is not None}
+
+
+def _audit(audit: Audit) -> dict[str, str]:
+    return {
+        "audit-policy-file": AUDIT_POLICY,
+        "audit-log-path": "/var/log/kube-apiserver/audit.log",
+        "audit-log-maxage": str(audit.max_age),
+        "audit-log-maxbackup": str(audit.max_backups),
+        "audit-log-maxsize": str(audit.max_size),
     }
 
 

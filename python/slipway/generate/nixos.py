@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slipway.generate import proxy
+from slipway.generate import kubelet, proxy
 from slipway.generate.networks import node_networks
 from slipway.generate.nixlang import Raw
 from slipway.generate.templates import digest_of, header, template
@@ -26,6 +26,7 @@ from slipway.inventory.model import (
     NixGc,
     Provider,
     Proxy,
+    StorageClients,
     System,
     User,
 )
@@ -107,6 +108,7 @@ def _host_settings(host: Host) -> Settings:
         k0s=_k0s(host),
         boot=_boot(host),
         disks={name: _disk(disk) for name, disk in host.disks.items()},
+        storage=_storage(host.storage),
         hardware=_set(cpu=host.hardware.cpu),
         users={name: _user(user) for name, user in host.users.items()},
         proxy=_proxy(host.proxy),
@@ -184,6 +186,9 @@ def _k0s(host: Host) -> Settings:
         taints=list(host.taints),
         profile=host.k0s.profile,
         kubeletExtraArgs=dict(host.k0s.kubelet_extra_args),
+        systemReserved=dict(host.k0s.system_reserved),
+        kubeReserved=dict(host.k0s.kube_reserved),
+        evictionHard=dict(kubelet.eviction_hard(host)),
     )
 
 
@@ -193,6 +198,10 @@ def _boot(host: Host) -> Settings:
 
 def _disk(disk: Disk) -> Settings:
     return _set(device=disk.device, mountPoint=disk.mount_point, filesystem=disk.filesystem, swap=disk.swap)
+
+
+def _storage(storage: StorageClients) -> Settings:
+    return {kind: True for kind, wanted in storage.model_dump().items() if wanted}
 
 
 def _user(user: User) -> Settings:
@@ -275,10 +284,13 @@ def _sections(inventory: Inventory) -> Settings:
         **{
             "k0s.hashes": {system.value: value for system, value in cluster.k0s.hashes.items()},
             "k0s.disableComponents": list(cluster.k0s.disable_components),
+            "apiServer.auditLevel": cluster.k0s.api_server.audit.level if cluster.k0s.api_server.audit else None,
+            "apiServer.oidcCa": cluster.k0s.api_server.oidc.ca if cluster.k0s.api_server.oidc else None,
             "hardware.tools": None if "hardware" in inventory.verify.packs else False,
             "proxy.direct": proxy.direct(inventory) if any(host.proxy for host in inventory.hosts) else None,
             "time": {"zone": cluster.time.zone, "servers": list(cluster.time.servers)},
             "images.registries": {name: list(urls) for name, urls in mirrors.registries.items()},
+            "images.ca": dict(mirrors.ca),
             "images.shared": True if inventory.stages.registry_mirror else None,
             "images.airgap": _bundles(mirrors.airgap),
             "images.first": _bundles(mirrors.first_images),

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from slipway.inventory import values as v
 
 API_VERSION = "slipway/v1"
-_ACRONYMS = {"cidr": "CIDR", "cidrs": "CIDRs", "id": "ID", "tcp": "TCP", "udp": "UDP"}
+_ACRONYMS = {"cidr": "CIDR", "cidrs": "CIDRs", "id": "ID", "tcp": "TCP", "udp": "UDP", "url": "URL"}
 
 
 def key_of(attribute: str) -> str:
@@ -86,6 +86,50 @@ class Ports(Section):
     """Local to each controller (`spec.konnectivity.adminPort`)."""
 
 
+class Oidc(Section):
+    """People log in to the API by an identity provider (OpenID Connect)."""
+
+    issuer_url: v.HttpsUrl
+    """The provider's address as its tokens have it (`iss`)."""
+    client_id: v.Text
+    """The client that tokens must be for (`aud`)."""
+    username_claim: v.Text = "sub"
+    """Claim that names the person."""
+    username_prefix: v.Text | None = None
+    """What stands before the name in Kubernetes; default: the issuer and `#`, unless the claim is `email`."""
+    groups_claim: v.Text | None = None
+    """Claim that names the person's groups."""
+    groups_prefix: v.Text | None = None
+    """What stands before each group, so that no group of the provider is one of Kubernetes's own."""
+    required_claims: dict[v.Tag, v.Text] = Field(default_factory=dict)
+    """Claims that a token must have, name to value."""
+    ca: v.Certificates | None = None
+    """Certificates (PEM) that sign the provider's; default: those that the machine trusts."""
+
+
+class Audit(Section):
+    """A record of who asked the API server for what, on each controller in /var/log/kube-apiserver. Of Secrets and
+    ConfigMaps it never holds more than the name; a policy of your own is `environment.etc` of a module."""
+
+    level: Literal["Metadata", "Request", "RequestResponse"] = "Metadata"
+    """Of requests that change something: who, when and what; the request's body too; or also the answer's."""
+    max_age: Annotated[int, Field(ge=1, le=3650), v.DIGITS] = 30
+    """Days that a file is kept."""
+    max_backups: Annotated[int, Field(ge=1, le=1000), v.DIGITS] = 10
+    """Files that are kept beside the one that is written."""
+    max_size: Annotated[int, Field(ge=1, le=10_000), v.DIGITS] = 100
+    """MiB of a file."""
+
+
+class ApiServer(Section):
+    """kube-apiserver, on every controller the same (`spec.api.extraArgs`)."""
+
+    oidc: Oidc | None = None
+    audit: Audit | None = None
+    extra_args: dict[v.DnsLabel, v.Text] = Field(default_factory=dict)
+    """More flags, name to value, such as `event-ttl: 24h`."""
+
+
 class K0s(Section):
     """The k0s of the cluster."""
 
@@ -100,6 +144,7 @@ class K0s(Section):
     """Components that k0s shall not run (`--disable-components`)."""
     feature_gates: dict[v.Tag, v.Truth] = Field(default_factory=dict)
     """Kubernetes feature gates, name to true or false."""
+    api_server: ApiServer = ApiServer()
     worker_profiles: dict[v.DnsLabel, v.FreeForm] = Field(default_factory=dict)
     """Profiles of kubelet settings (`spec.workerProfiles`), name to KubeletConfiguration values."""
     encrypt_secrets: v.Truth = True
@@ -492,6 +537,13 @@ class HostK0s(Section):
     """Worker profile: `default`, or one of cluster.k0s.workerProfiles."""
     kubelet_extra_args: dict[v.DnsLabel, v.FlagValue] = Field(default_factory=dict)
     """More flags for kubelet, name to value."""
+    system_reserved: dict[v.Resource, v.Quantity] = Field(default_factory=dict)
+    """What pods leave to the system, such as `memory: 1Gi` (kubelet's `systemReserved`)."""
+    kube_reserved: dict[v.Resource, v.Quantity] = Field(default_factory=dict)
+    """What pods leave to k0s, kubelet and containerd (kubelet's `kubeReserved`)."""
+    eviction_hard: dict[v.EvictionSignal, v.Threshold] = Field(default_factory=dict)
+    """How little may be left before kubelet evicts pods, such as `memory.available: 500Mi` or `nodefs.available: 5%`;
+    signals that are not named keep kubelet's own thresholds."""
 
 
 class HealthCheck(Section):
@@ -518,6 +570,20 @@ class HostDeploy(Section):
     without a way to cache.nixos.org: with `deploy.cache` it asks its own `nix.substituters` alone, else none."""
 
 
+class StorageClients(Section):
+    """Storage that others serve and this machine can use. CSI drivers count on it: their pods bring neither kernel
+    modules nor the machine's own daemons."""
+
+    iscsi: v.Truth = False
+    """iSCSI with iscsid, as for Longhorn and democratic-csi."""
+    nfs: v.Truth = False
+    """NFS: the programs that mount it, and rpcbind (port 111), which locks of version 3 need."""
+    rbd: v.Truth = False
+    """Ceph's block devices."""
+    multipath: v.Truth = False
+    """Several ways to one disk, with multipathd."""
+
+
 class Settings(Section):
     """What a host may say for itself, or a group or `defaults` for it: host before groups before defaults.
 
@@ -538,6 +604,7 @@ class Settings(Section):
     network: HostNetwork = HostNetwork()
     disks: dict[v.DnsLabel, Disk] = Field(default_factory=dict)
     """Disks for disko, name to disk; without any, the machine's own NixOS configuration has to mount its disks."""
+    storage: StorageClients = StorageClients()
     boot: Boot = Boot()
     hardware: Hardware = Hardware()
     firewall: Firewall = Firewall()
@@ -833,9 +900,12 @@ class Mirrors(Section):
     """Chart repository to its stand-in: an oci:// address, oci+http:// for a registry without TLS, or a folder."""
     images: dict[v.Text, v.Text] = Field(default_factory=dict)
     """Image prefix to its stand-in, for manifests that slipway writes."""
-    registries: dict[v.Registry, Annotated[tuple[v.Url, ...], Field(min_length=1)]] = Field(default_factory=dict)
-    """Registry to the mirrors that containerd asks first, such as docker.io: [https://mirror.example.org]. k0s has its
-    images on quay.io; its node-local balancer (k0sproject/envoy-distroless) is the first to be pulled."""
+    registries: dict[v.RegistryOrAll, Annotated[tuple[v.Url, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Registry to the mirrors that containerd asks first, such as docker.io: [https://mirror.example.org]; "*" is every
+    registry that is not named. k0s has its images on quay.io; its node-local balancer (k0sproject/envoy-distroless) is
+    the first to be pulled."""
+    ca: dict[v.Registry, v.Certificates] = Field(default_factory=dict)
+    """Mirror or registry, as its host or host:port, to the certificates (PEM) that sign its own."""
     airgap: dict[System, AirgapBundle] = Field(default_factory=dict)
     """Airgap bundle of the k0s release, by platform. One of your own must hold the node-local balancer's image as well
     (quay.io/k0sproject/envoy-distroless): without it no node finds the API. `k0s airgap list-images --all` names it."""

@@ -243,6 +243,72 @@ def _http_url(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
+def _https_url(text: str) -> str:
+    if not text.startswith("https://"):
+        raise ValueError(f"{text!r} is not a URL such as https://id.example.org")
+    return _url(text)
+
+
+_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+
+
+@lru_cache(maxsize=64)
+def _certificates(text: str) -> str:
+    """PEM blocks of certificates and nothing else but comments."""
+    if "PRIVATE KEY" in text:
+        raise ValueError("holds a private key; put certificates alone here, and make a new key")
+    blocks = _BLOCK.findall(text)
+    if not blocks:
+        raise ValueError(
+            "has no certificate; paste the PEM text, from -----BEGIN CERTIFICATE----- to its end, below `|`"
+        )
+    for number, block in enumerate(blocks, 1):
+        _require_certificate(block, number)
+    return "\n".join(blocks) + "\n"
+
+
+def _require_certificate(block: str, number: int) -> None:
+    from cryptography import x509  # takes longer to import than most inventories to load, and few have one
+
+    try:
+        x509.load_pem_x509_certificate(block.encode())
+    except ValueError:
+        raise ValueError(f"certificate {number} is damaged (cut off, or changed); paste it anew") from None
+
+
+_NUMBER = r"[0-9]{1,12}(\.[0-9]{1,3})?"
+
+
+@lru_cache(maxsize=1024)
+def _quantity(text: str) -> str:
+    if re.fullmatch(rf"{_NUMBER}(m|k|M|G|T|Ki|Mi|Gi|Ti)?", text) and not re.fullmatch(r"[0.]+[A-Za-z]*", text):
+        return text
+    close = re.fullmatch(rf"({_NUMBER}) ?([kMGT])i?[bB]", text, re.IGNORECASE)
+    fix = f"; did you mean {close[1]}{close[3].upper()}i?" if close else ""
+    raise ValueError(f"{text!r} is not a quantity of Kubernetes like 500m, 2 or 1Gi{fix}")
+
+
+_SCALES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+
+
+def bytes_of(quantity: str) -> float:
+    """The number that a Quantity is, in bytes or cores.
+
+    >>> bytes_of("2Gi"), bytes_of("500m")
+    (2147483648.0, 0.5)
+    """
+    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity).groups()  # type: ignore[union-attr]
+    return float(number) * _SCALES.get(unit, 1e-3 if unit == "m" else 1)
+
+
+@lru_cache(maxsize=1024)
+def _threshold(text: str) -> str:
+    if re.fullmatch(r"([1-9]?[0-9](\.[0-9]{1,3})?|100)%", text):
+        return text
+    return _quantity(text)
+
+
+@lru_cache(maxsize=256)
 def _proxy_url(text: str) -> str:
     if re.fullmatch(r"[a-z0-9]+://[^/@]*@.*", text):
         raise ValueError(
@@ -399,6 +465,10 @@ def _registry(text: str) -> str:
     return text
 
 
+def _registry_or_all(text: str) -> str:
+    return text if text == "*" else _registry(text)
+
+
 RESERVED_NAMES = ("controller", "worker", "single", "localhost")
 
 
@@ -521,6 +591,15 @@ HttpUrl = Annotated[str, AfterValidator(_http_url), _format("URL")]
 ProxyUrl = Annotated[str, AfterValidator(_proxy_url), _format("URL of a proxy")]
 Direct = Annotated[str, AfterValidator(_direct), _format("address, CIDR or DNS name")]
 FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
+HttpsUrl = Annotated[str, AfterValidator(_https_url), _format("https URL")]
+Certificates = Annotated[str, AfterValidator(_certificates), _format("certificates (PEM)")]
+Quantity = Annotated[str, AfterValidator(_quantity), _format("quantity")]
+Threshold = Annotated[str, AfterValidator(_threshold), _format("quantity or percent")]
+Resource = Literal["cpu", "memory", "ephemeral-storage", "pid"]
+EvictionSignal = Literal[
+    "memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree",
+    "pid.available",
+]  # fmt: skip
 CacheKey = Annotated[str, AfterValidator(_cache_key), _format("public key of a Nix cache")]
 CacheStore = Annotated[str, AfterValidator(_cache_store), _format("store of a binary cache")]
 LabelKey = Annotated[str, AfterValidator(label_key), _format("label key")]
@@ -533,6 +612,7 @@ TimeZone = Annotated[str, AfterValidator(_time_zone), _format("time zone")]
 Calendar = Annotated[str, AfterValidator(_calendar), _format("systemd calendar expression")]
 GitBranch = Annotated[str, AfterValidator(_git_branch), _format("Git branch")]
 Registry = Annotated[str, AfterValidator(_registry), _format("registry")]
+RegistryOrAll = Annotated[str, AfterValidator(_registry_or_all), _format("registry or *")]
 HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
 Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
 NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]

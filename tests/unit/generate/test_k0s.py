@@ -42,6 +42,31 @@ def test_the_api_server_encrypts_secrets_unless_the_inventory_says_otherwise(mak
     assert "extraArgs" not in api
 
 
+OIDC = {
+    "issuerURL": "https://id.example.org", "clientID": "k8s", "groupsClaim": "groups", "groupsPrefix": "oidc:",
+    "requiredClaims": {"hd": "example.org", "aud2": "x"},
+}  # fmt: skip
+
+
+def api_arguments(make, api_server) -> dict[str, str]:
+    return k0s.api_arguments(make({"cluster": {"k0s": {"encryptSecrets": "false", "apiServer": api_server}}}))
+
+
+def test_people_log_in_by_an_identity_provider(make):
+    assert api_arguments(make, {"oidc": OIDC}) == {
+        "oidc-issuer-url": "https://id.example.org", "oidc-client-id": "k8s", "oidc-username-claim": "sub",
+        "oidc-groups-claim": "groups", "oidc-groups-prefix": "oidc:",
+        "oidc-required-claim": "hd=example.org,aud2=x",
+    }  # fmt: skip
+
+
+def test_a_record_is_kept_in_a_folder_of_the_api_servers_own(make):
+    found = api_arguments(make, {"audit": {"maxAge": "7"}, "extraArgs": {"event-ttl": "24h"}})
+    assert found["audit-log-path"] == "/var/log/kube-apiserver/audit.log"
+    assert found["audit-policy-file"] == "/etc/k0s/audit-policy.yaml"
+    assert (found["audit-log-maxage"], found["audit-log-maxbackup"], found["event-ttl"]) == ("7", "10", "24h")
+
+
 def test_workers_have_none(make):
     assert list(files(make())) == ["cp1"]
 

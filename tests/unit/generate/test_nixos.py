@@ -120,3 +120,17 @@ def test_an_index_names_every_host(make, nix_value, tmp_path):
 def test_programs_that_read_metal_are_left_out_with_their_pack(make, cluster):
     assert "hardware" not in cluster(make())
     assert cluster(make({"verify": {"packs": ["os"]}}))["hardware"] == {"tools": False}
+
+
+def test_files_of_the_api_server_are_told_once(make, cluster):
+    ca = (Path(__file__).parents[2] / "inventories/valid/everything.yaml").read_text()
+    ca = "\n".join(line.strip() for line in ca[ca.index("-----BEGIN") : ca.index("audit:")].splitlines()).strip()
+    oidc = {"issuerURL": "https://id.example.org", "clientID": "k8s", "ca": ca}
+    found = cluster(make({"cluster": {"k0s": {"apiServer": {"oidc": oidc, "audit": {"level": "Request"}}}}}))
+    assert found["apiServer"] == {"auditLevel": "Request", "oidcCa": ca + "\n"}
+    assert "apiServer" not in cluster(make())
+
+
+def test_storage_of_others(make, read):
+    host = read(make({"hosts": {"w1": {"storage": {"iscsi": "true", "rbd": "false"}}}}), "w1")
+    assert host["slipway"]["storage"] == {"iscsi": True}

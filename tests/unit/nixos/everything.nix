@@ -16,6 +16,7 @@
     };
     hardware.cpu = "intel";
     images.registries."docker.io" = [ "https://mirror.example.org" ];
+    images.ca."mirror.example.org" = "-----BEGIN CERTIFICATE-----";
     nix = {
       substituters = [ "https://cache.example.org" ];
       trustedPublicKeys = [ "cache.example.org-1:AAAA" ];
@@ -61,6 +62,20 @@
       url = "git+https://git.example.org/cluster.git";
     };
     time.servers = [ "ntp.example.org" ];
+    apiServer = {
+      auditLevel = "Request";
+      oidcCa = "-----BEGIN CERTIFICATE-----";
+    };
+    k0s = {
+      systemReserved.memory = "1Gi";
+      evictionHard."memory.available" = "500Mi";
+    };
+    storage = {
+      iscsi = true;
+      nfs = true;
+      rbd = true;
+      multipath = true;
+    };
     users.jo = {
       authorizedKeys = [ "ssh-ed25519 AAAA" ];
       extraGroups = [ "wheel" ];

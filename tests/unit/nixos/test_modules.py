@@ -738,3 +738,95 @@ def test_another_proxy_restarts_k0s(evaluate):
 def test_without_a_proxy_there_is_none(evaluate):
     assert evaluate("config.networking.proxy", "worker", 'slipway.proxy.direct = [ ".svc" ];') == {}
     assert evaluate(f"{UNIT}.serviceConfig ? EnvironmentFile", "worker") is False
+
+
+# --- storage of others -----------------------------------------------------------------------------------------------
+
+
+def test_a_machine_uses_only_the_storage_that_is_named(evaluate):
+    assert evaluate("config.services.openiscsi", "worker") == {}
+    assert evaluate("config.services.multipath", "worker") == {}
+    assert {"rbd", "iscsi_tcp"} & set(evaluate("config.boot.kernelModules", "worker")) == set()
+
+
+def test_iscsi_has_a_name_of_the_machine(evaluate):
+    found = evaluate("config.services.openiscsi", "worker", "slipway.storage.iscsi = true;")
+    assert found == {"enable": True, "name": "iqn.2016-04.com.open-iscsi:n1"}
+
+
+def test_modules_of_storage_are_loaded_so_that_verification_looks_for_them(evaluate):
+    more = "slipway.storage = { iscsi = true; rbd = true; nfs = true; multipath = true; };"
+    assert {"rbd", "iscsi_tcp"} <= set(evaluate("config.boot.kernelModules", "worker", more))
+    assert evaluate("config.boot.supportedFilesystems", "worker", more) == ["nfs"]
+    assert evaluate("config.services.multipath.enable", "worker", more) is True
+
+
+# --- kubelet's reserves, the API server's files ----------------------------------------------------------------------
+
+
+def test_what_is_kept_from_pods_is_a_flag_of_kubelet(evaluate):
+    more = """slipway.k0s = { systemReserved = { cpu = "500m"; memory = "1Gi"; }; kubeReserved.memory = "2Gi";
+        evictionHard = { "memory.available" = "500Mi"; "nodefs.available" = "5%"; }; };"""
+    script = start_script(evaluate, "worker", more)
+    for flag in (
+        "--system-reserved=cpu=500m,memory=1Gi", "--kube-reserved=memory=2Gi",
+        "--eviction-hard=memory.available<500Mi,nodefs.available<5%",
+    ):  # fmt: skip
+        assert flag in script
+    assert "reserved" not in start_script(evaluate, "worker")
+    assert "reserved" not in start_script(evaluate, "controller", more)
+
+
+POLICY = 'config.environment.etc."k0s/audit-policy.yaml".text'
+
+
+def test_the_record_never_holds_a_secret(evaluate):
+    rules = json.loads(evaluate(POLICY, "controller", 'slipway.apiServer.auditLevel = "RequestResponse";'))["rules"]
+    levels = [rule["level"] for rule in rules]
+    secrets = next(n for n, rule in enumerate(rules) if "secrets" in str(rule.get("resources")))
+    assert levels[secrets] == "Metadata"
+    assert secrets < levels.index("RequestResponse"), "the first rule that fits counts"
+    assert levels[-1] == "Metadata"
+
+
+def test_controllers_restart_for_another_policy_and_workers_have_none(evaluate):
+    more = 'slipway.apiServer = { auditLevel = "%s"; oidcCa = "PEM"; };'
+    started = f"{UNIT}.environment.SLIPWAY_STARTED_WITH"
+    one, other = (evaluate(started, "controller", more % level) for level in ("Request", "Metadata"))
+    assert one != other
+    assert "oidc-ca" in one
+    assert evaluate('config.environment.etc ? "k0s/audit-policy.yaml"', "worker", more % "Request") is False
+    assert "d /var/log/kube-apiserver 0700 kube-apiserver root -" in evaluate(
+        "config.systemd.tmpfiles.rules", "controller", more % "Request"
+    )
+
+
+# --- mirrors ---------------------------------------------------------------------------------------------------------
+
+
+def hosts_file(evaluate: Evaluate, registry: str, more: str) -> dict[str, Any]:
+    return tomllib.loads(evaluate(f'config.environment.etc."k0s/certs.d/{registry}/hosts.toml".text', "worker", more))
+
+
+def test_one_mirror_stands_before_every_registry_that_is_not_named(evaluate):
+    more = 'slipway.images.registries."*" = [ "https://mirror.example.org/all" ];'
+    mirror = {"capabilities": ["pull", "resolve"], "override_path": True}
+    assert hosts_file(evaluate, "_default", more) == {"host": {"https://mirror.example.org/all": mirror}}
+
+
+def test_a_mirror_may_have_certificates_of_its_own(evaluate):
+    more = (
+        """slipway.images = { registries."docker.io" = [ "https://m:5000" "https://other" ]; ca."m:5000" = "PEM"; };"""
+    )
+    mirrors = hosts_file(evaluate, "docker.io", more)["host"]
+    assert mirrors["https://m:5000"]["ca"] == "/etc/k0s/registry-ca/m_5000.pem"
+    assert "ca" not in mirrors["https://other"]
+    assert evaluate('config.environment.etc."k0s/registry-ca/m_5000.pem".text', "worker", more) == "PEM"
+
+
+def test_a_registry_without_mirrors_may_have_them_too(evaluate):
+    more = 'slipway.images.ca."registry.example.org" = "PEM";'
+    assert hosts_file(evaluate, "registry.example.org", more) == {
+        "server": "https://registry.example.org",
+        "ca": "/etc/k0s/registry-ca/registry.example.org.pem",
+    }

@@ -61,6 +61,10 @@ TEXTS = {
     "host.boot.mode": "bios",
     "cluster.network.cilium.routing": "native",
     "cluster.network.cilium.encryption": "wireguard",
+    "host.k0s.system_reserved.memory": "3Gi",
+    "host.k0s.system_reserved.cpu": "700m",
+    "host.k0s.kube_reserved.memory": "3Gi",
+    "host.k0s.eviction_hard.memory.available": "3Gi",
 }
 UNSET = {"cluster.network.node_local_load_balancing": False}
 """What has a meaning where nothing is said."""

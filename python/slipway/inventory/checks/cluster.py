@@ -66,4 +66,17 @@ def airgap(document: Document) -> Iterator[Finding]:
                 yield Finding(("hosts", name, "system"), message, other=("mirrors", key))
 
 
-CHECKS: tuple[Check, ...] = (controllers, single_alone, workloads, dual_stack, nixos, airgap)
+def mirrors(document: Document) -> Iterator[Finding]:
+    """containerd never looks for plain HTTP where a certificate is named, nor asks a mirror for itself."""
+    for registry, urls in document.mirrors.registries.items():
+        for index, url in enumerate(urls):
+            host = url.partition("://")[2].partition("/")[0].lower()
+            path: Keys = ("mirrors", "registries", registry, index)
+            if url.startswith("http://") and host in document.mirrors.ca:
+                message = f"plain http has no certificate, yet {{}} names one; did you mean https://{url[7:]}?"
+                yield Finding(path, message, other=("mirrors", "ca", host))
+            elif not url.startswith(("http://", "https://")):
+                yield Finding(path, f"containerd takes http and https alone; did you mean https://{host}?")
+
+
+CHECKS: tuple[Check, ...] = (controllers, single_alone, workloads, dual_stack, nixos, airgap, mirrors)

@@ -10,6 +10,7 @@ from slipway.inventory.messages import nearest
 from slipway.inventory.model import Document, Host, Provider, Role
 from slipway.inventory.releases import known_releases, minor_of, newest_release
 from slipway.inventory.source import Keys
+from slipway.inventory.values import bytes_of
 
 REFUSED = {
     "1.35.1+k0s.0": "it reads the join token at every start, so that joined workers crash once it is emptied "
@@ -219,6 +220,77 @@ def kubelet_arguments(document: Document) -> Iterator[Finding]:
                 yield Finding(path, f"slipway or k0s sets --{flag} itself", about_key=True)
 
 
+_RESERVES = {
+    "systemReserved": "system-reserved",
+    "kubeReserved": "kube-reserved",
+    "evictionHard": "eviction-hard",
+}
+"""Key of a host to kubelet's flag; in a worker profile it has the key's name."""
+
+
+def reserves(document: Document) -> Iterator[Finding]:
+    """What kubelet keeps from pods is said once, and leaves something to them."""
+    for name, host in document.hosts.items():
+        k0s = host.k0s
+        profile = document.cluster.k0s.worker_profiles.get(k0s.profile or "", {})
+        said = {
+            "systemReserved": k0s.system_reserved,
+            "kubeReserved": k0s.kube_reserved,
+            "evictionHard": k0s.eviction_hard,
+        }
+        for key, flag in _RESERVES.items() if any(said.values()) else ():
+            path: Keys = ("hosts", name, "k0s", key)
+            if said[key] and flag in k0s.kubelet_extra_args:
+                other: Keys = ("hosts", name, "k0s", "kubeletExtraArgs", flag)
+                yield Finding(path, "is said as a flag too, {}; remove one of them", other=other, about_key=True)
+            if said[key] and key in profile:
+                other = ("cluster", "k0s", "workerProfiles", k0s.profile or "", key)
+                yield Finding(path, "kubelet would ignore that of the host's profile, {}", other=other, about_key=True)
+        yield from _reserved_memory(name, host)
+
+
+def _reserved_memory(name: str, host: Host) -> Iterator[Finding]:
+    parts = [host.k0s.system_reserved.get("memory"), host.k0s.kube_reserved.get("memory")]
+    reserved = sum(bytes_of(part) for part in parts if part)
+    if host.hardware.memory is not None and reserved >= host.hardware.memory:
+        message = f"{' and '.join(part for part in parts if part)} leave pods nothing of {{}}"
+        path = ("hosts", name, "k0s", "systemReserved" if parts[0] else "kubeReserved", "memory")
+        yield Finding(path, message, other=("hosts", name, "hardware", "memory"))
+
+
+_OURS_OF_THE_API = {
+    "encryption-provider-config": "encryptSecrets",
+    "encryption-provider-config-automatic-reload": "encryptSecrets",
+    "audit-policy-file": "apiServer.audit",
+    "audit-log-path": "apiServer.audit",
+    "audit-log-maxage": "apiServer.audit.maxAge",
+    "audit-log-maxbackup": "apiServer.audit.maxBackups",
+    "audit-log-maxsize": "apiServer.audit.maxSize",
+}
+_OF_K0S = (
+    "advertise-address", "secure-port", "service-cluster-ip-range", "etcd-servers", "etcd-cafile", "etcd-certfile",
+    "etcd-keyfile", "tls-cert-file", "tls-private-key-file", "client-ca-file", "kubelet-client-certificate",
+    "kubelet-client-key", "service-account-issuer", "service-account-key-file", "service-account-signing-key-file",
+    "egress-selector-config-file", "authorization-mode",
+)  # fmt: skip
+"""Without them in k0s's way the cluster would not come up, or let in whom it should not (k0s pkg/component/controller/
+apiserver.go)."""
+
+
+def api_arguments(document: Document) -> Iterator[Finding]:
+    api = document.cluster.k0s.api_server
+    for flag in api.extra_args:
+        path = ("cluster", "k0s", "apiServer", "extraArgs", flag)
+        key = _OURS_OF_THE_API.get(flag) or ("apiServer.oidc" if flag.startswith("oidc-") else None)
+        if key is not None:
+            yield Finding(path, f"slipway sets --{flag} itself; it is cluster.k0s.{key}", about_key=True)
+        elif flag in _OF_K0S:
+            yield Finding(path, f"k0s sets --{flag} itself, and the cluster hangs on it", about_key=True)
+    if api.oidc is not None and api.oidc.groups_claim is not None and api.oidc.groups_prefix is None:
+        message = "without groupsPrefix a group of the provider may be one of Kubernetes's own, such as system:masters"
+        yield Finding(("cluster", "k0s", "apiServer", "oidc", "groupsClaim"), message, warning=True)
+
+
 CHECKS: tuple[Check, ...] = (
     releases,
     binaries,
@@ -231,4 +303,6 @@ CHECKS: tuple[Check, ...] = (
     provider,
     components,
     kubelet_arguments,
+    reserves,
+    api_arguments,
 )

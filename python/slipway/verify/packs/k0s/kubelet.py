@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from slipway.generate.kubelet import reserves
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed, workloads
@@ -87,6 +88,30 @@ def test_is_healthy(host: NodeHost) -> None:
         expected="ok",
         found=answer.stdout.strip() or answer.stderr.strip(),
         fix="journalctl -u k0s.service | grep kubelet",
+    )
+
+
+FLAGS = """file=$(grep -slx kubelet /proc/[0-9]*/comm | head -n 1)
+[ -n "$file" ] || exit 3
+tr '\\0' '\\n' < "${file%comm}cmdline"
+"""
+
+
+def test_keeps_its_reserves(host: NodeHost, node: Host) -> None:
+    """kubelet keeps from pods what the inventory says, and evicts them where it says."""
+    wanted = reserves(node)
+    if not wanted:
+        pytest.skip("the inventory reserves nothing on this node")
+    # 3: kubelet does not run, which is the finding of another check.
+    lines = host.run_expect([0, 3], FLAGS).stdout.splitlines()
+    flags = {flag: frozenset(values.split(",")) for flag, _, values in (line.partition("=") for line in lines)}
+    lost = [f"{flag} {part}" for flag, parts in wanted.items() for part in sorted(parts - flags.get(flag, frozenset()))]
+    expect(
+        not lost,
+        expected=listed(f"{flag}={','.join(sorted(parts))}" for flag, parts in wanted.items()),
+        found=f"without {listed(lost)}" if lines else "no kubelet runs",
+        fix=f"slipway deploy {node.name}, which restarts its k0s",
+        command="tr '\\0' '\\n' < /proc/$(pidof kubelet)/cmdline",
     )
 
 

@@ -8,6 +8,7 @@ from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.packs._reads import Answers, Read
 from slipway.verify.packs.os.mounts import FSTAB, MOUNTS
+from slipway.verify.packs.os.storage import READ as STORAGE
 
 ACCOUNT = 'echo "account $name $(id -nG "$name" 2>/dev/null)"; cat "/etc/ssh/authorized_keys.d/$name" 2>/dev/null'
 
@@ -32,6 +33,7 @@ def answers(host: NodeHost, node: Host) -> Answers:
             Read("journal", "journalctl --boot --priority=crit --no-pager --quiet --output=short --lines=20", 30),
             Read("fstab", FSTAB),
             Read("mounts", MOUNTS),
+            *((Read("storage", STORAGE),) if any(node.storage.model_dump().values()) else ()),
             Read("made of", "cat /etc/slipway/inventory"),
             Read("sshd", "sshd -T"),
             Read("keys", keys),

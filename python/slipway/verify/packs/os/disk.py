@@ -6,11 +6,13 @@ df -B1 /var/lib/k0s /nix/store /boot
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 import yaml
 
+from slipway.generate import kubelet
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, expect, listed, workloads
@@ -50,8 +52,10 @@ def found(host: NodeHost) -> Spaces:
 
 
 @pytest.fixture
-def evicts(host: NodeHost) -> float:
+def evicts(host: NodeHost, node: Host) -> float:
     """The percentage of free space below which this node's kubelet evicts pods."""
+    if node.k0s.eviction_hard:  # flags, which go before the file
+        return _highest(kubelet.eviction_hard(node))
     asked = host.run_expect([0, 1], "cat %s", KUBELET)  # 1: k0s has not run yet
     return eviction(asked.stdout)
 
@@ -63,7 +67,10 @@ def eviction(configuration: str) -> float:
     5.0
     """
     named = (yaml.safe_load(configuration) or {}).get("evictionHard")
-    signals = EVICTS if named is None else named
+    return _highest(EVICTS if named is None else named)
+
+
+def _highest(signals: Mapping[str, object]) -> float:
     matches = (PERCENT.fullmatch(str(signals.get(signal, ""))) for signal in EVICTS)
     return max((float(match[1]) for match in matches if match), default=0.0)
 

@@ -17,6 +17,7 @@ VIP_PROXY = 6444
 """k0s's balancer behind the virtual address, on every address of a controller (its userSpaceProxyBindPort)."""
 KONNECTIVITY_AGENT = 8093
 """The health of k0s's konnectivity-agent, a pod in the network of every node (seen with k0s 1.36.3)."""
+RPCBIND = 111
 NODE_PORTS = range(30000, 32768)
 """Services of type NodePort, which their owners open."""
 
@@ -25,6 +26,7 @@ def allowed(node: Host, inventory: Inventory) -> set[int]:
     """TCP ports that other machines may find open: the role's, the pod network's, and those the inventory's."""
     firewall, k0s = node.firewall, inventory.cluster.k0s.ports
     ports = {node.ssh.port, *firewall.allowed_tcp_ports, *firewall.pod_tcp_ports}
+    ports |= {RPCBIND} if node.storage.nfs else set()
     if node.is_controller:
         ports |= {k0s.api, k0s.k0s_api, k0s.konnectivity_agent, k0s.konnectivity_admin, ETCD_PEER, *CONTROLLER_ALONE}
         ports |= {VIP_PROXY} if inventory.cluster.network.vip else set()
