@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from textwrap import indent
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -78,6 +78,8 @@ RebootOption = Annotated[
     typer.Option("--reboot", help="Reboot what changed: where kernel, initrd or modules differ (auto), or always."),
 ]
 
+Read = TypeVar("Read")
+
 MOST_LOGS = 5
 """Nodes whose last words are shown."""
 
@@ -102,21 +104,26 @@ NoCopyOption = Annotated[
 def plan(
     selection: Selection = None,
     no_copy: NoCopyOption = False,
+    older: OlderOption = False,
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
 ) -> None:
     """Show all that a deploy would do: versions, k0s's configuration, units, restarts, joins, reboots, in which order.
 
-    Nothing is activated. Exit code 4: something is pending; 0: nothing is. To know the units, the new system is copied
-    to one node of those that change alike.
+    Nothing is activated. Exit code 4: something is pending; 0: nothing is; 6: a deploy would be refused. To know the
+    units, the new system is copied to one node of those that change alike.
 
     Example: slipway plan w1
     """
     inventory = load(inventory_file)
     hosts = select(inventory, selection or ())
-    key = None if no_copy else signing.read(inventory)
+    lacking: list[SlipwayError] = []
+    keys = _or_lacking(lambda: _encryption_keys(inventory, hosts), lacking)
+    key = _or_lacking(lambda: signing.read(inventory), lacking)
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
-        found = make_plan(Preparation(inventory, hosts, pool, Events(listener), signing=key), copy=not no_copy)
+        preparation = Preparation(inventory, hosts, pool, Events(listener), keys, signing=key)
+        found = make_plan(preparation, copy=not no_copy, older=older)
+    found = replace(found, refused=(*lacking, *found.refused))
     if json_output:
         print_json(found.to_json())
     else:
@@ -125,8 +132,19 @@ def plan(
     _judge_plan(found, [host.name for host in hosts])
 
 
+def _or_lacking(read: Callable[[], Read | None], lacking: list[SlipwayError]) -> Read | None:
+    """A plan needs no secret; that a deploy would lack one is part of it."""
+    try:
+        return read()
+    except SlipwayError as error:
+        lacking.append(error)
+        return None
+
+
 def _judge_plan(found: Plan, names: Sequence[str]) -> None:
     comparison.refuse(found.differences, names)
+    for error in found.refused:
+        raise error
     changed, nodes = sum(node.pending for node in found.nodes), counted(len(found.nodes), "node")
     if found.pending:
         raise ChangesPending(f"changes are pending on {changed} of {nodes}", hint="slipway deploy")

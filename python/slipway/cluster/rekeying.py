@@ -42,8 +42,10 @@ echo "file=${{file%% *}}"
 echo "written=$(stat --format=%Y {ENCRYPTION})"
 started=$(systemctl show --timestamp=unix --property=ExecMainStartTimestamp --value {unit.UNIT})
 echo "started=${{started#@}}"
-k0s kubectl get --raw=/metrics --request-timeout={METRICS_TIMEOUT}s 2>/dev/null |
-  sed -n 's/^{GOES_BY}{{.*[,{{]hash="sha256:\\([0-9a-f]*\\)".*/goes-by=\\1/p'
+if [ "$1" = loaded ]; then
+  k0s kubectl get --raw=/metrics --request-timeout={METRICS_TIMEOUT}s 2>/dev/null |
+    sed -n 's/^{GOES_BY}{{.*[,{{]hash="sha256:\\([0-9a-f]*\\)".*/goes-by=\\1/p'
+fi
 if [ -s {STORED_ANEW} ]; then echo "stored-anew=$(head -c 100 {STORED_ANEW})"; fi
 """
 
@@ -100,9 +102,11 @@ def name_of(mark: str) -> str:
     return mark.partition(":")[0]
 
 
-def look(controller: Host) -> Holding:
-    """Ask one controller; an empty Holding where there are no keys."""
-    with controller.run(["sh", "-c", LOOK, "look at the keys for Secrets"], timeout=2 * METRICS_TIMEOUT).read() as said:
+def look(controller: Host, *, loaded: bool = True) -> Holding:
+    """Ask one controller; an empty Holding where there are no keys. `loaded`: also its API server, which says what it
+    goes by among some megabytes; without, `Holding.loaded` says nothing."""
+    words = ["sh", "-c", LOOK, "look at the keys for Secrets", *(["loaded"] if loaded else [])]
+    with controller.run(words, timeout=2 * METRICS_TIMEOUT).read() as said:
         return _holding(said.splitlines())
 
 
@@ -119,8 +123,20 @@ def _holding(lines: list[str]) -> Holding:
     return Holding(keys, "writes" in said, loaded, said.get("stored-anew", ""))
 
 
-def look_at(inventory: Inventory, pool: Pool) -> Seen:
-    return pool.map(look, [host.name for host in inventory.controllers])
+def look_at(inventory: Inventory, pool: Pool, *, loaded: bool = True) -> Seen:
+    return pool.map(lambda host: look(host, loaded=loaded), [host.name for host in inventory.controllers])
+
+
+def check(keys: Keys, inventory: Inventory, pool: Pool) -> None:
+    """Ask the controllers, and `require`; their API servers only where it depends on them."""
+    seen = look_at(inventory, pool, loaded=False)
+    require(keys, look_at(inventory, pool) if _writes_anew(keys, seen) else seen)
+
+
+def _writes_anew(keys: Keys, seen: Seen) -> bool:
+    """Whether anybody writes by another key than the first of these."""
+    holding = [each for each in seen.values() if isinstance(each, Holding)]
+    return any(each.writer not in ("", keys.writer.mark) for each in holding)
 
 
 def require(keys: Keys, seen: Seen) -> None:
@@ -131,8 +147,7 @@ def require(keys: Keys, seen: Seen) -> None:
         return  # nothing is encrypted yet
     for name, each in holding.items():
         _require_kept(name, each, keys)
-    writes_with = {each.writer for each in holding.values() if each.writer}
-    if writes_with != {keys.writer.mark}:
+    if _writes_anew(keys, seen):
         _require_read(keys, seen)
 
 

@@ -22,6 +22,7 @@ def render(plan: Plan, width: int) -> Iterator[str]:
     changes = [f"the cluster: slipway {step}" for step in plan.cluster]
     changes += [f"not as the inventory has it: {each}; {each.way}" for each in plan.differences]
     changes += [f"not compared with the living cluster: {plan.not_compared}"] if plan.not_compared else []
+    changes += [f"a deploy would change nothing: {error}" for error in plan.refused]
     yield from (line for text in changes for line in _wrapped(text, width, ""))
     if plan.waves:
         yield "in this order:"

@@ -201,7 +201,7 @@ class _Rollout:
         if cluster is not None:
             skew.require(inventory, skew.running(inventory, pool, cluster), names)
         if self.preparation.encryption_keys is not None:
-            rekeying.require(self.preparation.encryption_keys, rekeying.look_at(inventory, pool))
+            rekeying.check(self.preparation.encryption_keys, inventory, pool)
 
     def _backed_up(self, changed: Collection[str]) -> bool:
         """Whether the run may go on: with a backup before k0s goes to another minor release, whose data has no way

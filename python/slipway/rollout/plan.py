@@ -7,12 +7,12 @@ would restart only a node with the closure can say: of nodes that change alike, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from slipway.cluster import cilium, comparison, live, marks, members, skew
+from slipway.cluster import cilium, comparison, live, marks, members, rekeying, skew
 from slipway.cluster.comparison import Difference
 from slipway.cluster.live import Sight
 from slipway.cluster.members import Membership
@@ -24,7 +24,7 @@ from slipway.inventory.model import Provider, Role
 from slipway.node import contents, diff
 from slipway.node.contents import Contents
 from slipway.node.facts import Facts
-from slipway.rollout import difference
+from slipway.rollout import difference, revision
 from slipway.rollout.phases import Preparation
 from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
@@ -107,6 +107,8 @@ class Plan:
     cluster: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
     not_compared: str = ""
+    refused: tuple[SlipwayError, ...] = ()
+    """Why a deploy would change nothing, in the order in which it would say so."""
 
     @property
     def pending(self) -> bool:
@@ -129,16 +131,18 @@ class Plan:
             "cluster": list(self.cluster),
             "differences": [each.to_json() for each in self.differences],
             "notCompared": self.not_compared or None,
+            "refused": [{"text": str(error), "hint": error.hint} for error in self.refused],
         }
 
 
-def plan(preparation: Preparation, *, copy: bool = True) -> Plan:
+def plan(preparation: Preparation, *, copy: bool = True, older: bool = False) -> Plan:
     """Raises Unreachable or DeployFailed if a node cannot be asked, besides what building raises.
 
-    Without `copy` only nodes that have their new system already are asked about units.
+    Without `copy` only nodes that have their new system already are asked about units. `older`: as a deploy's option.
     """
     preparation.require_generated()
     work = _Planning(preparation, _require(preparation.preflight()), live.look(preparation.inventory, preparation.pool))
+    refused = tuple(work.refused(older))
     systems = preparation.build()
     nodes = work.nodes(systems)
     nodes = work.with_units(nodes, copy)
@@ -152,6 +156,7 @@ def plan(preparation: Preparation, *, copy: bool = True) -> Plan:
         (*work.backup(nodes), *work.cluster()),
         comparison.differences(preparation.inventory, cluster) if cluster else (),
         work.sight.why_not,
+        refused,
     )
 
 
@@ -166,6 +171,26 @@ class _Planning:
         nodes = self.sight.cluster.nodes if self.sight.cluster else {}
         found = marks.changes(self.preparation.inventory, nodes, self.preparation.names)
         object.__setattr__(self, "labels", found)
+
+    def refused(self, older: bool) -> Iterator[SlipwayError]:
+        """What of a deploy's own questions before it changes anything comes out badly; differences are told apart."""
+        for question in self._questions(older):
+            try:
+                question()
+            except Interrupted:
+                raise
+            except SlipwayError as error:
+                yield error
+
+    def _questions(self, older: bool) -> Iterator[Callable[[], None]]:
+        inventory, pool, names = self.preparation.inventory, self.preparation.pool, self.preparation.names
+        cluster, keys = self.sight.cluster, self.preparation.encryption_keys
+        if not older:
+            yield lambda: revision.require_newer(inventory.root, self.facts)
+        if cluster is not None:
+            yield lambda: skew.require(inventory, skew.running(inventory, pool, cluster), names)
+        if keys is not None:
+            yield lambda: rekeying.check(keys, inventory, pool)
 
     def nodes(self, systems: Mapping[str, str]) -> list[NodePlan]:
         pool, names = self.preparation.pool, self.preparation.names

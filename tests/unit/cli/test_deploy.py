@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from tests.unit.cli import two_hosts
@@ -128,7 +129,7 @@ def test_plan_tells_what_is_pending_and_ends_with_exit_code_4(slipway, monkeypat
     )  # fmt: skip
     asked: list[bool] = []
 
-    def make_plan(_preparation, *, copy):
+    def make_plan(_preparation, *, copy, older):
         asked.append(copy)
         return found
 
@@ -149,6 +150,35 @@ def test_a_plan_that_the_cluster_cannot_become_ends_as_the_deploy_would(slipway,
     monkeypatch.setattr(module, "make_plan", lambda *_, **__: Plan((), differences=(differs,)))
     with pytest.raises(Immovable, match=r"cluster\.domain: the cluster has a, the inventory b"):
         slipway("plan")
+
+
+def planned(repository: Path) -> str:
+    """What is shown of a plan, however it ends."""
+    return CliRunner().invoke(build(["plan"]), ["plan", "-i", str(repository / "inventory.yaml")]).stdout
+
+
+def test_a_plan_that_a_deploy_would_refuse_is_shown_and_ends_as_the_deploy_would(slipway, repository, monkeypatch):
+    asked: list[bool] = []
+
+    def make_plan(_preparation, *, copy, older):
+        asked.append(older)
+        return Plan((), refused=() if older else (DeployFailed("an earlier checkout", hint="--older"),))
+
+    monkeypatch.setattr(module, "make_plan", make_plan)
+    with pytest.raises(DeployFailed, match="an earlier checkout"):
+        slipway("plan")
+    assert "a deploy would change nothing: an earlier checkout" in planned(repository)
+    assert "nothing to do" in slipway("plan", "--older").stderr
+    assert asked == [False, False, True]
+
+
+def test_a_plan_without_the_key_tells_all_else_first(slipway, repository, monkeypatch):
+    monkeypatch.setattr(at_rest, "read", Mock(side_effect=InvalidInput("no key", hint="slipway init")))
+    monkeypatch.setattr(module, "make_plan", lambda *_, **__: Plan((), cluster=("installs something",)))
+    with pytest.raises(InvalidInput, match="no key"):
+        slipway("plan")
+    said = planned(repository)
+    assert "installs something" in said and "a deploy would change nothing: no key" in said
 
 
 THEIRS = """4711 {}

@@ -157,6 +157,19 @@ def test_unsafe_jumps_are_refused(keys, seen, why):
         rekeying.require(keys, seen)
 
 
+@pytest.mark.parametrize(("keys", "asked"), [(ONE, 0), (READ, 0), (WRITTEN, 2)])
+def test_api_servers_are_asked_for_what_they_go_by_only_where_it_matters(tmp_path, keys, asked):
+    """Their answer has megabytes; it decides where another key is written with."""
+    fleet: Any = Fleet(tmp_path, READ if keys is WRITTEN else ONE)
+    questions = tmp_path / "questions"
+    for one in fleet.controllers:
+        program = one.folder / "k0s"
+        program.write_text(program.read_text().replace("\n", f"\necho asked >>{questions}\n", 1))
+        one.goes_by(one.file)
+    rekeying.check(keys, fleet, fleet)
+    assert len(questions.read_text().splitlines() if questions.exists() else []) == asked
+
+
 # --- storing every Secret anew ---
 
 LIST = '{"items": [{"kind": "Secret"}]}'

@@ -118,7 +118,7 @@ class World:
         monkeypatch.setattr(kubeconfig, "of", lambda *_: "kubeconfig")
         monkeypatch.setattr(cilium, "ensure", lambda *_: self.cluster.append("network"))
         monkeypatch.setattr(comparison, "require", self.compare)
-        monkeypatch.setattr(rekeying, "look_at", lambda *_: self.holding)
+        monkeypatch.setattr(rekeying, "look_at", lambda *_, **__: self.holding)
         monkeypatch.setattr(marks, "apply", lambda *_: self.cluster.append("labels"))
         monkeypatch.setattr(members, "wait_ready", self.wait_ready)
         monkeypatch.setattr(members, "Nodes", lambda _secret: SimpleNamespace(not_ready=lambda *_: self.not_ready))

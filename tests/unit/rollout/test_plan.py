@@ -7,8 +7,23 @@ import pytest
 from tests.unit.cluster.credentials import KUBECONFIG
 from tests.unit.cluster.fakes import FakeCluster, FakePool
 
-from slipway.cluster import bringup, cilium, comparison, drain, encryption, kubeconfig, live, marks, members
+from slipway.cluster import (
+    bringup,
+    cilium,
+    comparison,
+    drain,
+    encryption,
+    kubeconfig,
+    live,
+    marks,
+    members,
+    rekeying,
+    skew,
+)
+from slipway.cluster.encryption import Key, Keys
 from slipway.cluster.live import LiveNode, Living, Sight
+from slipway.cluster.rekeying import UnsafeKeys
+from slipway.cluster.skew import Leap
 from slipway.errors import DeployFailed, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.node import contents, diff, reboot
@@ -16,11 +31,13 @@ from slipway.node.contents import Contents
 from slipway.node.facts import Facts
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandResult
-from slipway.rollout import engine, living
+from slipway.rollout import engine, living, revision
 from slipway.rollout import plan as planning
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation
 from slipway.rollout.plan import NodePlan, Plan, plan
+from slipway.rollout.revision import Older
+from slipway.secret import Secret
 from slipway.tools import helm, nix
 
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
@@ -228,6 +245,27 @@ def test_what_the_cluster_cannot_become_is_part_of_the_plan(world):
         KUBECONFIG,
     )
     assert [each.what for each in world.plan().differences] == ["cluster.domain"]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_what_a_deploy_would_refuse_is_part_of_the_plan(world, monkeypatch, older):
+    """An earlier checkout, a leap of k0s, and keys by which a controller could not read its Secrets."""
+    keys = Keys((Key("slipway", Secret(b"k" * 32)),))
+
+    def refuse(error: SlipwayError) -> Any:
+        def asked(*_: object) -> None:
+            raise error
+
+        return asked
+
+    monkeypatch.setattr(revision, "require_newer", refuse(Older("an earlier checkout")))
+    monkeypatch.setattr(skew, "require", refuse(Leap("two at once")))
+    monkeypatch.setattr(rekeying, "check", refuse(UnsafeKeys("unread")))
+    found = plan(world.preparation(encryption_keys=keys), older=older)
+    told = ["two at once", "unread"] if older else ["an earlier checkout", "two at once", "unread"]
+    assert [str(each) for each in found.refused] == told
+    assert [each["text"] for each in found.to_json()["refused"]] == told
+    assert len(plan(world.preparation(), older=True).refused) == 1, "without keys none are looked at"
 
 
 @pytest.mark.parametrize(("release", "words"), [(None, "upgrades the Helm release"), ("deployed", "")])
