@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway.errors import LockedByAnother, SlipwayError
+from slipway.errors import Interrupted, LockedByAnother, SlipwayError
 from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.node.places import NIXOS
@@ -103,7 +103,8 @@ def held(
     break_it: bool = False,
     on_loss: Callable[[str], None] = lambda _who: None,
 ) -> Iterator[None]:
-    """Hold the lock on every controller that answers, over connections of its own, and give signs of life.
+    """Hold the lock on every controller that answers, over connections of its own, and give signs of life. Whoever is
+    interrupted waits for no controller that is silent.
 
     What a process of this user's on this computer has left behind, which has provably ended, is taken over at once.
     Raises LockedByAnother, naming who has it. `on_loss` is called, from a thread, with who has taken it away.
@@ -112,8 +113,8 @@ def held(
     us = Holder(run, getpass.getuser(), socket.gethostname(), me["pid"], folder, _now(), me)
     with ExitStack() as stack:
         names = [host.name for host in inventory.controllers]
-        machines = {name: stack.enter_context(pool.host(name).fresh()) for name in names}
-        lease = Lease(machines, us, inventory.deploy.timeouts.lock, events)
+        machines = {name: stack.enter_context(pool.host(name).fresh(cut=True)) for name in names}
+        lease = Lease(machines, us, inventory.deploy.timeouts.lock, events, pool)
         stack.callback(lease.release)
         lease.take(break_it=break_it)
         with lease.alive(on_loss):
@@ -130,6 +131,9 @@ class Lease:
     us: Holder
     stale: float
     events: Events
+    pool: Pool
+    given: set[str] = field(default_factory=set)
+    """Controllers that have said that it is ours."""
 
     def take(self, *, break_it: bool) -> None:
         """One controller after the other until one has given it, then the rest: of two who come at once one is first
@@ -174,9 +178,13 @@ class Lease:
             self.events.emit(PHASE, "done", name, text=text)
 
     def _all(self, names: Sequence[str], from_whom: str = "") -> dict[str, Answer | SlipwayError]:
-        return for_each(
-            lambda name: take(self.machines[name], self.us, self.stale, from_whom), names, limit=len(names) or 1
-        )
+        def one(name: str) -> Answer:
+            answer = take(self.machines[name], self.us, self.stale, from_whom)
+            if answer.state != "held":
+                self.given.add(name)
+            return answer
+
+        return for_each(one, names, limit=len(names) or 1)
 
     @contextmanager
     def alive(self, on_loss: Callable[[str], None]) -> Iterator[None]:
@@ -202,7 +210,15 @@ class Lease:
     def release(self) -> None:
         """As far as the controllers answer; what is left goes by its age."""
         words = ["sh", "-c", RELEASE, "release the lock", FOLDER, self.us.run]
-        for_each(lambda name: self.machines[name].run(words, timeout=COMMAND), self.machines, limit=len(self.machines))
+
+        def one(name: str) -> None:
+            try:
+                self.machines[name].run(words, timeout=COMMAND)
+            except Interrupted:
+                with self.pool.host(name).fresh() as another:
+                    another.run(words, timeout=COMMAND)
+
+        for_each(one, self.given, limit=len(self.given) or 1)
 
 
 def take(machine: Host, us: Holder, stale: float, from_whom: str = "") -> Answer:

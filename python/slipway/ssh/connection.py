@@ -149,6 +149,8 @@ class Attempt:
         with self._lock, suppress(OSError, EOFError, paramiko.SSHException):
             if isinstance(self._opened, paramiko.Transport):
                 self._opened.close()
+                # One that was not started yet leaves it open, and would go on with it.
+                self._opened.sock.close()
             elif self._opened is not None:
                 # Closing it would not wake who waits for it.
                 self._opened.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,9 @@
 """The cluster's lock over a real sshd; the controllers are this machine under several names, each with its folder."""
 
 import getpass
+import os
+import signal
+import socket
 import subprocess
 import threading
 import time
@@ -16,10 +19,16 @@ from slipway.errors import LockedByAnother, SlipwayError, Unreachable
 from slipway.events import Event, Events
 from slipway.result import CommandResult, OddAnswer
 from slipway.rollout import lease, process
+from slipway.rollout.interruption import Interruption
 from slipway.rollout.lease import Holder, held
 from slipway.ssh.host import Remote
+from slipway.ssh.pool import Pool
+from slipway.tools import run
 
 OTHER = Holder("theirs", "eva", "there", 7, "/clone", "2026-01-01T00:00:00+00:00")
+
+PATIENCE = 120.0
+"""Seconds for a connection to a controller that says nothing."""
 
 
 @dataclass
@@ -89,6 +98,33 @@ def test_it_is_held_on_every_controller_and_released(world):
         assert world.holders() == ["ours", "ours", "ours"]
     assert world.holders() == ["", "", ""]
     assert world.told == []
+
+
+def test_who_is_interrupted_waits_for_no_silent_controller_and_gives_the_others_back(
+    inventory, sshd, tmp_path, monkeypatch
+):
+    """Ctrl-C while cp2 takes the connection and says nothing; cp1 has given its lock by then."""
+    monkeypatch.setattr(lease, "FOLDER", str(tmp_path / "run"))
+    monkeypatch.setattr(run, "_stopped", threading.Event())  # this process goes on
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ports = {"cp1": sshd.port, "cp2": silent.getsockname()[1], "cp3": sshd.port}
+        endpoints = [replace(sshd.endpoint, name=name, port=port) for name, port in ports.items()]
+        accepted: list[socket.socket] = []
+
+        def press() -> None:
+            accepted.append(silent.accept()[0])
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=press, daemon=True).start()
+        began = time.monotonic()
+        with Pool(endpoints, sshd.known_hosts, connect_timeout=PATIENCE) as pool:
+            heard = Interruption(pool.shut, lambda _text: None).heard()
+            with pytest.raises(KeyboardInterrupt), heard, held(inventory, pool, Events(), "ours"):
+                pytest.fail("held without cp2")
+        accepted[0].close()
+    assert time.monotonic() - began < PATIENCE, "it waited for cp2"
+    assert (tmp_path / "run" / "deploy.guard").exists(), "cp1 had given it"
+    assert not (tmp_path / "run" / "deploy.lock").exists()
 
 
 def test_the_second_is_refused_and_told_who_is_first_and_how_old_that_is(world):

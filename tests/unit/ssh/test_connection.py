@@ -8,11 +8,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from slipway.errors import Unreachable, UsageError
 from slipway.ssh import connection
-from slipway.ssh.connection import Endpoint, connect, shown_key
+from slipway.ssh.connection import Attempt, Endpoint, connect, shown_key
 from slipway.ssh.keys import HostKeyRefused, KnownHosts
 from slipway.ssh.pool import Pool
 
@@ -395,3 +396,14 @@ def test_a_machine_without_a_name_is_told_once():
         assert found is not None
         assert "(" not in found.place
     assert Endpoint("w1", "10.0.0.21").place == "w1 (root@10.0.0.21)"
+
+
+def test_a_connection_that_is_cut_before_its_handshake_begins_is_closed():
+    """Else it would greet a machine that says nothing, and wait for its answer."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        attempt = Attempt()
+        attempt.holds(paramiko.Transport(ours))
+        attempt.cut()
+        assert ours.fileno() == -1
+        assert theirs.recv(1) == b""
