@@ -35,6 +35,26 @@ for each in vip=https://{vip}:6443 local=https://localhost:7443; do
 done
 wait
 """
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+RUNS = "readlink -f /run/current-system"
+# Both ways, whatever the machine's own firewall lets through.
+NO_PEERS = """{ pkgs, ... }: {
+  systemd.services.no-peers = {
+    wantedBy = [ "multi-user.target" ];
+    path = [ pkgs.nftables ];
+    serviceConfig.Type = "oneshot";
+    serviceConfig.RemainAfterExit = true;
+    script = ''
+      nft add table inet no-peers
+      for way in input output; do
+        nft add chain inet no-peers $way "{ type filter hook $way priority -10; }"
+        nft add rule inet no-peers $way tcp dport 2380 drop
+      done
+    '';
+    serviceConfig.ExecStopPost = "${pkgs.nftables}/bin/nft delete table inet no-peers";
+  };
+}
+"""
 
 
 class Ha:
@@ -68,6 +88,17 @@ class Ha:
         """When the API server last heard of w1's kubelet, whose first lease comes some seconds after it is Ready."""
         lease = self.kubectl(node, "get lease w1 --namespace=kube-node-lease --output=json --ignore-not-found")
         return datetime.fromisoformat(json.loads(lease)["spec"]["renewTime"] if lease else "1970-01-01T00:00:00Z")
+
+    def systems(self) -> dict[str, str]:
+        return {name: self.sh(name, RUNS) for name in CONTROLLERS}
+
+    def ready(self, name: str) -> None:
+        """Wait until this controller's API server is, with its etcd."""
+        eventually(
+            lambda: self.sh(name, "k0s kubectl get --raw=/readyz || true").endswith("ok"),
+            f"{name} ready",
+            deadline=ANSWERS,
+        )
 
     def set_release(self, release: str) -> None:
         inventory = self.repository.root / "inventory.yaml"
@@ -129,21 +160,23 @@ def test_the_api_goes_on_without_the_controller_that_had_its_address(ha):
             wait_for(lambda: ha.heard(left) > began, "w1's kubelet to be heard of again")
         finally:
             faults.end(gone)
-        wait_for(lambda: ha.sh(gone.name, "k0s kubectl get --raw=/readyz || true").endswith("ok"), f"{gone.name} ready")
+        ha.ready(gone.name)
     assert ha.holder() != gone, "who comes back takes nothing from the one that has it"
 
 
 def test_with_one_member_of_etcd_down_no_other_controller_is_changed(ha):
-    before = {name: ha.sh(name, "readlink -f /run/current-system") for name in CONTROLLERS}
+    before, booted = ha.systems(), ha.sh("cp1", f"cat {BOOT_ID}")
     ha.set_release(NOW)
     with fault(ha, "cp3", "systemctl stop k0s.service", "systemctl start k0s.service"):
         ran = ha.repository.slipway("deploy", "--json")
         assert ran.result.exit_code not in (0, 2), ran.err
         assert outcomes(ran)["cp1"] == "blocked", ran.out
         assert "cp3 does not serve" in ran.out + ran.err
-        assert {name: ha.sh(name, "readlink -f /run/current-system") for name in CONTROLLERS} == before
+        assert ha.systems() == before
         assert BEFORE in ha.sh("cp1", "k0s status")
-    wait_for(lambda: ha.sh("cp3", "k0s kubectl get --raw=/readyz || true").endswith("ok"), "cp3 ready")
+        assert outcomes(ha.repository.slipway("reboot", "cp1", "--json").ended(6)) == {"cp1": "blocked"}
+        assert ha.sh("cp1", f"cat {BOOT_ID}") == booted
+    ha.ready("cp3")
 
 
 def test_controllers_take_a_minor_release_one_by_one_and_the_api_goes_on(ha):
@@ -159,6 +192,56 @@ def test_controllers_take_a_minor_release_one_by_one_and_the_api_goes_on(ha):
     assert all(after - before > 2 for before, after in pairwise(times)), times
     assert set(outcomes(ha.repository.slipway("deploy", "--json").ended(0)).values()) == {"unchanged"}
     ha.repository.slipway("verify").ended(0)
+
+
+def test_a_controller_reboots_while_the_others_are_a_quorum(ha):
+    booted = ha.sh("cp2", f"cat {BOOT_ID}")
+    with ha.probed():
+        ran = ha.repository.slipway("reboot", "cp2", "--json").ended(0)
+    assert outcomes(ran) == {"cp2": "ok"}
+    assert ran.json["nodes"][0]["reason"].startswith("rebooted")
+    assert ha.sh("cp2", f"cat {BOOT_ID}") != booted
+    assert ha.sh("cp2", "k0s kubectl get --raw=/readyz").endswith("ok"), "it was waited for"
+
+
+def test_a_rule_that_cuts_etcd_off_ends_with_the_first_controller(ha):
+    """The others stay as they were, and the API with them; then the rule is taken back."""
+    leave_the_address(ha, "cp1")
+    before, inventory = ha.systems(), ha.repository.root / "inventory.yaml"
+    text = inventory.read_text()
+    # Nothing comes of waiting: the run ends sooner.
+    inventory.write_text(text.replace("\ndeploy:\n", "\ndeploy:\n  timeouts: {join: 30s, ready: 30s}\n"))
+    for name in CONTROLLERS:
+        write(ha, f"hosts/{name}.nix", NO_PEERS)
+    with ha.probed():
+        ran = ha.repository.slipway("deploy", "--json")
+        assert ran.result.exit_code in (6, 7), ran.err
+        after = ha.systems()
+        assert after["cp1"] != before["cp1"]
+        assert {name: after[name] for name in ("cp2", "cp3")} == {name: before[name] for name in ("cp2", "cp3")}
+        assert {outcomes(ran)[name] for name in ("cp2", "cp3")} <= {"skipped", "blocked"}, ran.out
+    inventory.write_text(text)
+    for name in CONTROLLERS:
+        write(ha, f"hosts/{name}.nix", "{ }")
+    ran = ha.repository.slipway("deploy", "--json").ended(0)
+    assert set(outcomes(ran).values()) <= {"ok", "unchanged"}
+    assert ha.systems() == before
+    ha.ready("cp1")
+
+
+def leave_the_address(ha: Ha, name: str) -> None:
+    """Have another controller hold the virtual address: k0s gives it up with k0s alone, whatever etcd says."""
+    if ha.holder().name == name:
+        ha.sh(name, "systemctl restart k0s.service", timeout=ANSWERS)
+        wait_for(lambda: ha.holder().name != name, "another controller with the virtual address")
+        ha.ready(name)
+
+
+def write(ha: Ha, path: str, text: str) -> None:
+    file = ha.repository.root / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    ha.repository.git("add", "--all")
 
 
 def started(ha: Ha, name: str) -> float:
