@@ -161,7 +161,9 @@ class Reader:
         """The merged source, or None when there is nothing to build on. OSError of `path` itself passes through."""
         name = str(path)
         root = self._compose(path, name)
-        if root is None:
+        if root is not None and not root.value:
+            self.problems.append(_empty(name))
+        if root is None or not root.value:
             return None
         self._seen[path.resolve()] = Place(name, 1, 1)
         parts = [root]
@@ -187,8 +189,8 @@ class Reader:
         node = compose(raw, name)
         if isinstance(node, Problem):
             self.problems.append(node)
-        elif node is None or node.value == []:
-            self.problems.append(Problem(name, 1, 1, "yaml", "the file is empty"))
+        elif node is None:
+            self.problems.append(_empty(name))
         elif not isinstance(node, yaml.MappingNode):
             self.problems.append(
                 place_of(node).problem("yaml", "expected a mapping of sections such as cluster: and hosts:")
@@ -234,6 +236,10 @@ def read_bytes(path: Path) -> bytes:
         raise OSError(None, "not a regular file", str(path))
     with path.open("rb") as stream:
         return stream.read(MOST_BYTES + 1)
+
+
+def _empty(name: str) -> Problem:
+    return Problem(name, 1, 1, "yaml", "the file is empty")
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
