@@ -897,7 +897,8 @@ class Mirrors(Section):
     """Where charts and images come from, when not from their makers."""
 
     charts: dict[v.Url, v.Text] = Field(default_factory=dict)
-    """Chart repository to its stand-in: an oci:// address, oci+http:// for a registry without TLS, or a folder."""
+    """Chart repository to its stand-in: an oci:// address, oci+http:// for a registry without TLS, or a folder. CRDs
+    that come from Git (https://github.com/kubernetes-sigs/gateway-api) likewise, as artifacts in a registry."""
     images: dict[v.Text, v.Text] = Field(default_factory=dict)
     """Image prefix to its stand-in, for manifests that slipway writes."""
     registries: dict[v.RegistryOrAll, Annotated[tuple[v.Url, ...], Field(min_length=1)]] = Field(default_factory=dict)

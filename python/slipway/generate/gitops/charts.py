@@ -89,13 +89,29 @@ CHARTS: Mapping[str, Chart] = {
 
 @dataclass(frozen=True)
 class Definitions:
-    """CRDs as their makers keep them in Git: `path` of the folder, beginning with a slash, at a release."""
+    """CRDs as their makers keep them in Git: `path` of the folder, beginning with a slash, at a release.
+
+    A mirror has the files of that folder as an artifact in a registry, by the name and the version.
+    """
 
     name: str
     url: str
     path: str
     version: str
     why: str
+
+    @property
+    def in_registry(self) -> bool:
+        return oci.is_registry(self.url)
+
+    @property
+    def insecure(self) -> bool:
+        return oci.is_plain(self.url)
+
+    @property
+    def artifact(self) -> str:
+        """Where Flux finds them in a registry."""
+        return f"{oci.url(self.url)}/{self.name}"
 
     @property
     def renovate(self) -> str:
@@ -157,9 +173,12 @@ def chart(inventory: Inventory, name: str) -> Chart:
 
 
 def definitions(inventory: Inventory, name: str) -> Definitions:
-    """The CRDs in the version of the inventory, else of the table."""
+    """The CRDs in the version of the inventory, else of the table, from where the cluster gets them."""
     wanted = DEFINITIONS[name]
-    return replace(wanted, version=inventory.stages.charts[name]) if name in inventory.stages.charts else wanted
+    if name in inventory.stages.charts:
+        wanted = replace(wanted, version=inventory.stages.charts[name])
+    stand_in = inventory.mirrors.charts.get(wanted.url, "").rstrip("/")
+    return replace(wanted, url=stand_in, path="/") if oci.is_registry(stand_in) else wanted
 
 
 def mirrored(charts: Mapping[str, str], wanted: Chart) -> Chart:
