@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from slipway.stages import bootstrap, key, proof, repository
+from slipway.stages import base_apps, bootstrap, key, proof, repository
 from slipway.stages.bootstrap import Site
 from slipway.stages.model import Stage
 
@@ -59,16 +59,36 @@ BOOTSTRAP = (
     Step("push", "this checkout's commit, through a tunnel", repository.push_lacks, repository.push, git=True),
     Step("source", "Flux has read that commit", repository.lacks_source, repository.source, git=True),
 )  # fmt: skip
+OF_BASE_APPS = (
+    Step(
+        "openbao", "it initialised itself, and its seal's key opened it", base_apps.lacks_openbao, base_apps.openbao,
+        Stage.CLUSTER_BASE_APPS, git=True,
+    ),
+    Step(
+        "secrets", "External Secrets hands out what OpenBao has", base_apps.lacks_secrets, base_apps.secrets,
+        Stage.CLUSTER_BASE_APPS, git=True,
+    ),
+)  # fmt: skip
+BACKUPS = Step(
+    "backups", "each volume of the stage was saved once", base_apps.lacks_backups, base_apps.backups,
+    Stage.CLUSTER_BASE_APPS, git=True,
+)  # fmt: skip
 PROOF = Step("webhook", "a pushed commit is applied at once", proof.lacks, proof.proof, git=True)
 
 
 def steps(site: Site, stages: Sequence[Stage]) -> Sequence[Step]:
     """The steps up to the last of these stages. Later ones are Flux's work, and are waited for."""
-    first, *later = (_of_stage(stage) for stage in stages)
-    return [step for step in (*BOOTSTRAP, first, PROOF, *later) if site.git or not step.git]
+    first, *later = stages
+    after = (step for stage in later for step in _later(stage))
+    return [step for step in (*BOOTSTRAP, _healthy(first), PROOF, *after) if site.git or not step.git]
 
 
-def _of_stage(stage: Stage) -> Step:
+def _later(stage: Stage) -> tuple[Step, ...]:
+    """What a stage is for is said before whether all of its apps are healthy: it names the cause."""
+    return (*OF_BASE_APPS, _healthy(stage), BACKUPS) if stage is Stage.CLUSTER_BASE_APPS else (_healthy(stage),)
+
+
+def _healthy(stage: Stage) -> Step:
     return Step(
         stage.value,
         "Flux has it, and its apps are healthy",

@@ -156,6 +156,12 @@ class FakeCluster:
         if kind.startswith("endpointslices"):
             endpoint = {"addresses": ["10.244.0.9"], "nodeName": "w1", "conditions": {"ready": True}}
             return {"items": [{"ports": [{"name": "http", "port": 3000}], "endpoints": [endpoint]}]}
+        if kind.startswith(("clustersecretstores", "externalsecrets")):
+            return {"status": ready}
+        if kind.startswith("replicationsources"):
+            saved = {"lastSyncTime": "2026-11-26T03:17:40Z", "latestMoverStatus": {"result": "Successful"}}
+            about = {"name": "openbao-snapshots", "namespace": "openbao"}
+            return {"items": [{"metadata": about, "spec": {}, "status": saved}]}
         return None
 
     def token(self) -> str:
@@ -184,9 +190,12 @@ class FakeCluster:
             )
             raise failed("kubectl", refused)
 
-    def get(self, _kubeconfig: Kubeconfig, kind: str, name: str = "", **_where: str) -> dict[str, Any]:
+    def get(self, _kubeconfig: Kubeconfig, kind: str, name: str = "", **where: str) -> dict[str, Any]:
         self._answer()
         found = self.of_flux(kind, name)
+        if kind == "pods" and where.get("namespace") == "openbao":
+            labels = {"openbao-initialized": "true", "openbao-sealed": "false"}
+            return {"items": [{"metadata": {"name": "openbao-0", "labels": labels}, "status": {}}]}
         if found is not None:
             return found
         if kind == "jobs.batch":

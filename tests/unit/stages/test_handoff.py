@@ -22,7 +22,8 @@ from slipway.verify.gate import GateResult, Reason
 
 OPEN = GateResult(())
 ALL = [
-    *(step.name for step in steps.BOOTSTRAP), "bootstrap", "webhook", "cluster-base-apps", "cluster-apps",
+    *(step.name for step in steps.BOOTSTRAP), "bootstrap", "webhook", "openbao", "secrets", "cluster-base-apps",
+    "backups", "cluster-apps",
 ]  # fmt: skip
 
 
@@ -132,7 +133,7 @@ def test_where_flux_reads_from_elsewhere_there_is_no_git_server(hand_over, inven
 
 def test_until_a_stage_the_later_ones_are_fluxs_alone(hand_over, cluster):
     result = hand_over(until=Stage.BOOTSTRAP)
-    assert [step.name for step in result.steps] == ALL[:-2]
+    assert [step.name for step in result.steps] == ALL[: ALL.index("openbao")]
     assert result.stage is Stage.BOOTSTRAP
 
 

@@ -42,6 +42,7 @@ class App:
 
     `security` is the level of the Pod Security Standards that its namespace enforces; without one the app brings no
     namespace. `gate` says whether the stage waits for it. `flows` are None where nothing is denied by default.
+    `said_ready`: its stores and secrets count as healthy only once their controller has said so.
     """
 
     stage: str
@@ -55,6 +56,7 @@ class App:
     gate: bool = True
     timeout: str = "5m"
     flows: tuple[Flow, ...] | None = None
+    said_ready: bool = False
     when: Callable[[Inventory], bool] = _always
 
     @property
@@ -156,7 +158,7 @@ APPS: tuple[App, ...] = (
         BASE, "external-secrets", "external-secrets", "external-secrets", depends=("crds", "{openbao}"),
         security="restricted", flows=(API_CALLS, called_by(API, 10250), calls("openbao", 8200)),
     ),
-    App(BASE, "stores", "external-secrets", depends=("external-secrets", "{openbao}")),
+    App(BASE, "stores", "external-secrets", depends=("external-secrets", "{openbao}"), said_ready=True),
     App(
         BASE, "forgejo", "forgejo", "forgejo", depends=("stores", "forgejo-dumps"), security="baseline", timeout="10m",
         volumes=(Volume("dumps", "{code}"),), flows=(called_by(GATEWAY, 3000), calls(WORLD), calls(S3)),

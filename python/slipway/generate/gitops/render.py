@@ -152,7 +152,8 @@ def volume_build(app: App, volume: Volume, resources: Sequence[str], components:
 
 def _flux_kustomizations(inventory: Inventory, app: App) -> str:
     folder = f"./{app.folder}"
-    found = [_one(inventory, app, app.name, f"{folder}/app", apps.depends_of(inventory, app))]
+    own = _one(inventory, app, app.name, f"{folder}/app", apps.depends_of(inventory, app))
+    found = [{**own, "spec": {**own["spec"], **({"healthCheckExprs": _said_ready()} if app.said_ready else {})}}]
     if app.volumes:
         found.insert(0, _one(inventory, app, f"{app.name}-namespace", f"{folder}/namespace", ()))
     for volume in app.volumes:
@@ -165,6 +166,13 @@ def _flux_kustomizations(inventory: Inventory, app: App) -> str:
             needs = (name, app.name if app.name != "openbao" else apps.openbao_of(inventory))
             found.append(_one(inventory, app, f"{name}-backup", f"{folder}/{volume.name}-backup", needs))
     return "---\n".join(to_yaml(each) + "\n" for each in found)
+
+
+def _said_ready() -> list[dict[str, str]]:
+    """Flux takes an object without conditions for healthy, as these are until their controller has looked at them."""
+    told = "has(status.conditions) && status.conditions.exists(e, e.type == 'Ready' && e.status == 'True')"
+    kinds = ("ClusterSecretStore", "ExternalSecret")
+    return [{"apiVersion": "external-secrets.io/v1", "kind": kind, "current": told} for kind in kinds]
 
 
 def _restored(inventory: Inventory) -> dict[str, Any]:

@@ -248,6 +248,53 @@ def test_a_mirror_that_is_a_folder_here_is_no_business_of_the_cluster(make):
     assert source["spec"]["url"] == "oci://docker.gitea.com/charts/gitea"
 
 
+def test_crds_come_from_git_or_as_an_artifact_of_a_mirror(make):
+    path = "gitops/cluster-base-apps/crds/app/gateway-api.yaml"
+    source, kustomization = manifests(make({}))[path]
+    assert (source["kind"], source["spec"]["url"]) == (
+        "GitRepository",
+        "https://github.com/kubernetes-sigs/gateway-api",
+    )
+    assert kustomization["spec"]["path"] == "./config/crd/standard"
+    url = "https://github.com/kubernetes-sigs/gateway-api"
+    mirrors = {"charts": {url: "oci+http://10.0.0.1:5000/charts/"}}
+    source, kustomization = manifests(make({"mirrors": mirrors, "stages": {"charts": {"gateway-api": "v1.5.0"}}}))[path]
+    assert source["kind"] == kustomization["spec"]["sourceRef"]["kind"] == "OCIRepository"
+    assert source["spec"] == {
+        "interval": "12h", "url": "oci://10.0.0.1:5000/charts/gateway-api", "insecure": True, "ref": {"tag": "v1.5.0"},
+    }  # fmt: skip
+    assert kustomization["spec"]["path"] == "./"
+    other = manifests(make({"mirrors": mirrors}))["gitops/cluster-base-apps/crds/app/prometheus-operator.yaml"]
+    assert other[0]["kind"] == "GitRepository"
+
+
+def test_stores_are_healthy_once_their_controller_has_said_so(everything):
+    checks = flux_kustomizations(everything)["stores"]["healthCheckExprs"]
+    assert {check["kind"] for check in checks} == {"ClusterSecretStore", "ExternalSecret"}
+    assert all("has(status.conditions)" in check["current"] for check in checks)
+
+
+def test_a_secret_out_of_openbao_is_part_of_the_stage(everything):
+    found = manifests(everything)["gitops/cluster-base-apps/stores/app/stores.yaml"]
+    (known,) = [each for each in found if each["kind"] == "ExternalSecret"]
+    assert known["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "openbao"}
+    assert known["spec"]["data"] == [
+        {"secretKey": "cluster", "remoteRef": {"key": "slipway", "property": "cluster"}}
+    ]  # fmt: skip
+
+
+def test_the_first_snapshot_of_openbao_is_made_at_once_and_never_over_one_that_is_to_be_restored(everything):
+    found = manifests(everything)["gitops/cluster-base-apps/openbao/app/snapshots.yaml"]
+    (job,) = [each for each in found if each["kind"] == "Job"]
+    (cron,) = [each for each in found if each["kind"] == "CronJob"]
+    once, daily = job["spec"]["template"]["spec"], cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert once["containers"][0]["command"][-1].startswith("[ ! -s /snapshots/openbao.snap ] || exit 0\n")
+    assert "exit 0" not in daily["containers"][0]["command"][-1]
+    for spec in (once, daily):
+        assert "raft snapshot save /snapshots/new.snap" in spec["containers"][0].pop("command")[-1]
+    assert once == daily
+
+
 def test_images_of_the_first_stage_come_from_their_mirrors(make):
     inventory = make({"mirrors": {"images": {
         "ghcr.io/fluxcd": "registry.example.org/fluxcd",

@@ -1,0 +1,111 @@
+"""What the stage cluster-base-apps is for, and whether it is so: OpenBao open, secrets handed out, volumes saved.
+
+Flux makes all of it from the repository. These steps look, wait, and say in words what is missing; they change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from slipway.stages import readiness
+from slipway.stages.bootstrap import Site, awaited
+from slipway.stages.model import Stage
+from slipway.tools import kubectl
+
+OPENBAO = "openbao"
+SERVERS = "component=server,app.kubernetes.io/name=openbao"
+STORES = "clustersecretstores.external-secrets.io"
+NAMES = ("secrets", OPENBAO)
+KNOWN = ("externalsecrets.external-secrets.io", "known")
+HANDS_OUT = "external-secrets"
+"""The namespace of who hands secrets out, and of the one that says that it does."""
+SOURCES = "replicationsources.volsync.backube"
+OF_FLUX = "kustomize.toolkit.fluxcd.io/name"
+
+Object = Mapping[str, Any]
+
+
+def lacks_openbao(site: Site) -> str:
+    found = kubectl.get(site.kubeconfig, "pods", namespace=OPENBAO, selector=SERVERS).get("items", [])
+    return _shut(found) if found else "no pod of OpenBao yet"
+
+
+def openbao(site: Site) -> bool:
+    """OpenBao has initialised itself and was opened by the key of its seal."""
+    return awaited(site, lambda: lacks_openbao(site), "OpenBao initialised and open")
+
+
+def _shut(pods: list[Object]) -> str:
+    """What the first of OpenBao's pods that is not open says in its labels (service_registration "kubernetes")."""
+    trouble = readiness.trouble(pods)
+    if trouble:
+        return trouble
+    for pod in pods:
+        name, labels = pod["metadata"]["name"], pod["metadata"].get("labels", {})
+        if labels.get("openbao-initialized") != "true":
+            return f"{name} has not initialised itself: kubectl --namespace {OPENBAO} logs {name}"
+        if labels.get("openbao-sealed") != "false":
+            return f"{name} is sealed: its key is the Secret {OPENBAO}/openbao-seal"
+        if not all(each.get("ready") for each in readiness.containers(pod)):
+            return f"{name} is not ready"
+    return ""
+
+
+def lacks_secrets(site: Site) -> str:
+    for kind, name in (*((STORES, name) for name in NAMES), KNOWN):
+        found = kubectl.get(site.kubeconfig, kind, name, namespace=HANDS_OUT)
+        missing = readiness.condition(found) if found else "not there yet"
+        if missing:
+            pods = kubectl.get(site.kubeconfig, "pods", namespace=HANDS_OUT).get("items", [])
+            what = f"{kind.partition('.')[0]} {name}: {missing}"
+            return "; ".join(filter(None, (what, readiness.trouble(pods))))
+    return ""
+
+
+def secrets(site: Site) -> bool:
+    """External Secrets is let into both stores, and has handed out what every OpenBao has."""
+    return awaited(site, lambda: lacks_secrets(site), "secrets handed out")
+
+
+def lacks_backups(site: Site) -> str:
+    return next(filter(None, (_unsaved(site, name) for name in saved(site))), "")
+
+
+def backups(site: Site) -> bool | str:
+    """Every volume of the stage that is to be saved was saved once; in words, since it is the account that has it."""
+    names = tuple(saved(site))
+    waited = awaited(site, lambda: lacks_backups(site), "the first backups")
+    return f"{', '.join(names)} saved" if waited and names else waited
+
+
+def saved(site: Site) -> Iterator[str]:
+    """The Flux Kustomizations of the stage that save a volume, each APP-VOLUME-backup."""
+    top = site.root / "gitops" / Stage.CLUSTER_BASE_APPS
+    for folder in sorted(top.glob("*/*-backup")):
+        yield f"{folder.parent.name}-{folder.name}"
+
+
+def _unsaved(site: Site, name: str) -> str:
+    listed = kubectl.get(site.kubeconfig, SOURCES, namespace=kubectl.EVERY, selector=f"{OF_FLUX}={name}")
+    found = listed.get("items", [])
+    return next(filter(None, map(_why, found)), "") if found else f"{name}: no ReplicationSource yet"
+
+
+def _why(source: Object) -> str:
+    """What a ReplicationSource says instead of having saved its volume; one that is paused has nothing to do."""
+    about, status = source["metadata"], source.get("status", {})
+    if source["spec"].get("paused"):
+        return ""
+    mover = status.get("latestMoverStatus", {})
+    if mover.get("result") == "Successful" and status.get("lastSyncTime"):
+        return ""
+    where = f"volume {about['namespace']}/{about['name']}"
+    if mover.get("result") == "Failed":
+        return f"{where}: the backup failed: {_last_line(mover)}"
+    return f"{where}: {readiness.condition(source, 'Synchronizing') or 'at work'}"
+
+
+def _last_line(mover: Object) -> str:
+    lines = [line for line in str(mover.get("logs", "")).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "its mover left no word"
