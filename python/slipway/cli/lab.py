@@ -32,6 +32,12 @@ app.command("demo")(demo)
 
 NO_FAULT = "none"
 
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGE", help="The last stage of a new lab: bootstrap or cluster-base-apps.", show_default="bootstrap"
+    ),
+]
 LabOption = Annotated[
     int, typer.Option("--lab", envvar="SLIPWAY_LAB", help="Which lab, 0 to 6, if there are several here.")
 ]
@@ -42,28 +48,36 @@ def up(
     controllers: Annotated[int | None, typer.Option(help="Controllers to have: 1, 3 or 5.", show_default="1")] = None,
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
     k0s: K0sOption = None,
+    until: UntilOption = None,
     as_json: JsonOption = False,
     number: LabOption = 0,
 ) -> None:
     """Bring the lab's machines up, and build what it lacks; machines that are up stay as they are.
 
-    Which k0s a lab has is chosen when it is made; SLIPWAY_LAB_K0S=/path/to/k0s names one that is there.
+    Which k0s a lab has is chosen when it is made; SLIPWAY_LAB_K0S=/path/to/k0s names one that is there. So is the last
+    stage that it has programs for; with cluster-base-apps an S3 account comes up beside the machines.
 
     Example: slipway lab up --workers 2
+
+    Example: slipway lab up --until cluster-base-apps
     """
+    from slipway.generate.gitops.apps import BOOTSTRAP
+    from slipway.lab import account, machines, needs, prerequisites, supplies
     from slipway.lab import k0s as k0s_of
-    from slipway.lab import machines, needs, prerequisites, supplies
+    from slipway.lab import until as until_of
 
     # First of all: nobody wants to hear after ten minutes of building that something was missing.
     prerequisites.check_host(also=needs.missing())
     lab = Lab(number)
     with progress() as listener:
         events = Events(listener)
-        choice = k0s_of.settle(lab, events, k0s)
-        needs.check(choice.kind)
+        choice, last = k0s_of.settle(lab, events, k0s), until_of.settle(lab, until)
+        needs.check(choice.kind, last)
         bring_up = partial(machines.up, lab, events, controllers=controllers, workers=workers)
-        there = supplies.beside(bring_up, events, choice.kind)
-        supplies.stock(there, events, choice.kind, k0s_of.make_images(lab, events))
+        there = supplies.beside(bring_up, events, choice.kind, last)
+        supplies.stock(there, events, choice.kind, k0s_of.make_images(lab, events), last)
+        if last != BOOTSTRAP:
+            account.up(lab)
     if as_json:
         print_json([{"node": machine.name, "address": machine.address} for machine in there])
         return
@@ -72,21 +86,28 @@ def up(
 
 
 @app.command()
-def build() -> None:
+def build(until: UntilOption = None) -> None:
     """Build the lab's programs, container images and charts into the cache; what is there stays.
 
     Example: slipway lab build
+
+    Example: slipway lab build --until cluster-base-apps
     """
     from slipway.lab import supplies
+    from slipway.lab import until as until_of
 
+    last = until_of.known(until)
     with progress() as listener:
-        supplies.ensure(Events(listener))
+        supplies.ensure(Events(listener), last)
 
 
 @app.command()
 def down(
     keep: Annotated[
         bool, typer.Option("--keep", help="Shut down in order and keep the disks for the next up.")
+    ] = False,
+    keep_s3: Annotated[
+        bool, typer.Option("--keep-s3", help="Leave what lies in the lab's S3 account, for a rebuild from backups.")
     ] = False,
     number: LabOption = 0,
 ) -> None:
@@ -97,7 +118,7 @@ def down(
     from slipway.lab import machines
 
     with progress() as listener:
-        machines.down(Lab(number), Events(listener), keep=keep)
+        machines.down(Lab(number), Events(listener), keep=keep, keep_s3=keep_s3)
 
 
 @app.command()
@@ -229,7 +250,9 @@ def init(
 
     written = repository.write(Lab(number), directory)
     flake = skeleton.Flake(f"path:{skeleton.stage_flake(repository.programs())}", lab=True)
-    paths = [str(path) for path in (*written, *set_up(directory, repository.CLUSTER, flake))]
+    made = set_up(directory, repository.CLUSTER, flake)
+    secrets = repository.fill(Lab(number), directory)
+    paths = [str(path) for path in (*written, *made, *secrets)]
     if as_json:
         print_json({"written": paths})
         return

@@ -210,22 +210,27 @@ def _copies(files: Mapping[str, Path]) -> Recipe:
 
 
 def _compile(build: Build, folder: Path, events: Events) -> None:
-    """Fill the folder with what go makes of the pinned modules."""
-    alone = len(build.programs) == 1
-    output = str(folder / build.programs[0].name) if alone else f"{folder}/"
-    packages = [program.package for program in build.programs]
+    """Fill the folder with what go makes of the pinned modules, and with files of theirs."""
     try:
-        # Work of go that an interruption leaves is in the draft, which the next try clears.
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            module = _completed(build, Path(work)) if build.additions else build.module
-            words = ["build", "-v", *build.flags, "-o", output, *packages]
-            _go(build, words, module, work, _counting(build, events))
+        if build.programs:
+            _compile_programs(build, folder, events)
         _copy_assets(build, folder)
     except CommandFailed as error:
         raise BuildFailed(
             f"{build.name}: go could not build it: {error.result.excerpt(5)}",
             hint="if modules could not be downloaded: `go env GOPROXY` must name a proxy that this machine reaches",
         ) from error
+
+
+def _compile_programs(build: Build, folder: Path, events: Events) -> None:
+    alone = len(build.programs) == 1
+    output = str(folder / build.programs[0].name) if alone else f"{folder}/"
+    packages = [program.package for program in build.programs]
+    # Work of go that an interruption leaves is in the draft, which the next try clears.
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        module = _completed(build, Path(work)) if build.additions else build.module
+        words = ["build", "-v", *build.flags, "-o", output, *packages]
+        _go(build, words, module, work, _counting(build, events))
 
 
 def _completed(build: Build, work: Path) -> Path:

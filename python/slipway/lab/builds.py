@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from slipway.generate.gitops.apps import BOOTSTRAP
+
 MODULES = Path(__file__).parent / "modules"
 EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -28,6 +30,21 @@ KUBERNETES_STAMP = (
 KONNECTIVITY = "sigs.k8s.io/apiserver-network-proxy"
 FLUX = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
 FLUX_OPERATOR = "github.com/controlplaneio-fluxcd/flux-operator"
+DEFINITIONS: Mapping[str, tuple[str, str]] = {
+    "gateway-api": ("sigs.k8s.io/gateway-api", "config/crd/standard"),
+    "external-snapshotter": ("github.com/kubernetes-csi/external-snapshotter/client/v8", "config/crd"),
+    "prometheus-operator": ("github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd"),
+}
+"""CRDs that the stages take from Git: the Go module that has them, and where in it."""
+EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
+_ESO_STORES = "".join(f'import _ "{EXTERNAL_SECRETS}/pkg/provider/{store}"\n' for store in ("kubernetes", "vault"))
+_ESO_WEBHOOKS = tuple(
+    (f"apis/externalsecrets/{version}/{kind}_webhook.go", f"package {version}\n")
+    for version in ("v1", "v1beta1")
+    for kind in ("secretstore", "externalsecret")
+)
+VOLSYNC = "github.com/backube/volsync"
+LOCAL_PATH = "github.com/rancher/local-path-provisioner"
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 
 
@@ -51,16 +68,29 @@ class Assets:
 
 @dataclass(frozen=True)
 class Addition:
-    """A file that a program wants and that the published Go module lacks, such as a page that another tool makes."""
+    """A file that a program wants and that the published Go module lacks, such as a page that another tool makes; or
+    one in the place of the module's own."""
 
     pin: str
     path: str
     text: str
 
 
+EXTERNAL_SECRETS_LESS = (
+    # All of its stores and generators make it four times as large; slipway's stages have these two stores.
+    Addition(EXTERNAL_SECRETS, "pkg/provider/register/register.go", f"package register\n\n{_ESO_STORES}"),
+    Addition(EXTERNAL_SECRETS, "pkg/generator/register/register.go", "package register\n"),
+    # Its webhooks are of an older controller-runtime than that of the lab's other programs, and the lab has none.
+    *(Addition(EXTERNAL_SECRETS, path, text) for path, text in _ESO_WEBHOOKS),
+)
+
+
 @dataclass(frozen=True)
 class Build:
-    """Programs that one call of go builds. `seconds` and `megabytes` (of Go's caches, once): cold, on two cores."""
+    """Programs that one call of go builds, and files of Go modules; or such files alone.
+
+    `seconds` and `megabytes` (of Go's caches, once): cold, on two cores.
+    """
 
     name: str
     module: Path
@@ -84,8 +114,9 @@ class Build:
 
     @property
     def version(self) -> str:
-        """The pinned version of the first program, such as `v1.36.3`; empty for a program of our own."""
-        return self.pinned(self.programs[0].pin) if self.programs[0].pin else ""
+        """The pinned version of the first program, such as `v1.36.3`; empty for a program of our own, and for none."""
+        pin = next((program.pin for program in self.programs), "")
+        return self.pinned(pin) if pin else ""
 
     def pinned(self, pin: str) -> str:
         """The version that go.mod requires of the module `pin`. Raises KeyError if it does not."""
@@ -137,9 +168,10 @@ class K0s(Enum):
     """The real k0s as its makers publish it, with all programs in it."""
 
 
-def needed(kind: K0s) -> tuple[Build, ...]:
-    """The builds for a lab with this k0s, in their order."""
-    return tuple(build for build in BUILDS if build.name not in _NEEDLESS[kind])
+def needed(kind: K0s, until: str = BOOTSTRAP) -> tuple[Build, ...]:
+    """The builds for a lab with this k0s whose last stage is `until`, in their order."""
+    needless = _NEEDLESS[kind] | (BASE_APPS if until == BOOTSTRAP else frozenset())
+    return tuple(build for build in BUILDS if build.name not in needless)
 
 
 def _flux(name: str) -> Program:
@@ -297,17 +329,53 @@ BUILDS: tuple[Build, ...] = (
         seconds=900,
         megabytes=5000,
     ),
+    Build(
+        name="definitions",
+        module=MODULES / "definitions",
+        programs=(),
+        assets=tuple(Assets(pin, folder, name) for name, (pin, folder) in DEFINITIONS.items()),
+        seconds=10,
+        megabytes=100,
+    ),
+    Build(
+        name="local-path-provisioner",
+        module=MODULES / "local-path-provisioner",
+        programs=(Program("local-path-provisioner", LOCAL_PATH, LOCAL_PATH),),
+        ldflags="-X main.VERSION={version}",
+        seconds=60,
+        megabytes=700,
+    ),
+    Build(
+        name="external-secrets",
+        module=MODULES / "external-secrets",
+        programs=(Program("external-secrets", ".", EXTERNAL_SECRETS),),
+        additions=EXTERNAL_SECRETS_LESS,
+        assets=(Assets(EXTERNAL_SECRETS, "config/crds/bases", "crds"),),
+        seconds=60,
+        megabytes=600,
+    ),
+    Build(
+        name="volsync",
+        module=MODULES / "volsync",
+        programs=(Program("volsync", f"{VOLSYNC}/cmd", VOLSYNC),),
+        # The movers that slipway never asks for bring half of the packages along.
+        tags="disable_rclone,disable_rsync,disable_rsynctls,disable_syncthing",
+        ldflags="-X main.volsyncVersion={version}",
+        assets=(Assets(VOLSYNC, "config/crd/bases", "crds"), Assets(VOLSYNC, "mover-restic", "mover-restic")),
+        seconds=120,
+        megabytes=1200,
+    ),
 )
 """In the order in which they are needed, which is the order in which they are built."""
 
-ON_DEMAND = frozenset({"restic", "seaweedfs"})
-"""Built by what asks for them, and by no lab that comes up."""
+BASE_APPS = frozenset({"restic", "seaweedfs", "definitions", "local-path-provisioner", "volsync", "external-secrets"})
+"""Built for the stage cluster-base-apps, and for what else asks for them; no lab that ends before it needs any."""
 
 _FOR_REAL_K0S = frozenset({"konnectivity-server", "konnectivity-agent", "balancer"})
 _NEEDLESS: Mapping[K0s, frozenset[str]] = {
-    K0s.STAND_IN: _FOR_REAL_K0S | ON_DEMAND,
-    K0s.BARE: frozenset({"k0s"}) | ON_DEMAND,
-    K0s.RELEASED: frozenset({"k0s", "kube", "etcd", "containerd", "konnectivity-server"}) | ON_DEMAND,
+    K0s.STAND_IN: _FOR_REAL_K0S,
+    K0s.BARE: frozenset({"k0s"}),
+    K0s.RELEASED: frozenset({"k0s", "kube", "etcd", "containerd", "konnectivity-server"}),
 }
 
 

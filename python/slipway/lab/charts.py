@@ -15,11 +15,14 @@ from pathlib import Path
 
 from slipway.events import Events
 from slipway.generate.gitops import CHARTS
+from slipway.generate.gitops.apps import BOOTSTRAP
 from slipway.lab import binaries, images
 from slipway.paths import cache_dir
 
 SOURCES = Path(__file__).parent / "charts"
 Files = Mapping[str, bytes]
+FIRST = frozenset({"cilium", "flux-operator", "gitea"})
+"""The charts of the stage bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -42,35 +45,55 @@ def charts_dir() -> Path:
 
 def packaged() -> tuple[Packaged, ...]:
     """All of them, the network first. Versions are those that slipway asks for; what is inside has its own."""
-    flux, gitea = CHARTS["flux-operator"], CHARTS["gitea"]
-    inside = images.references()["gitea"].rpartition(":")[2].removesuffix("-rootless")
     return (
-        Packaged("cilium", images.CILIUM, images.CILIUM, lambda _events: {}),
-        Packaged(flux.name, flux.version, images.references()["flux-operator"].rpartition(":")[2], _flux_operator),
-        Packaged(gitea.name, gitea.version, inside, lambda _events: {}),
+        Packaged("cilium", images.CILIUM, images.CILIUM, _nothing),
+        _of_stage("flux-operator", _tag("flux-operator"), _crds("flux-operator")),
+        _of_stage("gitea", _tag("gitea").removesuffix("-rootless"), _nothing),
+        _of_stage("local-path-provisioner", _tag("local-path-provisioner"), _nothing),
+        _of_stage("volsync", _tag("volsync"), _crds("volsync")),
+        _of_stage("openbao", _tag("openbao"), _nothing),
+        _of_stage("external-secrets", _tag("external-secrets"), _crds("external-secrets")),
     )
 
 
-def repositories() -> set[str]:
+def wanted_until(stage: str) -> tuple[Packaged, ...]:
+    """The charts of a lab whose last stage this is."""
+    return tuple(chart for chart in packaged() if stage != BOOTSTRAP or chart.name in FIRST)
+
+
+def repositories(stage: str = BOOTSTRAP) -> set[str]:
     """Where the originals of the stand-ins are: what an inventory of the lab has to mirror."""
-    return {CHARTS[chart.name].repository for chart in packaged()}
+    return {CHARTS[chart.name].repository for chart in wanted_until(stage)}
 
 
 def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ...]:
-    """Have these charts (all by default) in `charts_dir()`; return their archives."""
-    wanted = None if names is None else set(names)
-    chosen = [chart for chart in packaged() if wanted is None or chart.name in wanted]
+    """Have these charts (those of the stage bootstrap by default) in `charts_dir()`; return their archives."""
+    wanted = FIRST if names is None else set(names)
+    chosen = [chart for chart in packaged() if chart.name in wanted]
     return tuple(_write(chart, chart.more(events)) for chart in chosen)
 
 
+def _of_stage(name: str, inside: str, more: Callable[[Events], Files]) -> Packaged:
+    """In the version of the stages' table, with what is inside of it in the version of the lab's image."""
+    return Packaged(CHARTS[name].name, CHARTS[name].version, inside, more)
+
+
+def _tag(name: str) -> str:
+    return images.references()[name].rpartition(":")[2]
+
+
 def _write(chart: Packaged, more: Files) -> Path:
-    content = packed(chart.name, {**_sources(chart), **more})
-    if not chart.archive.exists() or chart.archive.read_bytes() != content:
-        chart.archive.parent.mkdir(parents=True, exist_ok=True)
-        draft = chart.archive.with_suffix(".draft")
+    return put(chart.archive, packed(chart.name, {**_sources(chart), **more}))
+
+
+def put(archive: Path, content: bytes) -> Path:
+    """Write the archive unless it is so already; whoever reads it meanwhile has the old one or the new one."""
+    if not archive.exists() or archive.read_bytes() != content:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        draft = archive.with_suffix(".draft")
         draft.write_bytes(content)
-        draft.replace(chart.archive)
-    return chart.archive
+        draft.replace(archive)
+    return archive
 
 
 def _sources(chart: Packaged) -> Files:
@@ -91,11 +114,21 @@ def packed(name: str, files: Files) -> bytes:
     return gzip.compress(plain.getvalue(), mtime=0)
 
 
-def _flux_operator(events: Events) -> Files:
+def _nothing(_events: Events) -> Files:
+    return {}
+
+
+def _crds(build: str) -> Callable[[Events], Files]:
     """Upstream's CRDs, which stay when the release goes."""
-    binaries.ensure(("flux-operator",), events)
-    paths = sorted((binaries.result_dir("flux-operator") / "crds").glob("*.yaml"))
-    return {f"files/crds/{path.name}": _kept(path.read_bytes()) for path in paths}
+
+    def files(events: Events) -> Files:
+        binaries.ensure((build,), events)
+        paths = sorted((binaries.result_dir(build) / "crds").glob("*.yaml"))
+        return {
+            f"files/crds/{path.name}": _kept(path.read_bytes()) for path in paths if path.name != "kustomization.yaml"
+        }
+
+    return files
 
 
 def _kept(manifest: bytes) -> bytes:

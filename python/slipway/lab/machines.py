@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slipway.events import Events
 from slipway.lab import (
+    account,
     cgroups,
     furnish,
     installed,
@@ -54,8 +55,9 @@ def up(lab: Lab, events: Events, *, controllers: int | None = None, workers: int
     return machines
 
 
-def down(lab: Lab, events: Events, *, keep: bool = False) -> None:
-    """Take the lab away, whatever state it is in; with `keep` its disks and keys stay and `up` goes on with them.
+def down(lab: Lab, events: Events, *, keep: bool = False, keep_s3: bool = False) -> None:
+    """Take the lab away, whatever state it is in; with `keep` its disks and keys stay and `up` goes on with them, with
+    `keep_s3` what lies in its S3 account alone.
 
     Raises PrerequisiteMissing, LockedByAnother, WaitedTooLong.
     """
@@ -68,9 +70,20 @@ def down(lab: Lab, events: Events, *, keep: bool = False) -> None:
         mounts.unmount_below(lab.state)
         network.down(lab)
         if lab.state.exists() and not keep:
-            shutil.rmtree(lab.state)
+            _remove_state(lab, keep_s3=keep_s3)
         limits.restore_limits(lab)
     lab.lock.unlink(missing_ok=True)
+
+
+def _remove_state(lab: Lab, *, keep_s3: bool) -> None:
+    if not keep_s3:
+        shutil.rmtree(lab.state)
+        return
+    for path in lab.state.iterdir():
+        if path.is_dir() and path != account.home(lab):
+            shutil.rmtree(path)
+        elif not path.is_dir():
+            path.unlink()
 
 
 def start(machine: Machine) -> None:

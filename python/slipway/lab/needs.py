@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway.errors import PrerequisiteMissing
+from slipway.generate.gitops.apps import BOOTSTRAP
 from slipway.lab import binaries, elf, images, stores
 from slipway.lab.builds import K0s, needed
 from slipway.paths import cache_dir
@@ -46,15 +47,16 @@ def missing() -> tuple[str, ...]:
     return tuple(sorted(packages))
 
 
-def need_bytes(kind: K0s = K0s.STAND_IN) -> int:
-    """Room on disk for what a lab with this k0s lacks yet: builds with Go's caches, images and their import."""
-    caches = sum(build.megabytes * 10**6 for build in needed(kind) if not binaries.ready(build.name))
+def need_bytes(kind: K0s = K0s.STAND_IN, until: str = BOOTSTRAP) -> int:
+    """Room on disk for what a lab with this k0s and these stages lacks yet: builds with Go's caches, images and their
+    import."""
+    caches = sum(build.megabytes * 10**6 for build in needed(kind, until) if not binaries.ready(build.name))
     made = any(images.images_dir().glob("*.tar"))
     imported = any(stores.home().glob("*/"))
     return int(caches + (RESULTS if caches else 0) + (0 if made else ARCHIVES) + (0 if imported else PREPARED))
 
 
-def check(kind: K0s = K0s.STAND_IN) -> None:
+def check(kind: K0s = K0s.STAND_IN, until: str = BOOTSTRAP) -> None:
     """Raises PrerequisiteMissing with what is missing, in one line."""
     packages = missing()
     if packages:
@@ -63,7 +65,7 @@ def check(kind: K0s = K0s.STAND_IN) -> None:
             hint=f"apt-get install -y --no-install-recommends {' '.join(packages)}",
         )
     place = next(folder for folder in (cache_dir(), *cache_dir().parents) if folder.exists())
-    free, needed = shutil.disk_usage(place).free, need_bytes(kind)
+    free, needed = shutil.disk_usage(place).free, need_bytes(kind, until)
     if free < needed:
         raise PrerequisiteMissing(
             f"the lab's programs and images need {needed / GIGABYTE:.1f} GB on the disk of {place}, once; "

@@ -1,4 +1,4 @@
-"""The lab's registry: gives the lab's charts to Helm and to Flux, over plain HTTP, and takes nothing.
+"""The lab's registry: gives the lab's charts and CRDs to Helm and to Flux, over plain HTTP, and takes nothing.
 
 It speaks the part of the OCI distribution specification that pulling needs, and makes manifests from the archives that
 lie in a folder (NAME-VERSION.tgz), each time it is asked: a chart that was packaged anew is there at once.
@@ -33,6 +33,8 @@ START_TIMEOUT = 30.0
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.cncf.helm.config.v1+json"
 _CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+_FILES_CONFIG = "application/vnd.cncf.flux.config.v1+json"
+_FILES = "application/vnd.cncf.flux.content.v1.tar+gzip"
 _PATH = re.compile(rf"/v2/{REPOSITORY}/([a-z0-9-]+)/(manifests|blobs)/([A-Za-z0-9._:+-]+)")
 
 
@@ -76,10 +78,13 @@ class Blob:
         return {"mediaType": self.kind, "digest": self.digest, "size": len(self.content)}
 
 
-def chart(archive: Path) -> tuple[Blob, Blob, Blob]:
-    """Manifest, configuration and content of a packaged chart, as `helm push` makes them."""
-    content = Blob(_CHART, archive.read_bytes())
-    config = Blob(_CONFIG, json.dumps(_about(archive), sort_keys=True).encode())
+def artifact(archive: Path) -> tuple[Blob, Blob, Blob]:
+    """Manifest, configuration and content of an archive: of a chart as `helm push` makes them, of other files as
+    `flux push artifact` does."""
+    about = _about(archive)
+    content = Blob(_FILES if about is None else _CHART, archive.read_bytes())
+    kind = _FILES_CONFIG if about is None else _CONFIG
+    config = Blob(kind, json.dumps(about or {}, sort_keys=True).encode())
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -89,13 +94,13 @@ def chart(archive: Path) -> tuple[Blob, Blob, Blob]:
     return Blob(MANIFEST, json.dumps(manifest).encode()), config, content
 
 
-def _about(archive: Path) -> dict[str, object]:
+def _about(archive: Path) -> dict[str, object] | None:
+    """The Chart.yaml of a chart; None for an archive of other files."""
     with tarfile.open(archive) as opened:
-        stream = opened.extractfile(
-            next(name for name in opened.getnames() if name.count("/") == 1 and name.endswith("/Chart.yaml"))
-        )
-        assert stream is not None
-        found: dict[str, object] = yaml.safe_load(stream)
+        names = (name for name in opened.getnames() if name.count("/") == 1 and name.endswith("/Chart.yaml"))
+        name = next(names, None)
+        stream = opened.extractfile(name) if name else None
+        found: dict[str, object] | None = yaml.safe_load(stream) if stream else None
     return found
 
 
@@ -132,12 +137,13 @@ class Registry(BaseHTTPRequestHandler):
         name, what, reference = asked.groups()
         if what == "manifests" and ":" not in reference:
             archive = self.folder / f"{name}-{reference}.tgz"
-            return chart(archive)[0] if archive.exists() else None
+            return artifact(archive)[0] if archive.exists() else None
         return next((blob for blob in self._blobs(name) if blob.digest == reference), None)
 
     def _blobs(self, name: str) -> Iterator[Blob]:
-        for archive in self.folder.glob(f"{name}-[0-9]*.tgz"):
-            yield from chart(archive)
+        for archive in self.folder.glob(f"{name}-*.tgz"):
+            if re.match(r"-v?[0-9]", archive.name.removeprefix(name)):
+                yield from artifact(archive)
 
 
 def serve(host: str, port: int, folder: Path) -> ThreadingHTTPServer:

@@ -9,15 +9,20 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from slipway.errors import PrerequisiteMissing, UsageError
-from slipway.lab import keys, registry
+from slipway.generate.gitops.apps import BASE, BOOTSTRAP
+from slipway.generate.gitops.secrets import BY_NAME
+from slipway.inventory import load
+from slipway.lab import account, definitions, keys, registry, until
 from slipway.lab.charts import repositories
 from slipway.lab.images import references
 from slipway.lab.settings import Lab, LabRole, Machine
 from slipway.lab.state import recorded
 from slipway.paths import resource
+from slipway.secrets import making, store
 from slipway.tools.run import find_program
 
 CLUSTER = "lab"
+ACCOUNT = BY_NAME["backup-s3"]
 SHELL = Path("nixos/lab/programs/busybox")
 """Where nixos/lab/pkgs.nix looks for it."""
 _LINE_WIDTH = 120
@@ -38,6 +43,18 @@ def write(lab: Lab, directory: Path) -> tuple[Path, ...]:
         _write_inventory(lab, machines, inventory)
         changed.insert(0, inventory)
     return tuple(changed)
+
+
+def fill(lab: Lab, directory: Path) -> tuple[Path, ...]:
+    """Encrypt the login of the lab's S3 account for the stages that save there, in the place of another lab's; and what
+    these stages want beside it. Return what was written; nothing where the lab has no such stage."""
+    if until.chosen(lab) == BOOTSTRAP:
+        return ()
+    inventory, login = load(directory / "inventory.yaml"), account.login(lab)
+    made = making.fill(inventory, {ACCOUNT.name: login}).files
+    if store.read(directory, ACCOUNT.file).values != login:
+        made = (*made, making.save(directory, ACCOUNT, login), *making.repeat(inventory))
+    return tuple(directory / path for path in made)
 
 
 def programs() -> Mapping[Path, bytes]:
@@ -77,11 +94,33 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
     if sum(machine.role is LabRole.CONTROLLER for machine in machines) > 1:
         # With several controllers, as a site has them: one address that is always one of theirs.
         document["cluster"]["network"]["vip"] = {"address": f"{lab.virtual_address}/{lab.subnet.prefixlen}"}
-    document["mirrors"]["charts"] = {name: registry.address(lab) for name in sorted(repositories())}
-    # The lab has the programs of the first stage, and its own Gitea has the version that its Go module has.
-    document["stages"] = {"until": "bootstrap", "images": {"gitea": references()["gitea"].rpartition(":")[2]}}
+    last = until.chosen(lab)
+    mirrored = repositories(last) | (definitions.repositories() if last != BOOTSTRAP else set())
+    document["mirrors"]["charts"] = {name: registry.address(lab) for name in sorted(mirrored)}
+    document["stages"] = _bootstrap() if last == BOOTSTRAP else _base_apps(lab)
     with target.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
+
+
+def _bootstrap() -> dict[str, Any]:
+    """The lab has the programs of the first stage, and its own Gitea has the version that its Go module has."""
+    return {"until": BOOTSTRAP, "images": {"gitea": _tag("gitea")}}
+
+
+def _base_apps(lab: Lab) -> dict[str, Any]:
+    """The lab has no Forgejo and no GitLab; all else of the stage is there, and volumes are saved in its S3 account."""
+    return {
+        "until": BASE,
+        "mode": "install",
+        "codeHosting": {"kind": "none"},
+        "backup": {"repository": account.address(lab)},
+        "charts": dict(definitions.other_versions()),
+        "images": {name: _tag(name) for name in ("gitea", "openbao")},
+    }
+
+
+def _tag(name: str) -> str:
+    return references()[name].rpartition(":")[2]
 
 
 def _replace_hosts(hosts: Any, machines: Sequence[Machine]) -> None:  # noqa: ANN401 (ruamel's mapping, with comments)

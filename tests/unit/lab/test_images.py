@@ -12,7 +12,7 @@ import pytest
 
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
-from slipway.lab import archive, binaries, elf, images
+from slipway.lab import archive, binaries, elf, images, wheels
 from slipway.lab.builds import BUILDS
 from slipway.lab.images import BUNDLES, CLUSTER, ensure, images_dir, references
 
@@ -31,13 +31,16 @@ def programs(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "programs"
     fake(folder / "busybox", "busybox\nsh\nls")
-    for name in ("git", "bash", "nft"):
+    for name in ("git", "bash", "nft", "date", "ls"):
         fake(folder / name)
     monkeypatch.setenv("PATH", f"{folder}:/bin")
     monkeypatch.setattr(elf, "libraries", lambda path: (Path("/bin/sh"),) if path.name != "busybox" else ())
     for build in BUILDS:
         for program in build.programs:
             fake(binaries.bin_dir() / program.name)
+    fake(binaries.result_dir("volsync") / "mover-restic" / "entry.sh")
+    fake(folder / "bao")
+    monkeypatch.setattr(wheels, "program", lambda _package, _inside: folder / "bao")
     monkeypatch.setattr(binaries, "ensure", lambda names, events: None)
     return folder
 
@@ -71,9 +74,24 @@ def layers(path: Path, image: int = 0) -> list[set[str]]:
 
 
 def test_every_image_lies_in_one_archive(programs, events):
-    tags = [tag for path in ensure(events) for entry in manifest(path) for tag in entry["RepoTags"]]
+    everything = ensure(events, BUNDLES)
+    tags = [tag for path in everything for entry in manifest(path) for tag in entry["RepoTags"]]
     assert sorted(tags) == sorted(references().values())
     assert len(tags) == len(set(tags))
+
+
+def test_a_lab_that_ends_with_the_first_stage_has_no_image_of_a_later_one(programs, events):
+    made = {path.name.rpartition("-")[0] for path in ensure(events)}
+    assert made == set(images.wanted_until("bootstrap")) == set(BUNDLES) - {
+        "storage", "volsync", "openbao", "external-secrets",
+    }  # fmt: skip
+    assert set(images.wanted_until("cluster-base-apps")) == set(BUNDLES)
+
+
+def test_the_mover_has_restic_and_what_its_script_asks_of_gnus_tools(programs, events):
+    [path] = ensure(events, ["volsync"])
+    assert {"usr/local/bin/ls", "usr/local/bin/date"} <= layers(path)[2]
+    assert {"manager", "usr/local/bin/restic", "mover-restic/entry.sh", "bin/bash"} <= layers(path)[3]
 
 
 def test_names_are_complete(programs):

@@ -7,6 +7,8 @@ import pytest
 import typer
 
 from slipway.errors import PrerequisiteMissing, UsageError
+from slipway.generate.gitops import apps
+from slipway.generate.gitops import charts as gitops_charts
 from slipway.inventory import load
 from slipway.lab import cgroups, mounts, network, nspawn, prerequisites, repository, rootfs, state
 from slipway.lab.settings import Lab, LabRole, Machine
@@ -233,6 +235,19 @@ class TestRepository:
         assert [host.name for host in inventory.controllers] == ["cp1", "cp2", "cp3"]
         assert inventory.hosts[0].ssh.identity == lab.identity
         assert set(inventory.mirrors.charts) >= {"oci://quay.io/cilium/charts"}
+
+    def test_with_the_stage_of_base_apps_it_names_the_account_and_what_the_lab_has_not(self, lab, machines, tmp_path):
+        lab.state.mkdir(parents=True, exist_ok=True)
+        (lab.state / "until").write_text("cluster-base-apps\n")
+        repository.write(lab, tmp_path / "demo")
+        inventory = load(tmp_path / "demo" / "inventory.yaml")
+        stages = inventory.stages
+        assert (stages.until, stages.mode, stages.code_hosting.kind) == ("cluster-base-apps", "install", "none")
+        assert stages.backup.repository == "s3:http://10.77.0.1:8333/backups"
+        charts = {gitops_charts.chart(inventory, app.chart) for app in apps.of(inventory) if app.chart}
+        assert {chart.repository for chart in charts} == {"oci+http://10.77.0.1:5000/charts"}, "each has a stand-in"
+        kinds = {gitops_charts.definitions(inventory, name) for name in gitops_charts.DEFINITIONS}
+        assert {each.url for each in kinds} == {"oci+http://10.77.0.1:5000/charts"}
 
     def test_several_controllers_have_a_virtual_address_that_no_machine_has(self, lab, machines, tmp_path):
         repository.write(lab, tmp_path / "demo")

@@ -50,6 +50,16 @@ def test_a_chart_is_pulled_by_its_version_and_by_its_digest(place, folder):
     assert about == {"apiVersion": "v2", "name": "demo", "version": "1.1.0"}
 
 
+def test_other_files_come_as_fluxs_own_artifact(place, folder):
+    (folder / "kinds-v1.6.1.tgz").write_bytes(charts.packed(".", {"kind.yaml": b"kind: X\n"}))
+    said = json.loads(get(f"{place}/v2/charts/kinds/manifests/v1.6.1"))
+    (layer,) = said["layers"]
+    assert layer["mediaType"] == "application/vnd.cncf.flux.content.v1.tar+gzip"
+    assert said["config"]["mediaType"] == "application/vnd.cncf.flux.config.v1+json"
+    assert get(f"{place}/v2/charts/kinds/blobs/{layer['digest']}") == (folder / "kinds-v1.6.1.tgz").read_bytes()
+    assert json.loads(get(f"{place}/v2/charts/kinds/blobs/{said['config']['digest']}")) == {}
+
+
 def test_a_chart_that_is_packaged_anew_is_there_at_once(place, folder):
     before = get(f"{place}/v2/charts/demo/manifests/1.0.0")
     (folder / "demo-1.0.0.tgz").write_bytes(charts.packed("demo", {"Chart.yaml": b"name: demo\n", "new": b""}))

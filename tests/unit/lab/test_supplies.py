@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from slipway.events import Events
-from slipway.lab import binaries, charts, images, stores, supplies
+from slipway.lab import binaries, charts, definitions, images, stores, supplies
 from slipway.lab.builds import Build, K0s, Program
 from slipway.lab.settings import Lab
 
@@ -17,7 +17,7 @@ DEADLINE = 20.0
 def build(tmp_path, monkeypatch):
     """The only build there is, which nothing makes for real."""
     build = Build("tool", tmp_path, (Program("tool", "."),), seconds=1, megabytes=1)
-    monkeypatch.setattr(supplies, "needed", lambda kind: (build,) if kind is K0s.BARE else ())
+    monkeypatch.setattr(supplies, "needed", lambda kind, until: (build,) if kind is K0s.BARE else ())
     return build
 
 
@@ -26,8 +26,9 @@ def done(monkeypatch):
     """What was made of the programs, in order."""
     names: list[str] = []
     monkeypatch.setattr(binaries, "link_host_tools", lambda _events: names.append("tools"))
-    monkeypatch.setattr(images, "ensure", lambda _events: names.append("images"))
-    monkeypatch.setattr(charts, "ensure", lambda _events: names.append("charts"))
+    monkeypatch.setattr(images, "ensure", lambda _events, _wanted: names.append("images"))
+    monkeypatch.setattr(charts, "ensure", lambda _events, _wanted: names.append("charts"))
+    monkeypatch.setattr(definitions, "ensure", lambda _events: names.append("definitions"))
     return names
 
 
@@ -47,6 +48,12 @@ def test_work_and_builds_go_on_at_the_same_time(build, done, monkeypatch):
     monkeypatch.setattr(binaries, "make", make)
     assert supplies.beside(work, Events(), K0s.BARE) == "machines"
     assert done == ["tool", "tools", "images", "charts"]
+
+
+def test_a_lab_with_a_later_stage_gets_the_kinds_that_it_takes_from_git(build, done, monkeypatch):
+    monkeypatch.setattr(binaries, "make", lambda _build, _events: done.append("tool"))
+    supplies.beside(lambda: "machines", Events(), K0s.BARE, "cluster-base-apps")
+    assert done == ["tool", "tools", "images", "charts", "definitions"]
 
 
 def test_failed_work_does_not_wait_for_a_build(build, done, monkeypatch):
@@ -81,7 +88,7 @@ def test_a_failed_build_ends_the_whole(build, done, monkeypatch):
 @pytest.mark.parametrize(("kind", "given"), [(K0s.STAND_IN, True), (K0s.BARE, True), (K0s.RELEASED, False)])
 def test_machines_get_all_images_where_their_containerd_is_the_labs(kind, given, tmp_path, monkeypatch):
     heard: list[tuple[tuple[Path, ...], list[Path]]] = []
-    monkeypatch.setattr(images, "ensure", lambda _events: (Path("pause.tar"),))
+    monkeypatch.setattr(images, "ensure", lambda _events, _wanted: (Path("pause.tar"),))
     monkeypatch.setattr(stores, "give", lambda archives, folders, _events: heard.append((archives, folders)))
     monkeypatch.setattr(Lab, "state", property(lambda _lab: tmp_path))
     monkeypatch.setattr(images, "show", lambda archives, folder: shown.append((archives, folder)))

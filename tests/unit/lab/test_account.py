@@ -1,0 +1,38 @@
+"""The lab's S3 account: its login, and what its server is told."""
+
+import json
+
+import pytest
+
+from slipway.lab import account, binaries
+from slipway.lab.settings import Lab
+from slipway.tools.s3 import Account
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    monkeypatch.setattr(Lab, "state", property(lambda _lab: tmp_path))
+    return Lab(3)
+
+
+def test_the_login_is_made_once_for_nobody_else_to_read(lab):
+    made = account.login(lab)
+    assert account.login(lab) == made
+    assert len(made["AWS_SECRET_ACCESS_KEY"].reveal()) >= 24
+    assert account.home(lab).stat().st_mode & 0o077 == 0
+
+
+def test_each_lab_has_an_account_at_its_own_address(lab):
+    assert account.address(lab) == "s3:http://10.80.0.1:8333/backups"
+    words = account._server(lab, Account.of(account.login(lab)))
+    assert {"-ip=10.80.0.1", "-ip.bind=10.80.0.1"} <= set(words)
+    assert str(binaries.bin_dir() / "weed") in words
+
+
+def test_the_secret_is_in_no_argument(lab):
+    login = account.login(lab)
+    secret = login["AWS_SECRET_ACCESS_KEY"].reveal().decode()
+    words = account._server(lab, Account.of(login))
+    assert secret not in " ".join(words)
+    (who,) = json.loads((account.home(lab) / "identities.json").read_text())["identities"]
+    assert who["credentials"] == [{"accessKey": "slipway-lab", "secretKey": secret}]
