@@ -29,6 +29,9 @@ OBJECTS = ("controlnodes.autopilot.k0sproject.io", "etcdmembers.etcd.k0sproject.
 NO_SUCH_KIND = "the server doesn't have a resource type"
 RESET_TIMEOUT = 300.0
 LEAVE_TIMEOUT = 60.0
+CILIUM = "/etc/cni/net.d/05-cilium.conflist"
+"""k0s takes away the files of its own providers alone (pkg/cleanup/cni_linux.go). This one sorts before theirs: in a
+cluster with another network containerd would go on asking for Cilium."""
 GONE_WITHIN = 60.0
 """Seconds until etcd must list a member no more that it was told to let go."""
 
@@ -39,6 +42,7 @@ ended=$?
 rm -rf /var/lib/k0s/etcd /var/lib/k0s/db/state.db /var/lib/k0s/pki {members.KUBELET_CONF} /var/lib/k0s/kubelet/pki
 rm -f {ENCRYPTION} {members.SENTINEL} {members.RENAME} {token.ISSUED}*
 [ ! -e /etc/k0s ] || : >{token.TOKEN_FILE}
+rm -f {CILIUM}
 for left in /var/lib/k0s/etcd /var/lib/k0s/pki {members.KUBELET_CONF}; do
   [ ! -e "$left" ] || {{ echo "k0s reset ended with $ended, and $left is still there" >&2; exit 5; }}
 done

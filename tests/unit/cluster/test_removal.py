@@ -236,16 +236,19 @@ def test_where_nobody_is_left_to_miss_it_it_may_be_reset(one):
     removal.require_forgotten(one.inventory, pool, ["cp2"])
 
 
-def test_the_script_leaves_neither_data_nor_keys_and_says_where_something_stays(tmp_path, monkeypatch):
+def test_the_script_leaves_neither_data_nor_keys_nor_ciliums_network_and_says_where_something_stays(
+    tmp_path, monkeypatch
+):
     """With a fake k0s that resets nothing, in a folder that stands for the machine."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "k0s").write_text("#!/bin/sh\nexit 1\n")
     (programs / "k0s").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    script = removal.WIPE.replace("/var/lib", f"{tmp_path}/var/lib").replace("/etc/k0s", f"{tmp_path}/etc/k0s")
+    script = removal.WIPE.replace("/var/lib", f"{tmp_path}/var/lib").replace("/etc/", f"{tmp_path}/etc/")
     for name in ("var/lib/k0s/pki/ca.key", "var/lib/k0s/etcd/member/snap/db", "var/lib/k0s/kubelet.conf",
-                 "var/lib/slipway/join-token-abc123", "etc/k0s/k0stoken", "etc/k0s/encryption.json"):  # fmt: skip
+                 "var/lib/slipway/join-token-abc123", "etc/k0s/k0stoken", "etc/k0s/encryption.json",
+                 "etc/cni/net.d/05-cilium.conflist"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("secret")
     Local().run(["sh", "-c", script, "reset k0s"])
