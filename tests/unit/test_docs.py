@@ -1,14 +1,18 @@
 """No page names a command, option, key, target or file that does not exist."""
 
+import itertools
 import re
+import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
-from slipway.cli.main import COMMANDS, build
+from slipway.cli.main import COMMANDS, Usage, build
+from slipway.errors import SlipwayError
 from slipway.inventory.schema import schema
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +35,14 @@ def words_of_code(text: str) -> Iterator[str]:
     yield from re.findall(r"`([^`]+)`", "\n".join(line for line in rest.splitlines() if not line.startswith("    ")))
 
 
+@cache
+def command_line() -> Any:
+    """The real one, with all its commands."""
+    return typer.main.get_command(build(list(COMMANDS)))
+
+
 def unknown_commands(text: str) -> Iterator[str]:
-    top = typer.main.get_command(build(list(COMMANDS)))
+    top = command_line()
     for code in words_of_code(text):
         for said in re.findall(r"(?:^|&& |[$(] ?|run \S+ -- )slipway ([a-z][^#|;&)`]*)", " ".join(code.split())):
             yield from _unknown(top, said.split())
@@ -55,6 +65,53 @@ def _unknown(top: Any, words: list[str]) -> Iterator[str]:
         option = re.match(r"\[?(--[a-z0-9-]+)", word)
         if option and option[1] not in known:
             yield f"{' '.join(path)} {option[1]}"
+
+
+def wrong_lines(text: str) -> Iterator[str]:
+    """Lines of code blocks that the real command line refuses: an odd value, an argument too few or too many."""
+    top = command_line()
+    for line in lines_of_blocks(text):
+        for words in called(line):
+            try:
+                _parse(top, "slipway", words)
+            except (Usage, SlipwayError, typer.Exit) as error:
+                yield f"slipway {' '.join(words)}: {error}"
+
+
+def lines_of_blocks(text: str) -> Iterator[str]:
+    """Without what is explained beside them: it stands two blanks apart, or behind a #."""
+    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.S | re.M)
+    blocks = [line for block in fenced for line in block.splitlines()]
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+    blocks += [line for line in rest.splitlines() if line.startswith("    ")]
+    for line in blocks:
+        yield re.split(r" {2,}| #", line.strip().removeprefix("$ "))[0]
+
+
+def called(line: str) -> Iterator[list[str]]:
+    """The words of each call of slipway in a line for a shell, and of `nix run` for it."""
+    for inner in re.findall(r'"\$\(([^)]*)\)"', line):
+        yield from called(inner)
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.commenters, lexer.whitespace_split = "", True
+    try:
+        tokens = list(lexer)
+    except ValueError:  # a quote that goes on in the next line: no line for a shell
+        return
+    for _, part in itertools.groupby(tokens, lambda token: not set(token) <= set("();<>|&")):
+        words = [word for word in part if not re.fullmatch(r"[A-Z_]+=.*", word)]
+        if words[:2] == ["nix", "run"] and "--" in words and "slipway" in words[2]:
+            yield words[words.index("--") + 1 :]
+        elif words[:1] == ["slipway"]:
+            yield words[1:]
+
+
+def _parse(command: Any, name: str, words: list[str], parent: Any = None) -> None:
+    """As the command line does, up to where the command would be called."""
+    with command.make_context(name, list(words), parent=parent) as context:
+        if getattr(command, "commands", None) and (left := [*context._protected_args, *context.args]):
+            below, found, rest = command.resolve_command(context, left)
+            _parse(found, below, rest, context)
 
 
 def unknown_keys(text: str) -> Iterator[str]:
@@ -109,10 +166,23 @@ def unknown_targets(text: str) -> Iterator[str]:
 def test_what_a_page_names_exists(page):
     text = page.read_text(encoding="utf-8")
     assert sorted({*unknown_commands(text)}) == []
+    assert sorted({*wrong_lines(text)}) == []
     if page.name != "own-pytest.md":  # its `cluster` is a fixture
         assert sorted({*unknown_keys(text)}) == []
     assert sorted({*unknown_files(page, text)}) == []
     assert sorted({*unknown_targets(text)}) == []
+
+
+WRONG = ["trust --fingerprint", "node remove", "status --interval soon", "ssh", "completion tcsh", "status w1 --colour"]
+CALLS = """
+    git add . && slipway trust --fingerprint
+    slipway node remove        # whom?
+    A=b slipway status --interval soon | less
+    slipway ssh >out; slipway exec worker -- 'uname; uptime'
+    eval "$(slipway completion tcsh)"
+    nix run github:slipway-project/slipway -- status w1 --colour
+    slipway trust w1 --from - <keys
+"""
 
 
 def test_control_what_does_not_exist_is_seen(tmp_path):
@@ -126,6 +196,8 @@ def test_control_what_does_not_exist_is_seen(tmp_path):
 `cluster.k0s.colour`, not `cluster.k0s.version`, `hosts.ssh.port` nor `hosts.w1.ssh.port`;
 [a page](missing.md), `docs/missing.md`, `docs/lab.md`.
 """
+    wrong = [line.partition(":")[0] for line in wrong_lines(text + CALLS)]
+    assert wrong == ["slipway lab burn", *(f"slipway {line}" for line in WRONG)]
     assert sorted(unknown_commands(text)) == ["slipway deploy --everything", "slipway destroy", "slipway lab burn"]
     assert list(unknown_keys(text)) == ["cluster.k0s.colour"]
     assert sorted(unknown_files(page, text)) == ["docs/missing.md", "missing.md"]
