@@ -51,8 +51,17 @@ class Work:
 
 
 @contextmanager
-def at_work(command: str, inventory: Inventory, *, break_lock: bool, quiet: bool) -> Iterator[Work]:
-    """One run under both locks; Ctrl-C ends what is under way on any machine, and the locks are given back."""
+def at_work(
+    command: str, inventory: Inventory, *, break_lock: bool, quiet: bool, rehearses: bool = False
+) -> Iterator[Work]:
+    """One run under both locks; Ctrl-C ends what is under way on any machine, and the locks are given back.
+
+    A rehearsal changes nothing, nothing of ours either: it waits for no lock, keeps nobody waiting, and is no run.
+    """
+    if rehearses:
+        with Pool.of(inventory) as pool, progress(quiet=quiet) as listener, Interruption(pool.shut, say).heard():
+            yield Work(pool, Events(listener), [])
+        return
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=quiet) as listener:
         run = Run.begin(inventory.root, command, keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)

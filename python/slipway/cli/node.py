@@ -61,7 +61,7 @@ def remove(
     """
     inventory = load(inventory_file)
     inventory.host(node)
-    with at_work("node remove", inventory, break_lock=break_lock, quiet=json_output) as work:
+    with at_work("node remove", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         standing = removal.look(inventory, work.pool, node)
         lost = [*_leaves(standing), *_of_the_machine(node, standing.machine, standing.why)]
         if dry_run:
@@ -93,7 +93,7 @@ def replace(
     """
     inventory = load(inventory_file)
     inventory.host(node)
-    with at_work("node replace", inventory, break_lock=break_lock, quiet=json_output) as work:
+    with at_work("node replace", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         if fingerprint is not None:
             _repin(work.pool, node, fingerprint, dry_run=dry_run)
         standing = removal.look(inventory, work.pool, node)
@@ -128,7 +128,7 @@ def reset(
     """
     inventory = load(inventory_file)
     names = [host.name for host in select(inventory, nodes)]
-    with at_work("reset", inventory, break_lock=break_lock, quiet=json_output) as work:
+    with at_work("reset", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         seen = _seen(work.pool, names)
         removal.require_forgotten(inventory, work.pool, names)
         lost = [line for name in names for line in _of_the_machine(name, seen[name], "")]

@@ -40,7 +40,7 @@ def restore(
     inventory = load(inventory_file)
     archive = backups.load(inventory.root, file)
     keys = at_rest.read(inventory.root) if inventory.cluster.k0s.encrypt_secrets else None
-    with at_work("restore", inventory, break_lock=break_lock, quiet=json_output) as work:
+    with at_work("restore", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         ground = control_plane.require_cold(inventory, work.pool, archive)
         lost = list(_lost(inventory, archive, ground))
         if dry_run:

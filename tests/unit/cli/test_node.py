@@ -11,8 +11,9 @@ from slipway.cli import node
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import LastController, Standing, StillMember
-from slipway.errors import InvalidInput, Unreachable, UsageError
+from slipway.errors import InvalidInput, LockedByAnother, Unreachable, UsageError
 from slipway.inventory import load
+from slipway.rollout import lock
 from slipway.ssh.connection import shown_key
 from slipway.ssh.known_hosts import fingerprint_of
 
@@ -57,6 +58,15 @@ def test_a_dry_run_does_nothing(cluster, slipway):
     assert json.loads(slipway("reset", "w1", "--dry-run", "--json").stdout)["wouldLose"]
     assert json.loads(slipway("node", "replace", "cp1", "--dry-run", "--json").stdout)["wouldLose"]
     assert done == []
+
+
+def test_a_dry_run_waits_for_nobody_and_leaves_no_run(cluster, slipway, repository):  # noqa: F811
+    with lock.hold(repository):
+        for words in (("node", "remove", "w1"), ("node", "replace", "cp1"), ("reset", "w1")):
+            assert "would lose" in slipway(*words, "--dry-run").stderr
+            with pytest.raises(LockedByAnother):
+                slipway(*words, "--yes")
+    assert not (repository / ".slipway" / "runs").exists()
 
 
 def test_an_even_number_of_members_and_a_machine_that_is_silent_are_told(cluster, slipway):
