@@ -10,6 +10,7 @@ from slipway.errors import GateRefused
 from slipway.events import Events
 from slipway.groups import named
 from slipway.inventory import Host, Inventory, load
+from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation
 from slipway.ssh.pool import Pool
 from slipway.verify import gate as gates
@@ -24,7 +25,7 @@ def gate(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = 
     Example: slipway gate
     """
     inventory = load(inventory_file)
-    with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+    with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
         found = look(inventory, pool, Events(listener))
     if json_output:
         print_json(found.to_json())

@@ -12,7 +12,7 @@ from slipway import inside
 from slipway.cli.console import print_json, say
 from slipway.cli.generate import tell_git
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
-from slipway.cli.targets import resolve
+from slipway.cli.targets import by_name, resolve
 from slipway.errors import InvalidInput, PrerequisiteMissing, UsageError
 from slipway.hardware import configuration
 from slipway.inventory import Host as InventoryHost
@@ -51,7 +51,7 @@ def hardware(
     Example: slipway hardware w1 --at root@10.0.0.157
     """
     inventory = load(inventory_file)
-    host = inventory.host(node) if node in {each.name for each in inventory.hosts} else _unknown(node)
+    host = by_name(inventory, node)
     target = inventory.root / "hosts" / f"{node}.nix"
     if target.exists():
         raise UsageError(f"{target} exists; it is yours, and is not overwritten", hint=f"mv {target} {target}.old")
@@ -68,10 +68,6 @@ def hardware(
     for key in found.left_out:
         say(f"left out: {key}, which slipway takes from no machine; look at it, and write it yourself if you mean it")
     tell_git(inventory.root)
-
-
-def _unknown(node: str) -> InventoryHost:
-    raise UsageError(f"the inventory has no host {node}", hint="slipway inventory list")
 
 
 def _given(file: Path) -> str:

@@ -11,6 +11,7 @@ import typer
 from slipway.cli.console import print_json, say
 from slipway.cli.locked import BreakLockOption, DryRunOption, Work, YesOption, agree, at_work, rehearse
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, NoDrainOption
+from slipway.cli.targets import by_name
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import Standing
@@ -60,7 +61,7 @@ def remove(
     Example: slipway node remove cp3 --dry-run
     """
     inventory = load(inventory_file)
-    inventory.host(node)
+    by_name(inventory, node)
     with at_work("node remove", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         standing = removal.look(inventory, work.pool, node)
         lost = [*_leaves(standing), *_of_the_machine(node, standing.machine, standing.why)]
@@ -92,7 +93,7 @@ def replace(
     Example: slipway node replace cp2 --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
     """
     inventory = load(inventory_file)
-    inventory.host(node)
+    by_name(inventory, node)
     with at_work("node replace", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         if fingerprint is not None:
             _repin(work.pool, node, fingerprint, dry_run=dry_run)

@@ -10,6 +10,7 @@ from pathlib import Path
 from slipway.errors import UsageError
 from slipway.inventory import Host, InvalidInventory, Inventory, load
 from slipway.inventory.select import select
+from slipway.slips import nearest
 from slipway.ssh.connection import Endpoint
 from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
 from slipway.ssh.pool import Pool
@@ -57,3 +58,15 @@ def one_of(
         named = " ".join(host.name for host in chosen)
         raise UsageError(f"{node} is {len(chosen)} nodes: {named}; {why}", hint=hint)
     return chosen[0]
+
+
+def by_name(inventory: Inventory, name: str) -> Host:
+    """The host of exactly that name, for what is about one machine or cannot be taken back: no role and no glob may
+    mean it by chance. Raises UsageError, with the nearest name."""
+    found = next((host for host in inventory.hosts if host.name == name), None)
+    if found is None:
+        near = nearest(name, [host.name for host in inventory.hosts])
+        raise UsageError(
+            f"{name!r} names no host" + (f"; did you mean {near!r}?" if near else ""), hint="slipway inventory list"
+        )
+    return found

@@ -16,6 +16,7 @@ from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selectio
 from slipway.cli.targets import resolve
 from slipway.errors import InvalidInput, SlipwayError, Unreachable, UsageError
 from slipway.groups import MOST_ROWS, alike, headed, named
+from slipway.rollout.interruption import Interruption
 from slipway.ssh.connection import Endpoint, shown_key
 from slipway.ssh.keys import LOOK, KnownHosts, PKey, describe
 from slipway.ssh.known_hosts import PinnedKey, fingerprint_of
@@ -105,7 +106,7 @@ def trust(
             raise UsageError("--fingerprint and --from say both whose key it is", hint="slipway trust --from FILE")
         listed.pin(targets, file, replace=replace, json_output=json_output)
         return
-    with targets.pool as pool:
+    with targets.pool as pool, Interruption(pool.shut, say).heard():
         decisions: list[Decision] = []
         for endpoints in _rounds([pool.endpoints[name] for name in targets.names], fingerprint is None):
             decisions += _round(pool, endpoints, yes, fingerprint, replace)

@@ -27,6 +27,7 @@ from slipway.inventory.select import select
 from slipway.inventory.values import duration
 from slipway.report import html, junit, text
 from slipway.report import status as reports
+from slipway.rollout.interruption import Interruption
 from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 from slipway.stages import overview
@@ -122,7 +123,7 @@ def verify(
     def write_reports(found: Verification) -> None:
         _write(inventory, found, junit_file, html_file)
 
-    with Pool.of(inventory) as pool:
+    with Pool.of(inventory) as pool, Interruption(pool.shut, say).heard():
         if watch:
             Watch(inventory.root, once, write_reports, interval, json_output, keep=inventory.deploy.keep_runs).run()
         try:
@@ -278,7 +279,7 @@ def status(
     inventory = load(inventory_file)
     hosts = select(inventory, selection or (), exclude or ()) if selection or exclude else None
     shown = Shown(failing, each or hosts is not None, redrawn=watch and sys.stdout.isatty())
-    with Pool.of(inventory) as pool:
+    with Pool.of(inventory) as pool, Interruption(pool.shut, say).heard():
         while True:
             with progress(quiet=json_output or shown.redrawn or not sys.stderr.isatty()) as listener:
                 found = _status(inventory, pool, quick, hosts, Events(listener))

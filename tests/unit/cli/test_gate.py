@@ -43,7 +43,7 @@ def cluster(tmp_path, monkeypatch):
         def build(self):
             return found.wanted
 
-    pool = nullcontext(SimpleNamespace(host=node))
+    pool = nullcontext(SimpleNamespace(host=node, shut=lambda: None))
     for module in (command, verify_command):
         monkeypatch.setattr(module, "Pool", SimpleNamespace(of=lambda _: pool))
     monkeypatch.setattr(command, "Preparation", FakePreparation)

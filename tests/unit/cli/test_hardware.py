@@ -123,4 +123,7 @@ def test_what_was_printed_before_is_taken(hardware, repository, monkeypatch, tmp
 
 
 def test_a_host_that_is_none_is_named(hardware):
-    assert "the inventory has no host w9" in str(hardware("w9")[2])
+    """With the words and the exit code of every other command."""
+    for word, near in (("w9", ""), ("cp", "; did you mean 'cp1'?"), ("controller", "")):
+        error = hardware(word)[2]
+        assert (error.exit_code, str(error)) == (2, f"{word!r} names no host{near}")

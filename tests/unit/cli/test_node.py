@@ -11,7 +11,7 @@ from slipway.cli import node
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import LastController, Standing, StillMember
-from slipway.errors import InvalidInput, LockedByAnother, Unreachable, UsageError
+from slipway.errors import LockedByAnother, Unreachable, UsageError
 from slipway.inventory import load
 from slipway.rollout import lock
 from slipway.ssh.connection import shown_key
@@ -139,6 +139,6 @@ def test_what_is_refused_changes_nothing(cluster, slipway, monkeypatch):
     monkeypatch.setattr(removal, "look", refuse)
     with pytest.raises(LastController):
         slipway("node", "remove", "cp1", "--yes")
-    with pytest.raises(InvalidInput, match="no host 'w9'"):
+    with pytest.raises(UsageError, match="'w9' names no host"):
         slipway("node", "remove", "w9", "--yes")
     assert done == []

@@ -1,8 +1,12 @@
 """What `slipway verify` says by its exit code."""
 
 import json
+import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +14,13 @@ from tests.unit.cli import two_hosts
 from tests.unit.verify.machines import HERE
 from typer.testing import CliRunner
 
+from slipway.cli import trust
 from slipway.cli import verify as command
 from slipway.cli.main import build
 from slipway.errors import SlipwayError, Unreachable, UsageError, VerificationRed
+from slipway.rollout import interruption
 from slipway.ssh import pool
+from slipway.verify import gate
 from slipway.verify.result import Check, Finding, NodeVerification, Obstacle, Verdict, Verification
 from slipway.verify.runner import NotKept
 
@@ -172,3 +179,24 @@ def test_reasons_beyond_a_screen_are_counted(capsys):
     assert told[7:] == ["gate: reason 7", "gate: and 12 more reasons: slipway status --failing"]
     command._say_reasons(["one"], None)
     assert capsys.readouterr().err == "gate: one\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "waits"),
+    [
+        (["status", "--quick"], gate, "look"),
+        (["verify"], command, "run_packs"),
+        (["trust", "--yes"], trust, "shown_key"),
+    ],
+    ids=["status", "verify", "trust"],
+)
+def test_ctrl_c_is_answered_as_by_a_deploy(fleet, monkeypatch, words, module, waits):
+    def interrupt(*_args, **_options):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(interruption, "run", SimpleNamespace(stop=lambda: None))
+    monkeypatch.setattr(module, waits, interrupt)
+    result = CliRunner().invoke(build(words[:1]), [*words, "-i", str(fleet / "inventory.yaml")])
+    assert result.exit_code != 0
+    assert "interrupted: what is under way is ended" in result.stderr
