@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from slipway.cli import gate as gates
-from slipway.cli.console import clear, print_json, print_table, progress, say, tell
+from slipway.cli.console import clear, print_json, print_json_line, print_table, progress, say, tell
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cli.watch import Watch
 from slipway.cluster import kubeconfig, members
@@ -265,14 +265,17 @@ def status(
     ] = False,
     each: AllOption = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl-C.")] = False,
-    interval: IntervalOption = 10.0,
+    interval: Annotated[
+        float, typer.Option(min=1.0, max=86400.0, help="With --watch: seconds between two rounds.")
+    ] = 10.0,
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
 ) -> None:
     """Show where every node stands, what Flux has made of the stages and why something is not Ready; and what next.
 
     What is not as it should be comes first. Of many nodes, those that are alike are one row: --all has a row for each.
-    Nodes that are named are asked alone; whether the gate is open is of all.
+    Nodes that are named are asked alone; whether the gate is open is of all. With --watch a terminal is drawn
+    anew each time, and --json is a line each time.
 
     Example: slipway status --failing
     """
@@ -284,11 +287,13 @@ def status(
             with progress(quiet=json_output or shown.redrawn or not sys.stderr.isatty()) as listener:
                 found = _status(inventory, pool, quick, hosts, Events(listener))
             if json_output:
-                print_json(found.to_json())
+                (print_json_line if watch else print_json)(found.to_json())
             else:
                 _show_status(found, shown)
             if not watch:
                 return
+            if shown.redrawn:
+                tell(f"{time.strftime('%H:%M:%S')} again every {interval:g} s; Ctrl-C ends it")
             time.sleep(interval)
 
 
