@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
-from tests.lab.harness import Cluster
+from tests.lab.harness import Cluster, Repository, eventually
 
-from slipway.events import Events
+from slipway.events import Event, Events
+from slipway.generate import gitops
+from slipway.inventory import Inventory
 from slipway.lab import images
 from slipway.lab.builds import FLUX
+from slipway.outcome import Outcome
 from slipway.secret import Secret
 from slipway.secrets import store
 from slipway.stages import handoff as handoffs
-from slipway.stages import proof, readiness, repository
+from slipway.stages import overview, proof, readiness, repository
 from slipway.stages.model import as_list
-from slipway.tools import helm, kubectl, sops
+from slipway.tools import git, helm, kubectl, sops
+from slipway.verify.gate import GateResult
 from slipway.wait import wait_until
 
 pytestmark = pytest.mark.lab
 
 PRUNE = "kustomize.toolkit.fluxcd.io/prune"
 PORT = 13000
+GITEA = "app.kubernetes.io/instance=gitea"
+SHORT = 15.0
+"""Seconds that a hand-off may wait for what will not come."""
+LONG = 300.0
+"""Seconds for what Flux does by itself."""
 API = f"http://127.0.0.1:{PORT}/api/v1"
 
 
@@ -238,7 +248,7 @@ def test_a_commit_is_applied_because_flux_was_called(cluster, tmp_path):
 def test_a_git_server_that_is_killed_before_the_push_is_waited_for(cluster):
     """And so is the commit that Flux has to read from it."""
     (cluster.root / "notes").write_text("one commit more\n")
-    cluster.kubectl("delete", "pod", "--namespace=gitea", "--selector=app.kubernetes.io/instance=gitea", "--force")
+    cluster.kubectl("delete", "pod", "--namespace=gitea", f"--selector={GITEA}", "--force")
     states = handoff(cluster)
     assert (states["push"], states["bootstrap"]) == ("ok", "ok")
     assert read_by_flux(cluster) == head(cluster)
@@ -251,6 +261,102 @@ def test_controllers_of_flux_that_are_killed_go_on_where_they_were(cluster):
     states = handoff(cluster)
     assert states["push"] == "ok"
     assert read_by_flux(cluster) == head(cluster)
+
+
+def hand_over_here(cluster: Cluster, at: str = "", do: Callable[[], object] = str, deadline: float = 0) -> set[str]:
+    """The hand-off in this process: something is done when the step `at` has begun. Which steps changed anything."""
+    cluster.repository.commit()
+    inventory = with_stages(cluster, **({"ready_timeout": deadline} if deadline else {}))
+
+    def listen(event: Event) -> None:
+        if (event.data.get("step"), event.state) == (at, "started"):
+            do()
+
+    result = handoffs.handoff(inventory, GateResult(()), cluster.kubeconfig, cluster.pool, Events(listen))
+    return {step.name for step in result.steps if step.outcome is Outcome.OK}
+
+
+def with_stages(cluster: Cluster, **change: object) -> Inventory:
+    stages = cluster.inventory.stages.model_copy(update=change)
+    return replace(cluster.inventory, stages=stages)
+
+
+def git_server(cluster: Cluster) -> dict[str, Any]:
+    pods: list[dict[str, Any]] = cluster.get("pods", namespace="gitea", selector=GITEA)["items"]
+    return next(pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
+
+
+def test_a_git_server_that_is_killed_during_the_push_is_pushed_to_again(cluster, monkeypatch):
+    (cluster.root / "notes").write_text("a commit that is cut short\n")
+    node, push, pushed = git_server(cluster)["spec"]["nodeName"], git.push, []
+
+    def push_to_the_dead(*words: Any, **more: Any) -> None:
+        pushed.append(words)
+        if len(pushed) == 1:
+            cluster.sh(node, "pkill --signal KILL --exact gitea")
+        push(*words, **more)
+
+    monkeypatch.setattr(git, "push", push_to_the_dead)
+    assert "push" in hand_over_here(cluster)
+    assert len(pushed) > 1, "control: the first push met a dead server"
+    assert read_by_flux(cluster) == head(cluster)
+
+
+def test_a_node_that_takes_no_pods_is_named_and_the_next_run_ends_well(cluster):
+    """The Git server's folder is on that node alone."""
+    pod = git_server(cluster)
+    node = pod["spec"]["nodeName"]
+    cluster.kubectl("cordon", node)
+    try:
+        cluster.kubectl("delete", "pod", pod["metadata"]["name"], "--namespace=gitea", "--force")
+        with pytest.raises(handoffs.HandoffFailed) as failed:
+            hand_over_here(cluster, deadline=SHORT)
+        assert "step git-server" in str(failed.value)
+        assert "Unschedulable" in str(failed.value)
+    finally:
+        cluster.kubectl("uncordon", node)
+    hand_over_here(cluster)
+    assert git_server(cluster)["spec"]["nodeName"] == node
+
+
+def test_an_api_server_that_is_gone_for_half_a_minute_is_waited_for(cluster):
+    (cluster.root / "notes").write_text("a commit without an API server\n")
+    back = "systemd-run --on-active=30 --timer-property=AccuracySec=1s systemctl start k0s.service"
+    stops = f"systemctl stop k0s.service && {back}"
+    try:
+        changed = hand_over_here(cluster, "namespaces", lambda: cluster.sh("cp1", stops))
+    finally:
+        cluster.sh("cp1", "systemctl start k0s.service")
+    assert {"namespaces", "push"} <= changed, "control: that step met nobody, and does not know what it has done"
+    assert read_by_flux(cluster) == head(cluster)
+
+
+def test_a_bucket_that_nobody_serves_is_told(cluster):
+    """S3 as a source, away; the real source-controller asks for it."""
+    nobody = cluster.inventory.host("cp1").address
+    about = {"name": "away", "namespace": "flux-system"}
+    spec = {"interval": "1m", "timeout": "5s", "endpoint": f"{nobody}:9", "bucketName": "cluster", "insecure": True}
+    bucket = {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "Bucket", "metadata": about, "spec": spec}
+    kubectl.apply(cluster.kubeconfig, as_list((bucket,)))
+
+    def why() -> str:
+        return next((item.why for item in overview.look(cluster.kubeconfig).failing if item.name == "away"), "")
+
+    try:
+        eventually(lambda: f"{nobody}:9" in why(), "a word on the bucket", deadline=300)
+    finally:
+        cluster.kubectl("delete", "buckets.source.toolkit.fluxcd.io", "away", "--namespace=flux-system")
+
+
+def test_a_record_that_went_stale_shuts_the_gate_before_anything_is_applied(cluster, tmp_path):
+    stale = cluster.repository.copy(tmp_path / "stale")
+    record = stale.root / ".slipway" / "records" / "w1.json"
+    record.write_text(re.sub('"bootId": "[^"]*"', '"bootId": "of-an-earlier-boot"', record.read_text()))
+    before = resources(cluster)
+    refused = stale.slipway("handoff").ended(9)
+    assert "w1" in refused.err
+    assert "w2" not in refused.err
+    assert resources(cluster) == before
 
 
 def test_a_machine_without_the_clusters_key_is_told_before_anything_is_applied(cluster, tmp_path, monkeypatch):
@@ -275,7 +381,7 @@ def test_an_older_checkout_is_refused_before_anything_is_applied(cluster, tmp_pa
 Api = Callable[..., Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gitea(cluster: Cluster) -> Iterator[Api]:
     """`gitea(method, path, body)`: Gitea's API as its first user, with the password of the repository's secret."""
     # Another repository may have handed over before: its password is taken over with the next start.
@@ -344,7 +450,7 @@ def wait_for_secret(cluster: Cluster) -> None:
     wait_until(there, deadline=120, describe="the Secret that Flux decrypts", interval=1.0)
 
 
-def trial_objects(cluster: Cluster) -> Secret:
+def trial_objects(cluster: Cluster, path: str = "./") -> Secret:
     admin = repository_secret(cluster, store.GITEA_ADMIN)
     about = {"name": "trial", "namespace": "flux-system"}
     source = {
@@ -355,6 +461,7 @@ def trial_objects(cluster: Cluster) -> Secret:
     }
     sync = {
         "interval": "1m",
+        "path": path,
         "prune": True,
         "sourceRef": {"kind": "GitRepository", "name": "trial"},
         # Without a secretRef: the key is the one that the controllers were given at the hand-off.
@@ -366,3 +473,121 @@ def trial_objects(cluster: Cluster) -> Secret:
         {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": about, "spec": sync},
     ]
     return Secret(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+
+def hooks(gitea: Api) -> list[str]:
+    return [each["config"]["url"] for each in gitea("GET", "/repos/ops/lab/hooks")]
+
+
+def test_another_token_reaches_both_sides_and_is_proven(cluster, gitea):
+    receiver = ("receivers.notification.toolkit.fluxcd.io", "git-webhook", "flux-system")
+    before = cluster.get(*receiver)["status"]["webhookPath"]
+    cluster.repository.slipway("secrets", "rotate", "webhook").ended(0)
+    assert handoff(cluster)["webhook"] == "ok"
+    now = cluster.get(*receiver)["status"]["webhookPath"]
+    assert now != before
+    assert [url.endswith(now) for url in hooks(gitea)] == [True], "the webhook of the earlier token is gone"
+    assert set(handoff(cluster).values()) == {"unchanged"}
+
+
+class TrialStages:
+    """Two of the generated stages over another repository, each with one app: a ConfigMap with a version, and where it
+    is broken a claim that nobody ever binds. What holds them together is as it was generated.
+    """
+
+    NAMES: ClassVar = {"bootstrap": "trial-one", "cluster-base-apps": "trial-two"}
+
+    def __init__(self, cluster: Cluster, root: Path, server: git.Remote) -> None:
+        self.cluster, self.root, self.server = cluster, root, server
+        git.init(root)
+        inventory = with_stages(cluster, until="cluster-base-apps")
+        self.generated = {str(path): text for path, text in gitops.render(inventory).items()}
+        for stage, name in self.NAMES.items():
+            self._write(f"flux/{name}.yaml", self._stage(stage, name))
+            self._write(f"stages/{name}/app.yaml", self._app(name))
+
+    def _stage(self, stage: str, name: str) -> dict[str, Any]:
+        found = yaml.safe_load(self.generated[f"gitops/flux/{stage}.yaml"])
+        needs = [{"name": self.NAMES[each["name"]]} for each in found["spec"].get("dependsOn", ())]
+        health = [{**found["spec"]["healthChecks"][0], "name": f"{name}-app"}]
+        return self._moved(found, name, f"./stages/{name}", {"dependsOn": needs, "healthChecks": health})
+
+    def _app(self, name: str) -> dict[str, Any]:
+        found = yaml.safe_load(self.generated["gitops/bootstrap/secrets/ks.yaml"])
+        return self._moved(found, f"{name}-app", f"./apps/{name}", {"targetNamespace": "default"})
+
+    @staticmethod
+    def _moved(found: dict[str, Any], name: str, path: str, more: dict[str, Any]) -> dict[str, Any]:
+        source = {"kind": "GitRepository", "name": "trial"}
+        spec = {**found["spec"], "path": path, "sourceRef": source, **more}
+        return {**found, "metadata": {"name": name, "namespace": "flux-system"}, "spec": spec}
+
+    def _write(self, path: str, *manifests: dict[str, Any]) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(yaml.safe_dump_all(manifests))
+
+    def app(self, name: str, version: int, *, broken: bool) -> None:
+        version_of = {"kind": "ConfigMap", "metadata": {"name": name}, "data": {"version": str(version)}}
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+        never = {
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name},
+            "spec": {**claim, "storageClassName": "no"},
+        }
+        manifests = [version_of, never] if broken else [version_of]
+        self._write(f"apps/{name}/app.yaml", *({"apiVersion": "v1", **each} for each in manifests))
+
+    def push(self) -> None:
+        Repository(self.root, self.cluster.repository.home).commit()
+        git.push(self.root, self.server, git.head(self.root), instead_of=git.tip(self.server))
+        if self.cluster.get("gitrepositories.source.toolkit.fluxcd.io", "trial", "flux-system"):
+            site = handoffs.site_of(self.cluster.inventory, self.cluster.kubeconfig, self.cluster.pool, Events())
+            repository.ask(site, "gitrepositories.source.toolkit.fluxcd.io", "trial")
+
+    def version(self, name: str) -> str:
+        return str(self.cluster.get("configmaps", name, "default").get("data", {}).get("version", ""))
+
+    def said(self, name: str) -> str:
+        return readiness.condition(self.cluster.get(repository.KUSTOMIZATION, name, "flux-system"))
+
+    def take_away(self) -> None:
+        names = ["trial", *self.NAMES.values(), *(f"{name}-app" for name in self.NAMES.values())]
+        self.cluster.kubectl("delete", repository.KUSTOMIZATION, *names, "-n=flux-system", "--ignore-not-found")
+        for kind in ("configmaps", "persistentvolumeclaims"):
+            self.cluster.kubectl("delete", kind, *self.NAMES.values(), "--ignore-not-found")
+
+
+@pytest.fixture
+def trial_stages(cluster: Cluster, gitea: Api, tmp_path: Path) -> Iterator[TrialStages]:
+    gitea("POST", "/user/repos", {"name": "trial", "private": True, "default_branch": "main"})
+    admin = repository_secret(cluster, store.GITEA_ADMIN)
+    url = f"http://127.0.0.1:{PORT}/{store.GITEA_USER}/trial.git"
+    server = git.Remote(url, "main", git.login(admin["username"], admin["password"]))
+    stages = TrialStages(cluster, tmp_path, server)
+    try:
+        yield stages
+    finally:
+        stages.take_away()
+        cluster.kubectl("delete", "--filename=-", "--ignore-not-found", input=trial_objects(cluster))
+        gitea("DELETE", f"/repos/{store.GITEA_USER}/trial")
+
+
+def test_a_later_stage_waits_for_the_earlier_one_and_never_keeps_a_fix_from_it(cluster, trial_stages):
+    trial_stages.app("trial-one", 1, broken=True)
+    trial_stages.app("trial-two", 1, broken=True)
+    trial_stages.push()
+    kubectl.apply(cluster.kubeconfig, trial_objects(cluster, "./flux"))
+    eventually(lambda: trial_stages.version("trial-one") == "1", "the first stage's app", deadline=LONG)
+    eventually(lambda: "trial-one" in trial_stages.said("trial-two"), "the second one that waits", deadline=LONG)
+    assert not trial_stages.version("trial-two"), "nothing of it is applied while the first stage is not healthy"
+
+    trial_stages.app("trial-one", 2, broken=False)
+    trial_stages.push()
+    eventually(lambda: trial_stages.version("trial-two") == "1", "the second stage's app", deadline=LONG)
+    assert trial_stages.version("trial-one") == "2"
+    assert trial_stages.said("trial-two-app"), "control: it is broken"
+
+    trial_stages.app("trial-one", 3, broken=False)
+    trial_stages.push()
+    eventually(lambda: trial_stages.version("trial-one") == "3", "a fix of the first stage", deadline=LONG)
+    assert trial_stages.said("trial-two-app"), "control: the later stage is broken all the time"
