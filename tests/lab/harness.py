@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -159,6 +160,29 @@ class Repository:
         if ran.result.ok:
             self._done.add(words)
         return ran
+
+    @contextmanager
+    def under_way(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that goes on until somebody ends it, and what it prints."""
+
+        def hear_ctrl_c() -> None:
+            # Tests that a shell has started in the background ignore it, and so would what they start.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+        argv = [sys.executable, "-m", "slipway.cli", *words]
+        process = subprocess.Popen(
+            argv,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=hear_ctrl_c,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(ENDS_WITHIN)
 
     def once(self, *words: str) -> None:
         """Have this command done in this repository: nothing if a test has run it, and it ended well."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import signal
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,8 +14,10 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
-from tests.lab.harness import Cluster, Repository, eventually
+from tests.lab.harness import SEEN_WITHIN, Cluster, Repository, eventually
+from tests.unit.report import chromium
 
+from slipway.errors import Interrupted
 from slipway.events import Event, Events
 from slipway.generate import gitops
 from slipway.inventory import Inventory
@@ -473,6 +476,24 @@ def trial_objects(cluster: Cluster, path: str = "./") -> Secret:
         {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": about, "spec": sync},
     ]
     return Secret(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+
+def test_the_page_of_the_git_server_is_there_in_a_browser(cluster, tmp_path):
+    """Through `slipway open`, until Ctrl-C. What upstream makes with npm (styles, scripts) the lab's Gitea has not."""
+    with cluster.repository.under_way("open", "gitea", "--for", "600") as opened:
+        assert opened.stdout
+        url = opened.stdout.readline().strip()
+        with chromium.page(tmp_path) as page:
+            page.visit(f"{url}/")
+            assert page.ask("document.title") == "Gitea: Git with a cup of tea"
+            assert "Sign In" in page.ask("document.body.innerText")
+        opened.send_signal(signal.SIGINT)
+        assert opened.wait(SEEN_WITHIN) == Interrupted.exit_code
+    thrown = [each for each in page.events if each["method"] == "Runtime.exceptionThrown"]
+    said = [each["params"]["entry"] for each in page.events if each["method"] == "Log.entryAdded"]
+    errors = {each["url"] for each in said if each["level"] == "error"}
+    assert not thrown
+    assert {each for each in errors if not re.search(r"/assets/(css|js)/[^/]+$", each)} == set()
 
 
 def hooks(gitea: Api) -> list[str]:

@@ -3,9 +3,11 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from tests.unit.cli.two_hosts import INVENTORY
 from slipway.errors import Interrupted
 
 ARGV = (sys.executable, "-m", "slipway.cli", "status", "--watch", "--quick", "--interval", "1")
-WITHIN = 60.0
+WITHIN = 120.0
 CLEARED = b"\x1b[2J"
 
 
@@ -27,11 +29,21 @@ def repository(tmp_path):
     return tmp_path
 
 
+def as_somebody_would() -> None:
+    """A shell has what it starts in the background ignore Ctrl-C; whoever runs these tests may have been."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def on_a_terminal(repository: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     ours, theirs = pty.openpty()
     about = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
-    process = subprocess.Popen(ARGV, cwd=repository, env=about, preexec_fn=lambda: os.login_tty(theirs))
+
+    def sit_down() -> None:
+        as_somebody_would()
+        os.login_tty(theirs)
+
+    process = subprocess.Popen(ARGV, cwd=repository, env=about, preexec_fn=sit_down)
     os.close(theirs)
     try:
         yield process, ours
@@ -44,7 +56,9 @@ def on_a_terminal(repository: Path) -> Iterator[tuple[subprocess.Popen[bytes], i
 def read_until(terminal: int, enough: Callable[[bytes], bool]) -> bytes:
     """What is shown until it is enough, or until nobody has the terminal's other end any more."""
     said = b""
+    deadline = time.monotonic() + WITHIN
     while not enough(said):
+        assert select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))[0], said
         try:
             said += os.read(terminal, 4096)
         except OSError:
@@ -66,7 +80,12 @@ def test_a_terminal_is_drawn_anew_until_ctrl_c(repository):
 
 def test_a_pipe_gets_a_line_of_json_for_each_round(repository):
     process = subprocess.Popen(
-        [*ARGV, "--json"], cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*ARGV, "--json"],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=as_somebody_would,
     )
     assert process.stdout
     try:

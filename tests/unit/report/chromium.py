@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -33,23 +34,36 @@ class Page:
             self(f"{domain}.enable")
 
     def __call__(self, method: str, **params: Any) -> dict[str, Any]:
+        number = self._send(method, params)
+        deadline = time.monotonic() + WITHIN
+        while time.monotonic() < deadline:
+            answer = self._next(deadline)
+            if answer.get("id") == number:
+                assert "error" not in answer, (method, answer["error"])
+                result: dict[str, Any] = answer["result"]
+                return result
+            if "method" in answer:
+                self._hear(answer)
+        raise AssertionError(f"{method}: no answer within {WITHIN:g} s")
+
+    def _send(self, method: str, params: dict[str, Any]) -> int:
         self._number += 1
         message = {"id": self._number, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + WITHIN
-        while time.monotonic() < deadline:
-            answer = self._next()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, (method, answer["error"])
-                result: dict[str, Any] = answer["result"]
-                return result
-            self.events.append(answer)
-        raise AssertionError(f"{method}: no answer within {WITHIN:g} s")
+        return self._number
 
-    def _next(self) -> dict[str, Any]:
+    def _hear(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        if event["method"] == "Page.javascriptDialogOpening":
+            # A page that asks for something answers nothing meanwhile.
+            self._send("Page.handleJavaScriptDialog", {"accept": True})
+
+    def _next(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._unread:
+            readable, _, _ = select.select([self._back], [], [], max(0.0, deadline - time.monotonic()))
+            assert readable, f"the browser says nothing within {WITHIN:g} s"
             chunk = os.read(self._back, 1 << 16)
             assert chunk, "the browser is gone"
             self._unread += chunk
@@ -58,12 +72,16 @@ class Page:
         return message
 
     def open(self, file: Path) -> None:
-        self("Page.navigate", url=file.as_uri())
+        self.visit(file.as_uri())
+
+    def visit(self, url: str) -> None:
+        """Have the page at this address, whole; another one is a failure."""
+        self("Page.navigate", url=url)
         for _ in range(600):
-            if self.ask("document.readyState + location.href") == f"complete{file.as_uri()}":
+            if self.ask("document.readyState + location.href") == f"complete{url}":
                 return
             time.sleep(0.1)
-        raise AssertionError(f"{file} does not load")
+        raise AssertionError(f"{url} does not load")
 
     def ask(self, expression: str) -> Any:
         return self("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
