@@ -16,6 +16,10 @@ help: ## This list
 demo: setup ## One inventory to a verified, handed-over cluster, in the lab on this machine
 	@slipway lab demo demo
 
+.PHONY: demo-full
+demo-full: setup ## The same with the stage cluster-base-apps: OpenBao, secrets, volumes saved in S3 (its programs build on first use)
+	@slipway lab demo demo-full --until cluster-base-apps
+
 .PHONY: test
 test: setup test-packages lint unit lab ## Everything that CI runs: lint, types, unit and golden tests, lab tests
 
@@ -133,4 +137,4 @@ $(VENV)/ready: requirements-dev.txt pyproject.toml
 .PHONY: clean
 clean: ## Take the lab down and remove what make made here (caches stay)
 	-slipway lab down
-	rm -rf demo build dist $(VENV)
+	rm -rf demo demo-full build dist $(VENV)

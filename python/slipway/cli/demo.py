@@ -73,6 +73,14 @@ K0sOption = Annotated[
 ]
 
 
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGE", help="The last stage of a new lab: bootstrap or cluster-base-apps.", show_default="bootstrap"
+    ),
+]
+
+
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where the demo's repository is made.", metavar="DIR")] = Path(
         "demo"
@@ -80,12 +88,15 @@ def demo(
     controllers: Annotated[int | None, typer.Option(help="Controllers to have: 1, 3 or 5.", show_default="1")] = None,
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
     k0s: K0sOption = None,
+    until: UntilOption = None,
 ) -> None:
     """Take one inventory to a verified, handed-over cluster in the lab, command by command.
 
     Example: slipway lab demo demo
+
+    Example: slipway lab demo demo-full --until cluster-base-apps
     """
-    given = {"--controllers": controllers, "--workers": workers, "--k0s": k0s}
+    given = {"--controllers": controllers, "--workers": workers, "--k0s": k0s, "--until": until}
     options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
     timings = [_run(step, directory) for step in steps(directory, options)]
     total = sum(timing.seconds for timing in timings)

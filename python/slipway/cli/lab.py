@@ -12,7 +12,7 @@ import typer
 
 from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.dashes import as_line
-from slipway.cli.demo import K0sOption, demo
+from slipway.cli.demo import K0sOption, UntilOption, demo
 from slipway.cli.options import JsonOption
 from slipway.errors import UsageError
 from slipway.events import Events
@@ -32,12 +32,6 @@ app.command("demo")(demo)
 
 NO_FAULT = "none"
 
-UntilOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="STAGE", help="The last stage of a new lab: bootstrap or cluster-base-apps.", show_default="bootstrap"
-    ),
-]
 LabOption = Annotated[
     int, typer.Option("--lab", envvar="SLIPWAY_LAB", help="Which lab, 0 to 6, if there are several here.")
 ]

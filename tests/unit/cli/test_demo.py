@@ -22,11 +22,11 @@ def typed(monkeypatch):
 
 
 def test_what_the_lab_shall_have_goes_to_lab_up_alone(typed):
-    options = ["--controllers", "3", "--workers", "2", "--k0s", "1.36.3+k0s.2"]
+    options = ["--controllers", "3", "--workers", "2", "--k0s", "1.36.3+k0s.2", "--until", "cluster-base-apps"]
     ran = CliRunner().invoke(app, ["demo", "here", *options])
     assert ran.exit_code == 0, ran.output
-    assert typed[:3] == ["lab up --controllers 3 --workers 2 --k0s 1.36.3+k0s.2", "lab init here", "check"]
-    assert not [line for line in typed[1:] if "--k0s" in line]
+    assert typed[:3] == [f"lab up {' '.join(options)}", "lab init here", "check"]
+    assert not [line for line in typed[1:] if "--k0s" in line or "--until" in line]
 
 
 def test_without_options_it_types_what_it_always_did(typed):
