@@ -11,12 +11,15 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
+from tests.lab.controls import OF_SEVERAL, red
+from tests.lab.controls import Fault as Broken
 from tests.lab.harness import Repository, eventually, fault, outcomes
 
 from slipway.lab import faults
 from slipway.lab.reach import remote
 from slipway.lab.settings import Fault, Lab, Machine
 from slipway.lab.state import recorded
+from slipway.ssh.pool import Pool
 
 pytestmark = pytest.mark.lab
 
@@ -100,6 +103,11 @@ class Ha:
             deadline=ANSWERS,
         )
 
+    def red(self, *names: str, packs: tuple[str, ...]) -> set[str]:
+        inventory = self.repository.inventory()
+        with Pool.of(inventory) as pool:
+            return red(inventory, pool, names, packs)
+
     def set_release(self, release: str) -> None:
         inventory = self.repository.root / "inventory.yaml"
         before = BEFORE if BEFORE in inventory.read_text() else NOW
@@ -176,6 +184,8 @@ def test_with_one_member_of_etcd_down_no_other_controller_is_changed(ha):
         assert BEFORE in ha.sh("cp1", "k0s status")
         assert outcomes(ha.repository.slipway("reboot", "cp1", "--json").ended(6)) == {"cp1": "blocked"}
         assert ha.sh("cp1", f"cat {BOOT_ID}") == booted
+        assert "cp3: k0s.control_plane.api_server_is_ready" in ha.red("cp3", packs=("k0s",))
+        assert "w1: k0s.unit.has_its_version" in ha.red("w1", packs=("k0s",))
     ha.ready("cp3")
 
 
@@ -192,6 +202,25 @@ def test_controllers_take_a_minor_release_one_by_one_and_the_api_goes_on(ha):
     assert all(after - before > 2 for before, after in pairwise(times)), times
     assert set(outcomes(ha.repository.slipway("deploy", "--json").ended(0)).values()) == {"unchanged"}
     ha.repository.slipway("verify").ended(0)
+
+
+@pytest.mark.parametrize("broken", OF_SEVERAL, ids=str)
+def test_a_fault_turns_its_check_red_and_no_other_of_that_pack(ha, broken: Broken):
+    addresses = {name: machine.address for name, machine in ha.machines.items()}
+    make, mend = (broken.script(text, addresses) for text in (broken.make, broken.mend))
+    with fault(ha, broken.on, make, mend):
+        assert ha.red(*broken.asked, packs=broken.packs) == broken.expected
+    wait_for(lambda: not ha.red(*broken.asked, packs=broken.packs), f"{broken.on} green again")
+
+
+def test_a_virtual_address_that_two_controllers_have_is_seen_on_all(ha):
+    second = next(name for name in CONTROLLERS if name != ha.holder().name)
+    taken, quiet = f"{ha.vip}/32 dev lo", "/proc/sys/net/ipv4/conf/all/arp_ignore"
+    # Nobody is told that it is there, so that nobody has to forget it.
+    make, mend = f"echo 1 >{quiet}; ip address add {taken}", f"ip address del {taken}; echo 0 >{quiet}"
+    with fault(ha, second, make, mend):
+        found = ha.red(*CONTROLLERS, packs=("network",))
+    assert found == {f"{name}: network.single.virtual_address_is_held_once" for name in CONTROLLERS}
 
 
 def test_a_controller_reboots_while_the_others_are_a_quorum(ha):

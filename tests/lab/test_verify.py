@@ -6,17 +6,23 @@ made them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.lab.harness import Cluster, fault
+from tests.lab import controls
+from tests.lab.controls import ALONE, CRASHING, FAULTS, KUBECTL, Fault
+from tests.lab.harness import Cluster, eventually, fault
+from tests.unit.verify import mutants
 
+from slipway.generate.nixos import made_of
 from slipway.ssh.pool import Pool
-from slipway.verify import gate, record
-from slipway.verify.result import Verification
-from slipway.verify.runner import verify
+from slipway.verify import catalog, gate, record
+from slipway.verify.asked import Question
+from slipway.verify.result import Verdict, Verification
+from slipway.verify.runner import Limits, ask, verify
 from slipway.wait import wait_until
 
 pytestmark = pytest.mark.lab
@@ -28,8 +34,7 @@ def verified(cluster: Cluster, *names: str, packs: tuple[str, ...] = ()) -> Veri
 
 
 def red(cluster: Cluster, *names: str, packs: tuple[str, ...] = ()) -> set[str]:
-    """`node: check` of everything that is red."""
-    return {f"{node.node}: {check.id}" for node in verified(cluster, *names, packs=packs).nodes for check in node.red}
+    return controls.red(cluster.inventory, cluster.pool, names, packs)
 
 
 def test_a_healthy_cluster_is_green_and_opens_the_gate(cluster: Cluster):
@@ -40,188 +45,6 @@ def test_a_healthy_cluster_is_green_and_opens_the_gate(cluster: Cluster):
     assert gate.look(cluster.inventory, cluster.pool.host).reasons == ()
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What somebody does `on` a node, what undoes it, and the one check that must turn red on the nodes `red`; with
-    `companions`, checks that cannot be right there either."""
-
-    check: str
-    on: str
-    make: str
-    mend: str
-    red: tuple[str, ...] = ()
-    companions: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
-    """`node: check` of what other nodes cannot but see, too."""
-    reconnect: bool = False
-    """Whether the checks are asked over connections of their own, as `slipway verify` does."""
-
-    @property
-    def expected(self) -> set[str]:
-        here = {f"{node}: {check}" for node in self.red or (self.on,) for check in (self.check, *self.companions)}
-        return here | set(self.beside)
-
-    @property
-    def packs(self) -> tuple[str, ...]:
-        """The packs of these checks."""
-        return tuple({check.partition(".")[0] for check in (self.check, *self.companions)})
-
-    def __str__(self) -> str:
-        return self.check
-
-
-RUN = "systemd-run --quiet --collect --unit=slipway-fault"
-STOP = "systemctl stop slipway-fault.service"
-PROFILE = "/nix/var/nix/profiles/system"
-KUBECTL = "k0s kubectl"
-CRASHING = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slipway-fault", "namespace": "kube-system"},
-"spec": {"nodeName": "w2", "tolerations": [{"operator": "Exists"}], "terminationGracePeriodSeconds": 0,
-"containers": [{"name": "fault", "image": "IMAGE", "imagePullPolicy": "IfNotPresent", "command": ["/nothing"]}]}}"""
-
-
-def listen(port: int, more: str = "") -> str:
-    """Somebody listens on the port, from the end of the script on."""
-    listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
-    return f'{RUN} socat TCP-LISTEN:{port}{more},fork -; timeout 30 sh -c "until {listens}; do sleep 0.1; done"'
-
-
-FAULTS = (
-    Fault(
-        "os.system.runs_what_was_deployed",
-        "w2",
-        f"readlink {PROFILE} >/run/fault; ln -sfn $(readlink -f {PROFILE}-1-link) {PROFILE}",
-        f"ln -sfn $(cat /run/fault) {PROFILE}",
-    ),
-    Fault(
-        "os.system.boots_what_it_runs",
-        "w2",
-        f"readlink /boot/default >/run/fault; ln -sfn $(readlink -f {PROFILE}-1-link) /boot/default",
-        "ln -sfn $(cat /run/fault) /boot/default",
-    ),
-    Fault("os.system.has_its_name", "w2", "hostname w7", "hostname w2"),
-    Fault(
-        "os.system.machine_id_is_its_own",
-        "w2",
-        "cp -a /etc/machine-id /run/fault; rm /etc/machine-id; echo nothing >/etc/machine-id",
-        "rm /etc/machine-id; cp -a /run/fault /etc/machine-id",
-    ),
-    Fault(
-        "os.units.none_has_failed",
-        "w2",
-        "systemd-run --quiet --unit=slipway-fault --wait sh -c 'exit 1' || true",
-        "systemctl reset-failed slipway-fault.service",
-    ),
-    Fault(
-        "os.kernel.settings_are_in_force",
-        "w2",
-        "echo 0 >/proc/sys/net/ipv4/ip_forward",
-        "echo 1 >/proc/sys/net/ipv4/ip_forward",
-    ),
-    Fault(
-        "os.users.only_root_is_root",
-        "w2",
-        "cp -a /etc/passwd /run/fault; echo 'toor:x:0:0::/root:/bin/sh' >>/etc/passwd",
-        "cp -a /run/fault /etc/passwd",
-    ),
-    Fault(
-        "os.users.no_password_is_empty",
-        "w2",
-        "cp -a /etc/shadow /run/fault; echo 'guest::19000::::::' >>/etc/shadow",
-        "cp -a /run/fault /etc/shadow",
-    ),
-    Fault(
-        "os.ssh.takes_keys_only",
-        "w2",
-        "mkdir -p /run/systemd/system/sshd.service.d; printf '[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D"
-        " -f /etc/ssh/sshd_config -o PasswordAuthentication=yes\n' >/run/systemd/system/sshd.service.d/fault.conf;"
-        " systemctl daemon-reload; systemctl restart sshd.service",
-        "rm -r /run/systemd/system/sshd.service.d; systemctl daemon-reload; systemctl restart sshd.service",
-    ),
-    # A connection from before keeps its segments, and loses the long questions.
-    Fault(
-        "network.address.has_its_mtu",
-        "w2",
-        "ip link set host0 mtu 1200",
-        "ip link set host0 mtu 1500",
-        beside=("cp1: network.path.large_packets_arrive", "w1: network.path.large_packets_arrive"),
-        reconnect=True,
-    ),
-    Fault(
-        "os.system.is_what_the_inventory_wants",
-        "w2",
-        "cp -a /etc/slipway/inventory /run/fault; rm /etc/slipway/inventory; echo host 0 >/etc/slipway/inventory",
-        "rm /etc/slipway/inventory; cp -a /run/fault /etc/slipway/inventory",
-    ),
-    Fault(
-        "network.names.localhost_is_here",
-        "w2",
-        "cp -a /etc/hosts /run/fault; rm /etc/hosts; echo '::1 localhost' >/etc/hosts",
-        "rm /etc/hosts; cp -a /run/fault /etc/hosts",
-    ),
-    Fault(
-        "network.listening.kubelet_has_no_open_port",
-        "w2",
-        listen(10255, ",bind=127.0.0.1"),
-        STOP,
-    ),
-    Fault(
-        "network.listening.local_ports_are_local",
-        "w2",
-        listen(10259),
-        STOP,
-        companions=("security.ports.are_declared",),
-    ),
-    Fault(
-        "network.listening.worker_is_no_controller",
-        "w2",
-        listen(9443),
-        STOP,
-        companions=("security.ports.are_declared",),
-    ),
-    Fault(
-        "network.peers.etcd_is_closed_to_workers",
-        "cp1",
-        "systemctl stop nftables.service",
-        "systemctl start nftables.service",
-        red=("w1", "w2"),
-    ),
-    Fault("k0s.token.is_roots_alone", "w2", "chmod 0644 /etc/k0s/k0stoken", "chmod 0600 /etc/k0s/k0stoken"),
-    Fault("k0s.token.is_emptied", "w2", "echo left >/etc/k0s/k0stoken", ": >/etc/k0s/k0stoken"),
-    Fault(
-        "k0s.token.leave_to_found_is_withdrawn",
-        "cp1",
-        "touch /var/lib/slipway/allow-bootstrap",
-        "rm /var/lib/slipway/allow-bootstrap",
-    ),
-    Fault(
-        "k0s.kubelet.node_is_schedulable",
-        "cp1",
-        f"{KUBECTL} cordon w2",
-        f"{KUBECTL} uncordon w2",
-        red=("w2",),
-    ),
-    Fault(
-        "k0s.privileges.kubelet_kubeconfig_is_roots",
-        "w2",
-        "chmod 0644 /var/lib/k0s/kubelet.conf",
-        "chmod 0600 /var/lib/k0s/kubelet.conf",
-        companions=("security.keys.are_kept_from_others",),
-    ),
-    Fault(
-        "k0s.privileges.containerd_is_roots",
-        "w2",
-        "chmod 0666 /run/k0s/containerd.sock",
-        "chmod 0660 /run/k0s/containerd.sock",
-    ),
-    Fault(
-        "k0s.control_plane.every_node_is_of_the_inventory",
-        "cp1",
-        f"""echo '{{"apiVersion": "v1", "kind": "Node", "metadata": {{"name": "stranger"}}}}' | {KUBECTL} apply -f -""",
-        f"{KUBECTL} delete node stranger",
-    ),
-)
-
-
 @pytest.mark.parametrize("broken", FAULTS, ids=str)
 def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, broken: Fault):
     with fault(cluster, broken.on, broken.make, broken.mend), ExitStack() as stack:
@@ -230,9 +53,45 @@ def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, broken: Faul
     assert red(cluster, broken.on, packs=broken.packs) == set()
 
 
+@pytest.mark.parametrize("broken", ALONE, ids=str)
+def test_a_fault_is_seen_on_its_node_and_turns_nothing_else_of_that_pack_red(cluster: Cluster, broken: Fault):
+    addresses = {host.name: host.address for host in cluster.inventory.hosts}
+    make, mend = (broken.script(text, addresses) for text in (broken.make, broken.mend))
+    with fault(cluster, broken.on, make, mend):
+        assert red(cluster, *broken.asked, packs=broken.packs) == broken.expected
+    eventually(lambda: not red(cluster, *broken.asked, packs=broken.packs), f"{broken.on} green again")
+
+
 def test_all_of_that_is_mended_and_every_node_is_green_again(cluster: Cluster):
     """Each fault was asked for in its own packs alone, once it was mended."""
     assert red(cluster) == set()
+
+
+SAYS_THE_SAME = {"cluster.network.node_local_load_balancing"}
+"""Off where nothing is said, too: the lab has one controller."""
+
+
+def test_another_value_in_the_inventory_turns_a_node_red(cluster: Cluster):
+    """Most values are in the digests that a system carries; for the others the packs have to see it themselves."""
+    others = tuple(_not_of_the_digests(cluster))
+    names = {question.key.partition(" ")[2] for question in others}
+    assert "cluster.k0s.version" in names, "what is asked below"
+    connect, packs = lambda key: cluster.pool.host(key.partition(" ")[0]), catalog.chosen(cluster.inventory, ["k0s"])
+    found = ask(cluster.inventory, others, connect, packs, limits=Limits(4))
+    failed = [node for node in found if any(each.verdict is Verdict.FAILED for each in node.red)]
+    assert names - {node.node.partition(" ")[2] for node in failed} == SAYS_THE_SAME
+
+
+def _not_of_the_digests(cluster: Cluster) -> Iterator[Question]:
+    """The nodes by inventories with another value of which their systems' digests say nothing."""
+    inventory = cluster.inventory
+    for name in ("cp1", "w2"):
+        node, lines = inventory.host(name), cluster.sh(name, "cat /etc/slipway/inventory").splitlines()
+        told = dict(line.split() for line in lines)
+        changed = [(place, other, node) for place, other in mutants.of_cluster(inventory)]
+        for place, other, host in (*changed, *mutants.of_host(inventory, node)):
+            if made_of(other, host) == told:
+                yield Question(f"{name} {place}", host, other)
 
 
 def test_a_machine_id_of_another_node_is_seen_on_both(cluster: Cluster):
@@ -254,13 +113,17 @@ def test_a_way_that_is_cut_is_told_apart_from_a_port_where_nobody_listens(cluste
     _wait_until_green(cluster, "w2")
 
 
+MAY_LEAN_ON_W2 = {"w1: kubernetes.pods.pods_reach_services", "cp1: kubernetes.cilium.agents_are_ready"}
+"""Where DNS runs, Kubernetes decides; and what it counts as ready follows a node that says nothing any more."""
+
+
 def test_a_stopped_k0s_is_red_on_its_node_alone(cluster: Cluster):
-    # The pack kubernetes asks for the cluster as a whole: pods of w2 may be those that others need.
-    packs = tuple(name for name in cluster.inventory.verify.packs if name != "kubernetes")
     with fault(cluster, "w2", "systemctl stop k0s.service", "systemctl start k0s.service"):
-        found = red(cluster, packs=packs)
-        assert {"w2: k0s.unit.is_active", "w2: k0s.unit.answers", "w2: k0s.kubelet.is_healthy"} <= found
-        assert {node for node, _, _ in (each.partition(":") for each in found)} == {"w2"}
+        found = red(cluster)
+        of_k0s = {"w2: k0s.unit.is_active", "w2: k0s.unit.answers", "w2: k0s.kubelet.is_healthy"}
+        of_kubernetes = {f"w2: kubernetes.pods.{name}" for name in ("canary_runs", "pods_reach_each_other")}
+        assert of_k0s | of_kubernetes <= found
+        assert {node for node, _, _ in (each.partition(":") for each in found - MAY_LEAN_ON_W2)} == {"w2"}
     _wait_until_green(cluster, "w2")
 
 
