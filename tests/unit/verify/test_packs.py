@@ -1,10 +1,13 @@
 """Every check of our packs can pass, can fail, and can tell that it could not run. All nodes of this file are asked in
 one run of the real machinery: one question per way to break a node."""
 
+import shlex
+from collections import Counter
 from typing import Any
 
 import pytest
 import yaml
+from tests.unit.verify.fakes import BATCH, FakeHost
 from tests.unit.verify.machines import HERE, INVENTORY, machine
 
 from slipway.verify import catalog
@@ -24,8 +27,13 @@ ASKED_OF_THE_API = "kubernetes.pods.canary_runs"
 
 
 @pytest.fixture(scope="module")
-def results():
-    machines = {node: machine(node, node) for node in ("cp1", "w1")}
+def healthy() -> dict[str, FakeHost]:
+    return {node: machine(node, node) for node in ("cp1", "w1")}
+
+
+@pytest.fixture(scope="module")
+def results(healthy):
+    machines = dict(healthy)
     machines |= {f"silent {node}": machine(f"silent {node}", node, silent=True) for node in ("cp1", "w1")}
     machines["twin"] = machine("twin", "w1", facts={"machine": "f" * 32})
     nodes = {key: key.split()[-1] for key in machines} | {"twin": "w1"}
@@ -85,3 +93,14 @@ def test_no_check_passes_on_a_node_that_answers_nothing(results, node):
 def test_nothing_is_skipped_on_these_nodes(results):
     skipped = {check.id for node in ("cp1", "w1") for check in results[node].checks if check.verdict is Verdict.SKIPPED}
     assert skipped == set()
+
+
+@pytest.mark.parametrize("node", ["cp1", "w1"])
+def test_nothing_is_asked_twice(results, healthy, node):
+    asked = Counter(each for command in healthy[node].asked for each in questions(command))
+    assert [command for command, times in asked.items() if times > 1] == []
+
+
+def questions(command: str) -> list[str]:
+    """Those of a pack that asks many at once, or the command itself."""
+    return shlex.split(command)[6::3] if command.startswith(BATCH) else [command]

@@ -15,10 +15,9 @@ from slipway.inventory import Host, Inventory
 from slipway.inventory.address import Address, network_of, text_of
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, controllers, expect, listed, workloads
+from slipway.verify.packs._kubelet import CONFIGURATION
 
 FILE = "/etc/k0s/k0s.yaml"
-KUBELET = "/run/k0s/kubelet/config.yaml"
-"""Where k0s writes kubelet's configuration (pkg/component/worker/kubelet.go, 1.34 to 1.36)."""
 DNS = 10
 """Which address of the Service network is the cluster's DNS (k0s's pkg/apis/k0s/v1beta1, DNSAddress)."""
 
@@ -52,9 +51,9 @@ def _text(value: object) -> str:
 
 
 @workloads
-def test_kubelet_has_the_clusters_names(host: NodeHost, inventory: Inventory) -> None:
+def test_kubelet_has_the_clusters_names(kubelet_configuration: str, inventory: Inventory) -> None:
     """kubelet gives its pods the domain of the cluster and its DNS."""
-    found = _mapping(KUBELET, host.check_output("cat %s", KUBELET))
+    found = _mapping(CONFIGURATION, kubelet_configuration)
     wanted = (inventory.cluster.domain, dns_of(inventory.cluster.network.service_cidr))
     has = (str(found.get("clusterDomain", "unset")), [str(each) for each in found.get("clusterDNS") or ()])
     expect(
@@ -62,7 +61,7 @@ def test_kubelet_has_the_clusters_names(host: NodeHost, inventory: Inventory) ->
         expected="{}, DNS {}".format(*wanted),
         found=f"{has[0]}, DNS {listed(has[1])}",
         fix="fixed at the cluster's first start, both: is the inventory another cluster's?",
-        command=f"grep -A1 clusterD {KUBELET}",
+        command=f"grep -A1 clusterD {CONFIGURATION}",
     )
 
 

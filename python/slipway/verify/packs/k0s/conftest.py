@@ -6,18 +6,12 @@ import pytest
 
 from slipway.inventory import Host, Inventory
 from slipway.verify.backend import NodeHost
-from slipway.verify.packs.k0s._api import KubeletApi
 from slipway.verify.packs.k0s._status import K0sStatus
 
 
 @pytest.fixture(scope="session")
 def status(host: NodeHost) -> K0sStatus:
     return K0sStatus(host)
-
-
-@pytest.fixture(scope="session")
-def api(host: NodeHost) -> KubeletApi:
-    return KubeletApi(host)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from slipway.generate.kubelet import reserves
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed, workloads
-from slipway.verify.packs.k0s._api import KubeletApi
+from slipway.verify.packs._kubelet import KubeletApi
 from slipway.verify.packs.k0s._status import COMMAND, K0sStatus
 from slipway.wait import WaitedTooLong, wait_until
 
@@ -73,12 +73,6 @@ def _state(container: dict[str, Any]) -> str:
     return str(detail.get("reason") or ("not ready" if kind == "running" else kind))
 
 
-@pytest.fixture(scope="session")
-def found(api: KubeletApi, node: Host) -> Object:
-    """The node as the API has it, None if it does not know it."""
-    return api.get(f"/api/v1/nodes/{node.name}")
-
-
 def test_is_healthy(host: NodeHost) -> None:
     """kubelet says that it is well."""
     # 7: nobody listens, 28: no answer in time.
@@ -126,36 +120,36 @@ def test_reaches_the_api(status: K0sStatus) -> None:
     )
 
 
-def test_node_is_ready(found: Object, node: Host) -> None:
+def test_node_is_ready(known: Object, node: Host) -> None:
     """The node is Ready, as the API says."""
-    conditions = {each["type"]: each for each in found["status"]["conditions"]} if found else {}
+    conditions = {each["type"]: each for each in known["status"]["conditions"]} if known else {}
     ready = conditions.get("Ready", {})
     why = f"{ready.get('status')}: {ready.get('reason')}: {ready.get('message')}" if ready else "no condition Ready"
     expect(
         ready.get("status") == "True",
         expected="Ready",
-        found=why if found else f"the API knows no node {node.name}",
+        found=why if known else f"the API knows no node {node.name}",
         fix="NetworkPluginNotReady: does the pod network run on it? Else journalctl -u k0s.service",
         command=f"k0s kubectl describe node {node.name}  # on a controller",
     )
 
 
-def test_node_is_schedulable(found: Object, node: Host) -> None:
+def test_node_is_schedulable(known: Object, node: Host) -> None:
     """The node takes pods."""
-    cordoned = bool(found and found["spec"].get("unschedulable"))
+    cordoned = bool(known and known["spec"].get("unschedulable"))
     expect(
-        found is not None and not cordoned,
+        known is not None and not cordoned,
         expected="not cordoned",
-        found="cordoned" if found else f"the API knows no node {node.name}",
+        found="cordoned" if known else f"the API knows no node {node.name}",
         fix=f"k0s kubectl uncordon {node.name}  # on a controller; a deploy that broke off leaves a node cordoned",
         command=f"k0s kubectl get node {node.name}  # on a controller",
     )
 
 
-def test_node_has_its_address(found: Object, node: Host) -> None:
+def test_node_has_its_address(known: Object, node: Host) -> None:
     """The node is known to the API by its address in the inventory."""
     addresses = (
-        [each["address"] for each in found["status"]["addresses"] if each["type"] == "InternalIP"] if found else []
+        [each["address"] for each in known["status"]["addresses"] if each["type"] == "InternalIP"] if known else []
     )
     expect(
         node.address in addresses,

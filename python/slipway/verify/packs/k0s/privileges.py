@@ -5,6 +5,8 @@ setpriv --reuid=65534 --regid=65534 --clear-groups cat /var/lib/k0s/pki/admin.co
 
 from __future__ import annotations
 
+import pytest
+
 from slipway.cluster.encryption import WRITES
 from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Inventory
@@ -18,44 +20,50 @@ KUBELET = "/var/lib/k0s/kubelet.conf"
 CONTAINERD = "/run/k0s/containerd.sock"
 
 
-def _closed_to_others(host: NodeHost, path: str, access: str) -> None:
+@pytest.fixture(scope="session")
+def nobody(host: NodeHost) -> str:
+    """Words before a command that run it as a user without privileges."""
+    if host.run_expect([0, 1], f"{NOBODY} test -e /").rc == 1:
+        raise CannotRun("cannot become another user to try")
+    return NOBODY
+
+
+def _closed_to_others(host: NodeHost, nobody: str, path: str, access: str) -> None:
     """Root can, nobody cannot: without the first half a file that is gone would look well kept."""
     __tracebackhide__ = True
     if host.run_expect([0, 1], f"test -{access} %s", path).rc == 1:
         raise CannotRun(f"{path} is not there")
-    if host.run_expect([0, 1], f"{NOBODY} test -e /").rc == 1:
-        raise CannotRun("cannot become another user to try")
-    answer = host.run_expect([0, 1], f"{NOBODY} test -{access} %s", path)
+    answer = host.run_expect([0, 1], f"{nobody} test -{access} %s", path)
     verb = {"r": "read", "w": "use"}[access]
     expect(
         answer.rc == 1,
         expected=f"only root can {verb} {path}",
         found=f"anybody can {verb} it",
         fix=f"chmod go-rwx {path}; who widened it?",
-        command=f"{NOBODY} test -{access} {path} && echo open",
+        command=f"{nobody} test -{access} {path} && echo open",
     )
 
 
 @controllers
-def test_admin_kubeconfig_is_roots(host: NodeHost) -> None:
+def test_admin_kubeconfig_is_roots(host: NodeHost, nobody: str) -> None:
     """A user without privileges cannot read the administrator's kubeconfig."""
-    _closed_to_others(host, ADMIN, "r")
+    _closed_to_others(host, nobody, ADMIN, "r")
 
 
 @workloads
-def test_kubelet_kubeconfig_is_roots(host: NodeHost) -> None:
+def test_kubelet_kubeconfig_is_roots(host: NodeHost, nobody: str) -> None:
     """A user without privileges cannot read the kubelet's kubeconfig."""
-    _closed_to_others(host, KUBELET, "r")
+    _closed_to_others(host, nobody, KUBELET, "r")
 
 
 @workloads
-def test_containerd_is_roots(host: NodeHost) -> None:
+def test_containerd_is_roots(host: NodeHost, nobody: str) -> None:
     """A user without privileges cannot use containerd."""
-    _closed_to_others(host, CONTAINERD, "w")
+    _closed_to_others(host, nobody, CONTAINERD, "w")
 
 
 @controllers
-def test_secrets_are_encrypted(host: NodeHost, inventory: Inventory) -> None:
+def test_secrets_are_encrypted(host: NodeHost, nobody: str, inventory: Inventory) -> None:
     """The API server encrypts Secrets before it stores them, with a key that only it and root can read."""
     # The brackets keep pgrep from finding the shell that runs it.
     started = f"pgrep --full -- '[-]-encryption-provider-config={ENCRYPTION}'"
@@ -70,7 +78,7 @@ def test_secrets_are_encrypted(host: NodeHost, inventory: Inventory) -> None:
             found=what,
             fix="slipway deploy, for all controllers",
         )
-    _closed_to_others(host, ENCRYPTION, "r")
+    _closed_to_others(host, nobody, ENCRYPTION, "r")
 
 
 def _encrypts_nothing(host: NodeHost, started: str) -> None:

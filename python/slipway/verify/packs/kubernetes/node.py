@@ -14,7 +14,7 @@ from slipway.inventory import Host, Inventory
 from slipway.inventory.address import network_of
 from slipway.verify.asked import Facts
 from slipway.verify.check import expect, listed, workloads
-from slipway.verify.packs.k0s._api import KubeletApi
+from slipway.verify.packs._kubelet import KubeletApi
 
 pytestmark = workloads
 

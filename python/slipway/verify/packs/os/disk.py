@@ -24,8 +24,6 @@ CONTROLLER, WORKER = 500 * MIB, 1300 * MIB
 STORE = 1024 * MIB
 """For the closure of one more generation."""
 DATA = "/var/lib/k0s"
-KUBELET = "/run/k0s/kubelet/config.yaml"
-"""Where k0s writes kubelet's configuration, root's alone (pkg/component/worker/kubelet.go, 1.34 to 1.36)."""
 EVICTS = {"imagefs.available": "15%", "nodefs.available": "10%"}
 """Where kubelet evicts pods if its configuration names no `evictionHard` at all (its own defaults on Linux)."""
 PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
@@ -52,12 +50,11 @@ def found(host: NodeHost) -> Spaces:
 
 
 @pytest.fixture
-def evicts(host: NodeHost, node: Host) -> float:
+def evicts(kubelet_configuration: str, node: Host) -> float:
     """The percentage of free space below which this node's kubelet evicts pods."""
     if node.k0s.eviction_hard:  # flags, which go before the file
         return _highest(kubelet.eviction_hard(node))
-    asked = host.run_expect([0, 1], "cat %s", KUBELET)  # 1: k0s has not run yet
-    return eviction(asked.stdout)
+    return eviction(kubelet_configuration)
 
 
 def eviction(configuration: str) -> float:

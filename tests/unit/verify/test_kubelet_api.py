@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from slipway.verify.check import CannotRun
-from slipway.verify.packs.k0s._api import KUBECONFIG, KubeletApi
+from slipway.verify.packs._kubelet import KUBECONFIG, KubeletApi
 
 
 class FakeNode:

@@ -1,4 +1,4 @@
-"""The Kubernetes API as this node's kubelet sees it, with the kubelet's own credentials.
+"""kubelet's configuration, and the Kubernetes API as it sees it, with its own credentials.
 
 A worker has no other ones; and what they may ask (their own node, their own pods) is what the checks need. curl is on
 every NixOS, kubectl is not.
@@ -15,6 +15,8 @@ from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun
 
 KUBECONFIG = "/var/lib/k0s/kubelet.conf"
+CONFIGURATION = "/run/k0s/kubelet/config.yaml"
+"""Where k0s writes kubelet's configuration, root's alone (pkg/component/worker/kubelet.go, 1.34 to 1.36)."""
 # The authority is in kubelet.conf and nowhere else on a node before its kubelet runs: workers have no pki/ca.crt since
 # k0s 1.33 (cmd/worker/worker.go), and curl takes an authority from a file alone.
 GET = (

@@ -1,0 +1,32 @@
+"""What checks of several packs ask once.
+
+grep -A1 clusterD /run/k0s/kubelet/config.yaml; k0s kubectl get node NAME  # on a controller
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slipway.inventory import Host
+from slipway.verify.backend import NodeHost
+from slipway.verify.packs._kubelet import CONFIGURATION, KubeletApi
+
+
+@pytest.fixture(scope="session")
+def api(host: NodeHost) -> KubeletApi:
+    return KubeletApi(host)
+
+
+@pytest.fixture(scope="session")
+def known(api: KubeletApi, node: Host) -> dict[str, Any] | None:
+    """The node as the API has it, None if it does not know it."""
+    return api.get(f"/api/v1/nodes/{node.name}")
+
+
+@pytest.fixture(scope="session")
+def kubelet_configuration(host: NodeHost) -> str:
+    """Empty before kubelet's first start."""
+    # 1: no such file.
+    return str(host.run_expect([0, 1], "cat %s", CONFIGURATION).stdout)
