@@ -216,7 +216,9 @@ def measure(
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     path = f"{root / 'bin'}:{os.environ['PATH']}"
-    ours = {"PATH": path, "PYTHONPATH": str(PYTHON), "XDG_STATE_HOME": str(root / "state")}
+    # A program that is installed has its bytecode beside it, whatever this shell's Python may write.
+    bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "bytecode")}
+    ours = {"PATH": path, "PYTHONPATH": str(PYTHON), "XDG_STATE_HOME": str(root / "state"), **bytecode}
     most = [0]
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as out:
