@@ -23,6 +23,8 @@ ASKED = {
     "coredns": ("-version",),
     "gitea": ("--version",),
 }
+LATER = {"helper", "local-path-provisioner", "volsync", "openbao", "external-secrets"}
+"""Images of the stage cluster-base-apps, which no lab of these tests has."""
 
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("made")]
@@ -48,7 +50,7 @@ def test_nothing_is_made_twice():
 
 def test_every_image_lies_in_an_archive_under_its_name():
     names = [tag for path in images.ensure(Events()) for tag in tags(path)]
-    assert sorted(names) == sorted(references().values())
+    assert sorted(names) == sorted(reference for name, reference in references().items() if name not in LATER)
 
 
 def test_the_operator_carries_the_release_of_flux_that_the_controllers_are_of():
