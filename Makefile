@@ -63,6 +63,25 @@ schemas: $(VENV)/ready ## Write the schemas of Kubernetes's kinds, CRDs and char
 docs: $(VENV)/ready ## Write the generated reference pages anew
 	python docs/generate.py
 
+# mkdocs has an environment of its own: neither tests nor slipway need it.
+SITE_VENV := build/site-venv
+
+.PHONY: site
+site: $(SITE_VENV)/ready man ## docs/ as a site in build/site, its links checked, to be read without a network
+	NO_MKDOCS_2_WARNING=1 $(SITE_VENV)/bin/mkdocs build --strict
+	@echo "build/site/index.html"
+
+$(SITE_VENV)/ready: docs/site/requirements.txt
+	python3 -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: man
+man: $(VENV)/ready ## The manual page slipway(1), from the same source as the help: build/man/slipway.1
+	@mkdir -p build/man
+	@python -c 'from slipway.cli import man; print(man.render(), end="")' >build/man/slipway.1
+	@echo "build/man/slipway.1"
+
 .PHONY: check-nixos
 check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PATH of a checkout, DISKO=PATH of disko, PACKAGES=FILE if it has none
 	@[ -n "$(NIXPKGS)" ] || { echo "make check-nixos NIXPKGS=PATH [DISKO=PATH] [PACKAGES=FILE]: a checkout of nixpkgs is needed" >&2; exit 2; }

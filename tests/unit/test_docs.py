@@ -156,6 +156,19 @@ def unknown_files(page: Path, text: str) -> Iterator[str]:
             yield path[1]
 
 
+def unknown_anchors(page: Path, text: str) -> Iterator[str]:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text):
+        if "://" not in target:
+            there = page.parent / target
+            if (not target or there.exists()) and anchor not in {*_anchors(there.read_text() if target else text)}:
+                yield f"{target}#{anchor}"
+
+
+def _anchors(text: str) -> Iterator[str]:
+    for heading in re.findall(r"^#+ +(.+)$", text, re.M):
+        yield re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip())
+
+
 def unknown_targets(text: str) -> Iterator[str]:
     known = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.M))
     for code in words_of_code(text):
@@ -171,6 +184,7 @@ def test_what_a_page_names_exists(page):
         assert sorted({*unknown_keys(text)}) == []
     assert sorted({*unknown_files(page, text)}) == []
     assert sorted({*unknown_targets(text)}) == []
+    assert sorted({*unknown_anchors(page, text)}) == []
 
 
 WRONG = ["trust --fingerprint", "node remove", "status --interval soon", "ssh", "completion tcsh", "status w1 --colour"]
@@ -194,11 +208,15 @@ def test_control_what_does_not_exist_is_seen(tmp_path):
     make world
 
 `cluster.k0s.colour`, not `cluster.k0s.version`, `hosts.ssh.port` nor `hosts.w1.ssh.port`;
-[a page](missing.md), `docs/missing.md`, `docs/lab.md`.
+[a page](missing.md), `docs/missing.md`, `docs/lab.md`; [here](#a-heading--of-it), [not here](#nor-there).
+
+## A heading: of it
 """
     wrong = [line.partition(":")[0] for line in wrong_lines(text + CALLS)]
     assert wrong == ["slipway lab burn", *(f"slipway {line}" for line in WRONG)]
     assert sorted(unknown_commands(text)) == ["slipway deploy --everything", "slipway destroy", "slipway lab burn"]
     assert list(unknown_keys(text)) == ["cluster.k0s.colour"]
     assert sorted(unknown_files(page, text)) == ["docs/missing.md", "missing.md"]
+    assert list(unknown_anchors(page, text)) == ["#a-heading--of-it", "#nor-there"]
+    assert list(unknown_anchors(page, text.replace("heading--of", "heading-of"))) == ["#nor-there"]
     assert list(unknown_targets(text)) == ["world"]

@@ -32,8 +32,7 @@ def reference() -> str:
     definitions: dict[str, Any] = made["$defs"]
     parts = [_HEAD, *_section("The file", made)]
     for name in _in_order(made, definitions):
-        if "properties" in definitions[name]:
-            parts += _section(name, definitions[name])
+        parts += (_section if "properties" in definitions[name] else _values)(name, definitions[name])
     return "\n".join([*parts, *_selection()]).rstrip() + "\n"
 
 
@@ -82,6 +81,12 @@ def _section(title: str, definition: dict[str, Any]) -> Iterator[str]:
         default = "**required**" if required else _default(value)
         yield f"| `{key}` | {_type(value)} | {default} | {_cell(value.get('description', ''))} |"
     yield ""
+
+
+def _values(title: str, definition: dict[str, Any]) -> Iterator[str]:
+    """What stands for one of some words, which other sections refer to."""
+    described = f"{definition['description']} " if definition.get("description") else ""
+    yield f"## {title}\n\n{described}{_type(definition)}\n"
 
 
 def _default(value: dict[str, Any]) -> str:
