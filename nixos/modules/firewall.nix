@@ -73,6 +73,19 @@ let
     concatMapStringsSep "" (link: "iifname \"${link}\" drop\n") podNetwork.links
     + optionalString (pods != [ ]) (from pods "drop");
 
+  # Sources by name; who named some, and there are none of them, opens to nobody.
+  sourcesOf = { nodes = nodes; pods = pods; inherit controllers; };
+  opened =
+    rule:
+    let
+      sources = lib.concatMap (s: sourcesOf.${s} or [ s ]) rule.from;
+    in
+    optionalString (rule.from == [ ] || sources != [ ]) (
+      from sources "${rule.protocol} dport { ${builtins.concatStringsSep ", " rule.ports} } accept"
+    );
+  forPods = rule: rule.from == [ ] || builtins.elem "pods" rule.from;
+  openedTo = some: concatMapStringsSep "" opened (builtins.filter some cfg.firewall.rules);
+
   workloadRules =
     # kubelet: konnectivity agents and metrics-server call from any node, as a pod or as the node.
     tcp [ 10250 ] (nodes ++ pods)
@@ -114,6 +127,30 @@ in
       default = [ ];
       description = "More UDP ports to open to pods.";
     };
+    rules = mkOption {
+      type = types.listOf (types.submodule {
+        options = {
+          ports = mkOption {
+            type = types.listOf types.nonEmptyStr;
+            example = [ "9100" "30000-32767" ];
+            description = "Ports and ranges.";
+          };
+          protocol = mkOption {
+            type = types.enum [ "tcp" "udp" ];
+            default = "tcp";
+            description = "Their protocol.";
+          };
+          from = mkOption {
+            type = types.listOf types.nonEmptyStr;
+            default = [ ];
+            example = [ "nodes" "192.0.2.0/24" ];
+            description = "Who may reach them: nodes, pods, controllers, or networks; none means everybody.";
+          };
+        };
+      });
+      default = [ ];
+      description = "More ports to open, to some or to everybody.";
+    };
   };
 
   config.networking = {
@@ -132,7 +169,9 @@ in
         + optionalString cfg.runsWorkloads workloadRules
         + tcp cfg.firewall.podTCPPorts pods
         + udp cfg.firewall.podUDPPorts pods
+        + openedTo forPods
         + noMoreForPods
+        + openedTo (rule: !forPods rule)
         + tcp [ cfg.ssh.port ] cfg.firewall.sshFrom;
     };
   };

@@ -30,6 +30,10 @@ let
       default = "802.3ad";
       description = "How the links share the traffic.";
     };
+    lacpRate = option (types.nullOr (types.enum [ "fast" "slow" ])) null "How often 802.3ad hears from the switch; none means fast.";
+    transmitHashPolicy = text "By what the link of a packet is chosen; none means layer3+4 with 802.3ad, else the kernel's.";
+    primary = text "The link that carries the traffic while it is up.";
+    minLinks = number 1 64 "How many links of 802.3ad must be up for the bond to be.";
   };
   vlan = {
     id = mkOption {
@@ -88,20 +92,23 @@ let
 
   onLink = cfg.gateway != null && cfg.prefixLength == 32;
 
+  routeOf = r: { Destination = r.to; Gateway = r.via; };
+
   mainNetwork = {
     address =
       optional (!cfg.dhcp) "${address}/${toString cfg.prefixLength}"
+      ++ cfg.addresses
       ++ optional (cfg.ipv6.address != null) "${cfg.ipv6.address}/${toString cfg.ipv6.prefixLength}";
     gateway = builtins.filter (g: g != null) [ (if onLink then null else cfg.gateway) cfg.ipv6.gateway ];
     # A /32 has no network that the router could be in; networkd takes the route when it is told that it is on the link.
-    routes = optional onLink { Gateway = cfg.gateway; GatewayOnLink = true; };
+    routes = optional onLink { Gateway = cfg.gateway; GatewayOnLink = true; } ++ map routeOf cfg.routes;
     dns = cfg.nameservers;
     domains = mkIf (cfg.searchDomains != [ ]) cfg.searchDomains;
     networkConfig = {
       DHCP = if cfg.dhcp then "yes" else "no";
       # A static node has the addresses that the inventory says, and does not wait 12 s at boot for a router that may
       # not be there: networkd counts a link as configured only when its three solicitations went unanswered.
-      IPv6AcceptRA = mkDefault (cfg.dhcp || (cfg.ipv6.address != null && cfg.ipv6.gateway == null));
+      IPv6AcceptRA = mkDefault (cfg.dhcp || cfg.slaac || (cfg.ipv6.address != null && cfg.ipv6.gateway == null));
     }
     // optionalAttrs holdsVip {
       # keepalived's address is foreign to networkd, which would drop it whenever it starts (systemd/systemd#12050). The
@@ -113,7 +120,7 @@ let
 
   otherNetwork = l: {
     address = l.addresses;
-    routes = map (r: { Destination = r.to; Gateway = r.via; }) l.routes;
+    routes = map routeOf l.routes;
     networkConfig = {
       DHCP = if l.dhcp then "yes" else "no";
       IPv6AcceptRA = mkDefault l.dhcp;
@@ -135,7 +142,10 @@ let
   macOf = name: orElse (if name == main then cfg.mac else null) (own name).mac;
   mtuOf = name: orElse (own name).mtu (if builtins.elem name underMain then cfg.mtu else null);
 
+  isPrimary = name: builtins.any (b: b.primary == name) (builtins.attrValues cfg.bonds);
+
   network = name: lib.mkMerge [
+    (mkIf (isPrimary name) { networkConfig.PrimarySlave = true; })
     (if name == main then mainNetwork else if cfg.links ? ${name} then otherNetwork cfg.links.${name} else bareNetwork)
     {
       # Bonds, bridges and VLANs take over a card's MAC address, but not as their permanent one.
@@ -155,9 +165,11 @@ let
       MIIMonitorSec = "100ms";
     }
     // optionalAttrs (b.mode == "802.3ad") {
-      LACPTransmitRate = "fast";
+      LACPTransmitRate = if b.lacpRate != null then b.lacpRate else "fast";
       TransmitHashPolicy = "layer3+4";
-    };
+    }
+    // optionalAttrs (b.transmitHashPolicy != null) { TransmitHashPolicy = b.transmitHashPolicy; }
+    // optionalAttrs (b.minLinks != null) { MinLinks = b.minLinks; };
   };
   vlanDev = name: v: netdev name "vlan" // { vlanConfig.Id = v.id; };
   netdevs =
@@ -178,6 +190,9 @@ in
     nameservers = words "DNS servers.";
     searchDomains = words "Domains that short names are looked up in.";
     mtu = number 1280 9216 "MTU of `interface` and of the links below it.";
+    addresses = words "More static addresses of `interface`, with prefix length.";
+    routes = option (types.listOf (types.submodule route)) [ ] "Static routes by `interface`.";
+    slaac = truth "Whether router advertisements add addresses and routes to a static address.";
     inherit ipv6;
     bonds = several bond "Several cards as one link.";
     bridges = several { interfaces = ports; } "Software bridges.";

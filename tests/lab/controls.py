@@ -476,6 +476,7 @@ UNIT_ONLY = {
     "os.mounts.": "a machine of the lab formats no disk and has no fstab",
     "os.storage.": "the lab's inventory names no storage of others",
     "os.users.accounts_are_declared": "the lab's inventory names no account",
+    "network.address.has_its_other_addresses": "the lab's machines have one address",
     "network.address.has_its_second_address": "the lab's machines have one address",
     "network.address.is_on_its_link": "a machine without the link cannot be asked",
     "network.names.servers": "the lab's inventory names no name server",

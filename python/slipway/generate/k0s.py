@@ -129,8 +129,14 @@ def _load_balancing(inventory: Inventory, host: Host) -> dict[str, Any] | None:
         **({"interface": interface} if interface else {}),
         "virtualRouterID": vip.virtual_router_id,
         "authPass": vip.auth_pass or inventory.cluster.name[:AUTH_PASS_LENGTH],
+        **(_unicast(inventory, host) if vip.unicast else {}),
     }
     return {"enabled": True, "type": "Keepalived", "keepalived": {"vrrpInstances": [instance]}}
+
+
+def _unicast(inventory: Inventory, host: Host) -> dict[str, Any]:
+    peers = [each.address for each in inventory.controllers if each.name != host.name]
+    return {"unicastSourceIP": host.address, "unicastPeers": peers}
 
 
 def _network(inventory: Inventory) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def _network(inventory: Inventory) -> dict[str, Any]:
         "kubeProxy": {"disabled": own_network},
     }
     if inventory.node_local_load_balancing:
-        values["nodeLocalLoadBalancing"] = {"enabled": True, "type": "EnvoyProxy"}
+        values["nodeLocalLoadBalancing"] = {"enabled": True, "type": network.node_local_load_balancer}
     if network.provider is Provider.CALICO:
         values["calico"] = _calico(network.dual_stack is not None)
     if network.dual_stack:
@@ -167,7 +173,8 @@ def _calico(dual_stack: bool) -> dict[str, str]:
 def _spec(inventory: Inventory) -> dict[str, Any]:
     k0s = inventory.cluster.k0s
     values: dict[str, Any] = {
-        "konnectivity": {"agentPort": k0s.ports.konnectivity_agent, "adminPort": k0s.ports.konnectivity_admin}
+        **({"controllerManager": {"extraArgs": masks}} if (masks := _mask_sizes(inventory)) else {}),
+        "konnectivity": {"agentPort": k0s.ports.konnectivity_agent, "adminPort": k0s.ports.konnectivity_admin},
     }
     if k0s.worker_profiles:
         values["workerProfiles"] = [{"name": name, "values": dict(v)} for name, v in k0s.worker_profiles.items()]
@@ -175,3 +182,14 @@ def _spec(inventory: Inventory) -> dict[str, Any]:
         values["featureGates"] = [{"name": name, "enabled": on} for name, on in k0s.feature_gates.items()]
     values["telemetry"] = {"enabled": k0s.telemetry}
     return values
+
+
+def _mask_sizes(inventory: Inventory) -> dict[str, str]:
+    """kube-controller-manager's flags for a node's part of the pod ranges, where it is not as k0s sets it. With two
+    families each has a flag of its own."""
+    network, dual = inventory.cluster.network, inventory.cluster.network.dual_stack
+    own, second = network.node_cidr_mask_size, dual.node_cidr_mask_size if dual else None
+    if dual is None:
+        return {"node-cidr-mask-size": str(own)} if own else {}
+    sizes = {"node-cidr-mask-size-ipv4": own, "node-cidr-mask-size-ipv6": second}
+    return {flag: str(size) for flag, size in sizes.items() if size}

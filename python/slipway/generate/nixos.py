@@ -6,7 +6,7 @@ same everywhere stands in cluster.nix, so that one change touches few files. Wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from slipway.generate import kubelet, proxy
@@ -16,8 +16,10 @@ from slipway.generate.templates import digest_of, header, template
 from slipway.inventory import Host, Inventory
 from slipway.inventory.model import (
     AirgapBundle,
+    Bond,
     BuildMachine,
     Disk,
+    FirewallRule,
     HostNetwork,
     Ipv6,
     Journald,
@@ -26,6 +28,7 @@ from slipway.inventory.model import (
     NixGc,
     Provider,
     Proxy,
+    Route,
     StorageClients,
     System,
     User,
@@ -144,8 +147,11 @@ def _network(network: HostNetwork) -> Settings:
         nameservers=list(network.nameservers),
         searchDomains=list(network.search_domains),
         mtu=network.mtu,
+        addresses=list(network.addresses),
+        routes=_routes(network.routes),
+        slaac=network.slaac or None,
         ipv6=_ipv6(network.ipv6),
-        bonds={name: {"interfaces": list(bond.interfaces), "mode": bond.mode} for name, bond in network.bonds.items()},
+        bonds={name: _bond(bond) for name, bond in network.bonds.items()},
         bridges={name: {"interfaces": list(bridge.interfaces)} for name, bridge in network.bridges.items()},
         vlans={name: {"id": vlan.id, "interface": vlan.interface} for name, vlan in network.vlans.items()},
         links={name: _link(link) for name, link in network.links.items()},
@@ -162,7 +168,22 @@ def _link(link: Link) -> Settings:
         dhcp=link.dhcp or None,
         addresses=list(link.addresses),
         mtu=link.mtu,
-        routes=[{"to": route.to, "via": route.via} for route in link.routes],
+        routes=_routes(link.routes),
+    )
+
+
+def _routes(routes: Iterable[Route]) -> list[Settings]:
+    return [{"to": route.to, "via": route.via} for route in routes]
+
+
+def _bond(bond: Bond) -> Settings:
+    return _set(
+        interfaces=list(bond.interfaces),
+        mode=bond.mode,
+        lacpRate=bond.lacp_rate,
+        transmitHashPolicy=bond.transmit_hash_policy,
+        primary=bond.primary,
+        minLinks=bond.min_links,
     )
 
 
@@ -175,7 +196,15 @@ def _firewall(host: Host) -> Settings:
         allowedUDPPorts=list(firewall.allowed_udp_ports),
         podTCPPorts=list(firewall.pod_tcp_ports),
         podUDPPorts=list(firewall.pod_udp_ports),
+        rules=[
+            _set(ports=list(rule.ports), protocol=rule.protocol, **{"from": list(rule.from_)})
+            for rule in firewall.rules
+        ],
     )
+
+
+def _rule(rule: FirewallRule) -> Settings:
+    return _set(ports=list(rule.ports), protocol=rule.protocol, **{"from": list(rule.from_)})
 
 
 def _k0s(host: Host) -> Settings:
@@ -186,6 +215,7 @@ def _k0s(host: Host) -> Settings:
         taints=list(host.taints),
         profile=host.k0s.profile,
         kubeletExtraArgs=dict(host.k0s.kubelet_extra_args),
+        extraFlags=list(host.k0s.extra_flags),
         systemReserved=dict(host.k0s.system_reserved),
         kubeReserved=dict(host.k0s.kube_reserved),
         evictionHard=dict(kubelet.eviction_hard(host)),

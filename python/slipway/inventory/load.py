@@ -204,7 +204,11 @@ def _name_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem]:
 
 
 def _model_problems(errors: Iterable[ErrorDetails], source: Source, data: dict[str, Data]) -> Iterator[Problem]:
+    errors = list(errors)
+    around = {error["loc"][:length] for error in errors for length in range(len(error["loc"]))}
     for error in errors:
+        if error["type"] == "too_short" and error["loc"] in around:
+            continue  # pydantic does not count entries that are wrong themselves
         if len(error["loc"]) == 3 and error["loc"][0] == "hosts" and error["loc"][2] == "name":
             continue  # the loader put it there; the entry's key has the same error
         path = tuple(part for part in error["loc"] if part != "[key]")

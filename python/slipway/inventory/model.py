@@ -160,6 +160,8 @@ class DualStack(Section):
     """IPv6 range of pods (`spec.network.dualStack.IPv6podCIDR`)."""
     service_cidr: v.Cidr
     """IPv6 range of services, /108 or smaller (`spec.network.dualStack.IPv6serviceCIDR`)."""
+    node_cidr_mask_size: Annotated[int, Field(ge=64, le=124), v.DIGITS] | None = None
+    """Prefix length of the IPv6 range that a node takes of `podCIDR`; default: 117. Fixed at the first start."""
 
 
 class Vip(Section):
@@ -174,6 +176,8 @@ class Vip(Section):
     """VRRP router number, unique in the layer-2 network."""
     auth_pass: v.AuthPass | None = None
     """VRRP password, at most 8 characters; it travels in clear text and keeps nobody out."""
+    unicast: v.Truth = False
+    """Whether controllers tell each other of it one by one, for networks that carry no multicast."""
 
     @property
     def ip(self) -> str:
@@ -198,7 +202,9 @@ class ClusterNetwork(Section):
     provider: Provider = Provider.CILIUM
     """The pod network; fixed at the first start of the cluster."""
     pod_cidr: v.Cidr = "10.244.0.0/16"
-    """Range of pods; every node takes a /24 of it."""
+    """Range of pods, of which every node takes a part."""
+    node_cidr_mask_size: Annotated[int, Field(ge=16, le=30), v.DIGITS] | None = None
+    """Prefix length of a node's part of `podCIDR`; default: 24, room for 254 pods. Fixed at the first start."""
     service_cidr: v.Cidr = "10.96.0.0/12"
     """Range of services; the tenth address is the cluster's DNS."""
     dual_stack: DualStack | None = None
@@ -207,6 +213,8 @@ class ClusterNetwork(Section):
     """Address of a load balancer of yours before the controllers; excludes nodeLocalLoadBalancing."""
     node_local_load_balancing: v.Truth | None = None
     """A proxy on every worker that reaches all controllers (k0s's NLLB). Default: true with several controllers."""
+    node_local_load_balancer: Literal["EnvoyProxy", "Traefik"] = "EnvoyProxy"
+    """Which program that is; Traefik (k0s 1.36 and later) also runs on ARMv7."""
     cilium: Cilium = Cilium()
 
     @property
@@ -238,6 +246,8 @@ class Cluster(Section):
     """What is the same on every machine."""
 
     name: v.DnsLabel
+    description: v.Text | None = None
+    """For people; read by nothing."""
     domain: v.DnsName = "cluster.local"
     """DNS domain of services; the same for the life of the cluster."""
     k0s: K0s
@@ -312,6 +322,14 @@ class Bond(Section):
     mode: Literal[
         "802.3ad", "active-backup", "balance-rr", "balance-xor", "broadcast", "balance-tlb", "balance-alb"
     ] = "802.3ad"
+    lacp_rate: Literal["fast", "slow"] | None = None
+    """How often 802.3ad hears from the switch: every second (the default here) or every 30; the same on both sides."""
+    transmit_hash_policy: Literal["layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4", "vlan+srcmac"] | None = None
+    """By what 802.3ad and balance-xor choose the card of a packet; default: layer3+4 with 802.3ad, else layer2."""
+    primary: v.LinkName | None = None
+    """The card that carries the traffic while it is up, with active-backup, balance-tlb and balance-alb."""
+    min_links: Annotated[int, Field(ge=1, le=64), v.DIGITS] | None = None
+    """How many cards of an 802.3ad bond must be up for the bond to be."""
 
 
 class Bridge(Section):
@@ -336,6 +354,12 @@ class HostNetwork(Section):
     search_domains: tuple[v.DnsName, ...] = ()
     mtu: v.Mtu | None = None
     """MTU of `interface`, and of the links below it."""
+    addresses: tuple[v.InterfaceAddress, ...] = ()
+    """More static addresses of `interface`, with prefix length."""
+    routes: tuple[Route, ...] = ()
+    """Static routes by `interface`."""
+    slaac: v.Truth = False
+    """Whether routers' advertisements add IPv6 addresses and routes to a static address (SLAAC), as with `dhcp`."""
     ipv6: Ipv6 | None = None
     bonds: dict[v.LinkName, Bond] = Field(default_factory=dict)
     bridges: dict[v.LinkName, Bridge] = Field(default_factory=dict)
@@ -433,6 +457,16 @@ class Hardware(Section):
     limits: HardwareLimits = HardwareLimits()
 
 
+class FirewallRule(Section):
+    """Ports that are opened to some."""
+
+    ports: Annotated[tuple[v.Ports, ...], Field(min_length=1)]
+    """Ports and ranges, such as 9100 or 30000-32767."""
+    protocol: Literal["tcp", "udp"] = "tcp"
+    from_: Annotated[tuple[v.Source, ...], Field(alias="from")] = ()
+    """Who may reach them: `nodes`, `pods`, `controllers`, or networks; default: everybody, pods included."""
+
+
 class Firewall(Section):
     """More than what the role and the pod network need, which is open by itself to the peers that need it."""
 
@@ -445,6 +479,8 @@ class Firewall(Section):
     pod_tcp_ports: tuple[v.Port, ...] = ()
     """Ports of the node that pods may reach beside, as for metrics of programs in the node's own network."""
     pod_udp_ports: tuple[v.Port, ...] = ()
+    rules: tuple[FirewallRule, ...] = ()
+    """Ranges of ports, and ports for some machines only."""
 
 
 class User(Section):
@@ -537,6 +573,8 @@ class HostK0s(Section):
     """Worker profile: `default`, or one of cluster.k0s.workerProfiles."""
     kubelet_extra_args: dict[v.DnsLabel, v.FlagValue] = Field(default_factory=dict)
     """More flags for kubelet, name to value."""
+    extra_flags: tuple[v.K0sFlag, ...] = ()
+    """More flags for k0s itself, such as `--debug`."""
     system_reserved: dict[v.Resource, v.Quantity] = Field(default_factory=dict)
     """What pods leave to the system, such as `memory: 1Gi` (kubelet's `systemReserved`)."""
     kube_reserved: dict[v.Resource, v.Quantity] = Field(default_factory=dict)
@@ -624,6 +662,8 @@ class HostEntry(Settings):
     address: v.IpAddress
     """The address by which the other nodes reach it, and slipway too unless `ssh.address` says otherwise; unique, and
     stable for the life of the node."""
+    description: v.Text | None = None
+    """For people, such as where the machine stands; read by nothing."""
     groups: tuple[v.DnsLabel, ...] = ()
     """Groups whose settings it takes; a later one wins over an earlier one."""
 

@@ -216,8 +216,8 @@ def _mount_point(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _user_name(text: str) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", text):
-        raise ValueError(f"{text!r} is not a user name (a-z, 0-9, '_' and '-', at most 31, no digit first)")
+    if not re.fullmatch(r"[a-z_][a-z0-9_.-]{0,30}", text) or text.endswith("."):
+        raise ValueError(f"{text!r} is not a user name (a-z, 0-9, '_', '-' and '.', at most 31, a letter or '_' first)")
     return text
 
 
@@ -469,6 +469,36 @@ def _registry_or_all(text: str) -> str:
     return text if text == "*" else _registry(text)
 
 
+@lru_cache(maxsize=1024)
+def _ports(text: str) -> str:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})(?:([-:])([1-9][0-9]{0,4}))?", text)
+    if match is None or int(match[1]) > 65535 or int(match[3] or 1) > 65535:
+        raise ValueError(f"{text!r} is neither a port like 9100 nor a range like 30000-32767")
+    if match[3] and int(match[1]) >= int(match[3]):
+        raise ValueError(f"{text!r} ends before it begins; did you mean {match[3]}-{match[1]}?")
+    return text.replace(":", "-")
+
+
+SOURCES = ("nodes", "pods", "controllers")
+
+
+@lru_cache(maxsize=1024)
+def _source(text: str) -> str:
+    if text in SOURCES:
+        return text
+    if re.fullmatch(r"[a-z-]+", text):
+        near = slips.nearest(text, SOURCES)
+        fix = f"; did you mean {near}?" if near else ""
+        raise ValueError(f"{text!r} is none of {', '.join(SOURCES)}, nor a network like 10.0.0.0/8{fix}")
+    return _canonical_cidr(text)
+
+
+def _k0s_flag(text: str) -> str:
+    if not re.fullmatch(r"--?[a-z][a-z0-9-]*(=\S*)?", text):
+        raise ValueError(f"{text!r} is not a flag of k0s like --debug or --logging=etcd=warning, in one word")
+    return text
+
+
 RESERVED_NAMES = ("controller", "worker", "single", "localhost")
 
 
@@ -571,6 +601,9 @@ LinkName = Annotated[str, AfterValidator(_link), _format("link name")]
 PublicKey = Annotated[str, AfterValidator(_public_key), _format("SSH public key")]
 DIGITS = BeforeValidator(_digits)
 Port = Annotated[int, Field(ge=1, le=65535), DIGITS]
+Ports = Annotated[str, AfterValidator(_ports), _format("port or range", pattern="^[1-9][0-9]*([-:][1-9][0-9]*)?$")]
+Source = Annotated[str, AfterValidator(_source), _format("nodes, pods, controllers or CIDR")]
+K0sFlag = Annotated[str, AfterValidator(_k0s_flag), _format("flag", pattern="^--?[a-z][a-z0-9-]*(=\\S*)?$")]
 Bytes = Annotated[
     int,
     BeforeValidator(_bytes),

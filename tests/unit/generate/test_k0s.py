@@ -161,6 +161,29 @@ def test_dual_stack(make):
     }  # fmt: skip
 
 
+def test_a_node_may_take_another_part_of_the_pod_range(make):
+    def arguments(network: dict[str, Any]) -> Any:
+        return specs(make({"cluster": {"network": network}}))["cp1"]["controllerManager"]["extraArgs"]
+
+    assert arguments({"nodeCIDRMaskSize": "25"}) == {"node-cidr-mask-size": "25"}
+    dual = {"podCIDR": "fd00:1::/104", "serviceCIDR": "fd00:2::/112", "nodeCIDRMaskSize": "120"}
+    hosts = {name: {"network": {"ipv6": {"address": f"fd00::{n}"}}} for n, name in enumerate(("cp1", "w1"), 1)}
+    made = make({"cluster": {"network": {"nodeCIDRMaskSize": "25", "dualStack": dual}}, "hosts": hosts})
+    assert specs(made)["cp1"]["controllerManager"]["extraArgs"] == {
+        "node-cidr-mask-size-ipv4": "25", "node-cidr-mask-size-ipv6": "120",
+    }  # fmt: skip
+    assert "controllerManager" not in specs(make())["cp1"]
+
+
+def test_controllers_may_tell_each_other_of_the_virtual_address_one_by_one(make):
+    hosts = {f"cp{n}": {"address": f"10.0.0.1{n}", "role": "controller"} for n in (1, 2, 3)}
+    made = make({"cluster": {"network": {"vip": {"address": "10.0.0.10/24", "unicast": "true"}}}, "hosts": hosts})
+    balancing = specs(made)["cp2"]["network"]["controlPlaneLoadBalancing"]
+    (instance,) = balancing["keepalived"]["vrrpInstances"]
+    assert instance["unicastSourceIP"] == "10.0.0.12"
+    assert instance["unicastPeers"] == ["10.0.0.11", "10.0.0.13"]
+
+
 def test_an_external_address_is_told_and_certified(make):
     spec = specs(make({"cluster": {"network": {"externalAddress": "k8s.example.org"}}}))["cp1"]
     assert spec["api"]["externalAddress"] == "k8s.example.org"

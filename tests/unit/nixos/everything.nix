@@ -13,6 +13,7 @@
       allowedUDPPorts = [ 53 ];
       podTCPPorts = [ 9100 ];
       podUDPPorts = [ 9125 ];
+      rules = [ { ports = [ "9102-9110" ]; from = [ "nodes" ]; } ];
     };
     hardware.cpu = "intel";
     images.registries."docker.io" = [ "https://mirror.example.org" ];
@@ -37,7 +38,15 @@
         address = "fd00::11";
         gateway = "fd00::1";
       };
-      bonds.bond0.interfaces = [ "eno2" "eno3" ];
+      bonds.bond0 = {
+        interfaces = [ "eno2" "eno3" ];
+        primary = "eno2";
+        minLinks = 1;
+        transmitHashPolicy = "layer2";
+      };
+      addresses = [ "10.0.0.12/24" ];
+      routes = [ { to = "10.7.0.0/16"; via = "10.0.0.9"; } ];
+      slaac = true;
       bridges.br0.interfaces = [ "bond0" ];
       vlans.vlan7 = {
         id = 7;

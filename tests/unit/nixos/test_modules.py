@@ -206,6 +206,25 @@ def test_pods_may_be_let_in_to_more(evaluate):
     ]
 
 
+def test_rules_open_ranges_to_some(evaluate):
+    more = """slipway.firewall.rules = [ { ports = [ "9100" "9200-9299" ]; from = [ "nodes" "192.0.2.0/24" ]; }
+        { ports = [ "53" ]; protocol = "udp"; from = [ "pods" ]; } { ports = [ "80" ]; } ];"""
+    assert rules(evaluate, "worker", more)[-7:] == [
+        "ip saddr { 10.244.0.0/16 } udp dport { 53 } accept",
+        "tcp dport { 80 } accept",
+        *PODS_END[:-1],
+        "ip saddr { 10.0.0.0/24, 192.0.2.0/24 } tcp dport { 9100, 9200-9299 } accept",
+        "ip6 saddr { fd00::/64 } tcp dport { 9100, 9200-9299 } accept",
+        PODS_END[-1],
+    ]
+
+
+def test_a_rule_for_nobody_opens_to_nobody(evaluate):
+    more = """slipway.cluster.podNetworks = lib.mkForce [ ];
+        slipway.firewall.rules = [ { ports = [ "9100" ]; from = [ "pods" ]; } ];"""
+    assert not any("9100" in rule for rule in rules(evaluate, "worker", more))
+
+
 @pytest.mark.parametrize("provider", ["cilium", "kuberouter", "calico"])
 @pytest.mark.parametrize("role", ROLES)
 def test_protocols_are_known_to_nixos(evaluate, role, provider):
@@ -830,3 +849,37 @@ def test_a_registry_without_mirrors_may_have_them_too(evaluate):
         "server": "https://registry.example.org",
         "ca": "/etc/k0s/registry-ca/registry.example.org.pem",
     }
+
+
+# --- more of links ---------------------------------------------------------------------------------------------------
+
+
+def test_the_main_link_may_have_more_addresses_routes_and_advertisements(evaluate):
+    more = """slipway.network = { addresses = [ "10.9.0.1/24" ]; slaac = true;
+        routes = [ { to = "10.8.0.0/16"; via = "10.0.0.9"; } ]; };"""
+    network = evaluate('config.systemd.network.networks."10-eno1"', "worker", more)
+    assert network["address"] == ["10.0.0.11/24", "10.9.0.1/24"]
+    assert network["routes"] == [{"Destination": "10.8.0.0/16", "Gateway": "10.0.0.9"}]
+    assert (network["networkConfig"]["IPv6AcceptRA"], network["networkConfig"]["DHCP"]) == (True, "no")
+
+
+def bond_of(evaluate: Evaluate, settings: str) -> dict[str, Any]:
+    more = f"""slipway.network.interface = lib.mkForce "bond0";
+        slipway.network.bonds.bond0 = {{ interfaces = [ "a" "b" ]; {settings} }};"""
+    found: dict[str, Any] = evaluate(
+        '{ inherit (config.systemd.network.netdevs."10-bond0") bondConfig;'
+        ' primary = config.systemd.network.networks."10-a".networkConfig.PrimarySlave or false; }',
+        "worker",
+        more,
+    )
+    return {**found["bondConfig"], "primary": found["primary"]}
+
+
+def test_a_bond_has_the_options_of_its_mode(evaluate):
+    usual = {"Mode": "802.3ad", "MIIMonitorSec": "100ms", "LACPTransmitRate": "fast", "primary": False}
+    assert bond_of(evaluate, "") == {**usual, "TransmitHashPolicy": "layer3+4"}
+    said = 'lacpRate = "slow"; transmitHashPolicy = "layer2+3"; minLinks = 2;'
+    wanted = {"LACPTransmitRate": "slow", "TransmitHashPolicy": "layer2+3", "MinLinks": 2}
+    assert bond_of(evaluate, said) == {**usual, **wanted}
+    backup = bond_of(evaluate, 'mode = "active-backup"; primary = "a";')
+    assert backup == {"Mode": "active-backup", "MIIMonitorSec": "100ms", "primary": True}

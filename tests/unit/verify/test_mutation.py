@@ -27,6 +27,8 @@ SAYS_ONLY_THE_DIGEST = {
     "host.ssh.user": "the checks come by that account, so that it is there",
     "host.ssh.sudo_password": "how one becomes root there; the checks have become root by it",
     "host.nix": "is read at the next collection of garbage",
+    "host.storage.iscsi": "is there already, and a machine may be able to use more than the inventory wants",
+    "host.network.slaac": "what a router gives is the router's; the host's own addresses are compared",
     "host.journald": "bounds what the journal keeps",
     "host.network.dhcp": "how the address came; the address itself is compared",
 }

@@ -43,6 +43,8 @@ def _addresses_of(name: str, host: Host) -> Iterator[tuple[Keys, Address]]:
     yield ("hosts", name, "address"), address_of(host.address)
     if host.network.ipv6 is not None:
         yield ("hosts", name, "network", "ipv6", "address"), address_of(host.network.ipv6.address)
+    for index, text in enumerate(host.network.addresses):
+        yield ("hosts", name, "network", "addresses", index), interface_of(text)[0]
     for link, settings in host.network.links.items():
         for index, text in enumerate(settings.addresses):
             yield ("hosts", name, "network", "links", link, "addresses", index), interface_of(text)[0]
@@ -160,6 +162,23 @@ def _ipv6(path: Keys, host: Host) -> Iterator[Finding]:
         yield Finding(("hosts", host.name, "address"), message)
 
 
+def main_routes(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        around = network_of_host(host)
+        nets = [interface_of(text)[1] for text in host.network.addresses] + ([around] if around else [])
+        for index, route in enumerate(host.network.routes):
+            path = ("hosts", name, "network", "routes", index, "via")
+            if network_of(route.to).family != address_of(route.via).family:
+                yield Finding(path, f"{route.via} is not of the family of {{}}", other=(*path[:-1], "to"))
+            elif not _reached(host, address_of(route.via), nets):
+                yield Finding(path, f"{route.via} is in none of the networks of the host's interface")
+
+
+def _reached(host: Host, router: Address, nets: list[Network]) -> bool:
+    second = host.network.ipv6 is not None or host.network.slaac
+    return host.network.dhcp or any(net.contains(router) for net in nets) or (router.family == 6 and second)
+
+
 def routes(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         for link, settings in host.network.links.items():
@@ -229,24 +248,26 @@ def _ranges_and_links(host: Host, ranges: list[tuple[Keys, str, Network]]) -> It
 
 def range_sizes(document: Document) -> Iterator[Finding]:
     nodes = sum(host.runs_workloads for host in document.hosts.values())
+    dual = document.cluster.network.dual_stack
+    lengths = (document.cluster.network.node_cidr_mask_size, dual.node_cidr_mask_size if dual else None)
     for path, text, network in _ranges(document):
         if path[-1] == "podCIDR":
-            yield from _pod_range(path, text, network, nodes)
+            yield from _pod_range(path, text, network, nodes, lengths["dualStack" in path])
         else:
             yield from _service_range(path, text, network)
         if (network.family == 6) != ("dualStack" in path):
             yield Finding(path, f"{text} is not IPv{4 if network.family == 6 else 6}")
 
 
-def _pod_range(path: Keys, text: str, network: Network, nodes: int) -> Iterator[Finding]:
-    each = NODE_CIDR_LENGTH[network.family]
+def _pod_range(path: Keys, text: str, network: Network, nodes: int, length: int | None) -> Iterator[Finding]:
+    each = length or NODE_CIDR_LENGTH[network.family]
     room = each - network.prefix_length
     start = text.split("/")[0]
     if room < 0 or 1 << room < nodes:
         needed = each - max(nodes - 1, 0).bit_length()
         message = f"{text} has no room for {nodes} nodes, each takes a /{each}; did you mean {start}/{needed}?"
         yield Finding(path, message)
-    elif room > MOST_NODE_BITS and network.family == 6:
+    elif room > MOST_NODE_BITS:
         wide = each - MOST_NODE_BITS
         yield Finding(path, f"{text} is more than kube-controller-manager takes; did you mean {start}/{wide}?")
 
@@ -321,6 +342,7 @@ CHECKS: tuple[Check, ...] = (
     usable_addresses,
     prefix_lengths,
     gateways,
+    main_routes,
     routes,
     overlapping_ranges,
     ranges_and_hosts,

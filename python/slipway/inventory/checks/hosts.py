@@ -139,6 +139,27 @@ def proxies(document: Document) -> Iterator[Finding]:
                     yield Finding(("hosts", name, "proxy", key), f"{found[1]} lies in the range of {{}}", other=other)
 
 
+def firewall_rules(document: Document) -> Iterator[Finding]:
+    """A rule for everybody takes back what another key limits."""
+    for name, host in document.hosts.items():
+        limits = [("sshFrom", host.ssh.port, host.firewall.ssh_from)]
+        if host.is_controller:
+            limits.append(("apiFrom", document.cluster.k0s.ports.api, host.firewall.api_from))
+        for index, rule in enumerate(host.firewall.rules):
+            for key, port, sources in limits:
+                if sources and rule.protocol == "tcp" and not rule.from_ and any(_holds(p, port) for p in rule.ports):
+                    path = ("hosts", name, "firewall", "rules", index)
+                    other = ("hosts", name, "firewall", key)
+                    yield Finding(
+                        path, f"opens {port} to everybody, which {{}} limits; give the rule a `from`", other=other
+                    )
+
+
+def _holds(ports: str, port: int) -> bool:
+    first, _, last = ports.partition("-")
+    return int(first) <= port <= int(last or first)
+
+
 def caches(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         if host.nix.substituters and not host.nix.trusted_public_keys:
@@ -193,5 +214,5 @@ def health_checks(document: Document) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     health_checks, groups, disks, disks_of_two_hosts, platforms, expected_cards, users, access, jumps,
-    proxies, caches, garbage, taints, pull,
+    proxies, firewall_rules, caches, garbage, taints, pull,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from slipway.inventory.checks.finding import Check, Finding
 from slipway.inventory.messages import nearest
-from slipway.inventory.model import Document, Host, Provider, Role
+from slipway.inventory.model import Document, Host, Provider, Role, System
 from slipway.inventory.releases import known_releases, minor_of, newest_release
 from slipway.inventory.source import Keys
 from slipway.inventory.values import bytes_of
@@ -220,6 +220,63 @@ def kubelet_arguments(document: Document) -> Iterator[Finding]:
                 yield Finding(path, f"slipway or k0s sets --{flag} itself", about_key=True)
 
 
+_FLAGS_OF_SLIPWAY = (
+    "-c", "--config", "--token-file", "--enable-worker", "--no-taints", "--single", "--labels", "--taints", "--profile",
+    "--disable-components", "--kubelet-extra-args",
+)  # fmt: skip
+_FLAGS_THAT_MISLEAD = {
+    "--enable-dynamic-config": "the cluster would go by an object in it, and no longer by this file",
+    "--data-dir": "deploy, verify and backups look into /var/lib/k0s",
+    "--status-socket": "deploy and verify ask k0s at its usual socket",
+    "--kubelet-root-dir": "verify looks where k0s has it by default",
+    "--ignore-pre-flight-checks": "verify asks for those very checks",
+}
+
+
+def k0s_flags(document: Document) -> Iterator[Finding]:
+    for name, host in document.hosts.items():
+        for index, text in enumerate(host.k0s.extra_flags):
+            flag, path = text.partition("=")[0], ("hosts", name, "k0s", "extraFlags", index)
+            if flag in _FLAGS_OF_SLIPWAY:
+                yield Finding(path, f"slipway sets {flag} itself")
+            elif flag in _FLAGS_THAT_MISLEAD:
+                yield Finding(path, f"{flag} cannot be set: {_FLAGS_THAT_MISLEAD[flag]}")
+
+
+def balancer(document: Document) -> Iterator[Finding]:
+    """Which node-local balancer a release and a platform have (k0s pkg/apis/k0s/v1beta1/nllb.go)."""
+    network, release = document.cluster.network, document.cluster.k0s.version
+    path: Keys = ("cluster", "network", "nodeLocalLoadBalancer")
+    if network.node_local_load_balancer == "Traefik" and minor_of(release) < 36:
+        yield Finding(path, f"k0s {release} has no Traefik; it came with 1.36", about_key=True)
+    several = sum(host.is_controller for host in document.hosts.values()) > 1 and network.external_address is None
+    used = several if network.node_local_load_balancing is None else network.node_local_load_balancing
+    for name, host in document.hosts.items() if used and network.node_local_load_balancer == "EnvoyProxy" else ():
+        if host.system is System.ARMV7L and host.runs_workloads:
+            message = "Envoy does not run on it; cluster.network.nodeLocalLoadBalancer: Traefik does, from k0s 1.36 on"
+            yield Finding(("hosts", name, "system"), message)
+
+
+_MOST_PODS = 110
+"""kubelet's own `maxPods`."""
+
+
+def pods_of_a_node(document: Document) -> Iterator[Finding]:
+    """A node's part of podCIDR has an address for each of its pods."""
+    length = document.cluster.network.node_cidr_mask_size or 24
+    room = (1 << (32 - length)) - 2
+    profiles = document.cluster.k0s.worker_profiles
+    path: Keys = ("cluster", "network", "nodeCIDRMaskSize")
+    if room < _MOST_PODS and not all("maxPods" in values for values in [profiles.get("default", {})]):
+        message = f"/{length} has room for {room} pods, and kubelet takes {_MOST_PODS} unless a profile says otherwise"
+        yield Finding(path, message, warning=True)
+    for name, values in profiles.items():
+        most = values.get("maxPods")
+        if isinstance(most, int) and most > room:
+            profile = ("cluster", "k0s", "workerProfiles", name, "maxPods")
+            yield Finding(profile, f"{most} pods have no room in the /{length} of a node, {{}}", other=path)
+
+
 _RESERVES = {
     "systemReserved": "system-reserved",
     "kubeReserved": "kube-reserved",
@@ -303,6 +360,9 @@ CHECKS: tuple[Check, ...] = (
     provider,
     components,
     kubelet_arguments,
+    k0s_flags,
+    balancer,
+    pods_of_a_node,
     reserves,
     api_arguments,
 )

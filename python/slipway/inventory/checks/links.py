@@ -151,4 +151,33 @@ def idle(document: Document) -> Iterator[Finding]:
                 yield Finding(_path(host, "links", name), message, other=_path(host, "interface"), about_key=True)
 
 
-CHECKS: tuple[Check, ...] = (interface, names, members, loops, unused, vlan_numbers, macs, mtus, idle)
+_WITH_PRIMARY = ("active-backup", "balance-tlb", "balance-alb")
+_WITH_HASH = ("802.3ad", "balance-xor", "balance-tlb")
+
+
+def bonds(document: Document) -> Iterator[Finding]:
+    """What a bond's mode has no use for is a mistake about the mode."""
+    for host in document.hosts.values():
+        for name, bond in host.network.bonds.items():
+            uses = {
+                "lacpRate": (bond.lacp_rate, ("802.3ad",)),
+                "minLinks": (bond.min_links, ("802.3ad",)),
+                "transmitHashPolicy": (bond.transmit_hash_policy, _WITH_HASH),
+                "primary": (bond.primary, _WITH_PRIMARY),
+            }
+            for key, (value, modes) in uses.items():
+                if value is not None and bond.mode not in modes:
+                    message = f"is read in the mode {' or '.join(modes)} only, here it is {bond.mode}, {{}}"
+                    other = _path(host, "bonds", name, "mode")
+                    yield Finding(_path(host, "bonds", name, key), message, other=other, about_key=True)
+            if bond.primary is not None and bond.primary not in bond.interfaces:
+                message = f"{bond.primary} is none of {', '.join(bond.interfaces)}, {{}}"
+                other = _path(host, "bonds", name, "interfaces")
+                yield Finding(_path(host, "bonds", name, "primary"), message, other=other)
+            if bond.min_links is not None and bond.min_links > len(bond.interfaces):
+                message = f"{bond.min_links} are more than the bond has, {{}}: it would never be up"
+                other = _path(host, "bonds", name, "interfaces")
+                yield Finding(_path(host, "bonds", name, "minLinks"), message, other=other)
+
+
+CHECKS: tuple[Check, ...] = (interface, names, members, loops, unused, vlan_numbers, macs, mtus, idle, bonds)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from slipway.inventory import Host
-from slipway.inventory.address import address_of
-from slipway.verify.check import expect
+from slipway.inventory.address import address_of, interface_of
+from slipway.verify.check import expect, listed
 from slipway.verify.packs.network._links import Links
 
 SHOW = "ip address show"
@@ -55,6 +55,24 @@ def test_has_its_second_address(links: Links, node: Host) -> None:
         expected=f"{second.address}/{second.prefix_length} beside {node.address}",
         found="no such address there" if length is None else f"{second.address}/{length}",
         fix="network.ipv6 in the inventory, then deploy; networkctl status",
+        command=SHOW,
+    )
+
+
+def test_has_its_other_addresses(links: Links, node: Host) -> None:
+    """The other static addresses of the inventory are on the same link, each with its prefix length."""
+    wanted = [interface_of(text)[0] for text in node.network.addresses]
+    if not wanted:
+        pytest.skip("the inventory gives this node no more addresses on its link")
+    link = links.carrying(node.address)
+    found = {(address_of(address), length) for address, length in (link.addresses if link else {}).items()}
+    texts = {text: (interface_of(text)[0], int(text.rpartition("/")[2])) for text in node.network.addresses}
+    missing = [text for text, pair in texts.items() if pair not in found]
+    expect(
+        not missing,
+        expected=f"{listed(texts)} beside {node.address}",
+        found=f"without {listed(missing)}",
+        fix="network.addresses in the inventory, then deploy; networkctl status",
         command=SHOW,
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from slipway.inventory import Host
+from slipway.inventory.model import Bond
 from slipway.verify.check import CannotRun, expect, listed
 from slipway.verify.packs._reads import Answers
 
@@ -73,7 +74,7 @@ def test_bonds_are_as_declared(links: Links, node: Host) -> None:
     bonds = node.network.bonds
     if not bonds:
         pytest.skip("the inventory makes no bond")
-    wrong = [text for name, bond in bonds.items() for text in _bond(links, name, bond.mode, bond.interfaces)]
+    wrong = [text for name, bond in bonds.items() for text in _bond(links, name, bond)]
     expect(
         not wrong,
         expected=listed(f"{name} {bond.mode} of {listed(bond.interfaces)}" for name, bond in bonds.items()),
@@ -83,13 +84,20 @@ def test_bonds_are_as_declared(links: Links, node: Host) -> None:
     )
 
 
-def _bond(links: Links, name: str, mode: str, interfaces: tuple[str, ...]) -> Iterator[str]:
+def _bond(links: Links, name: str, bond: Bond) -> Iterator[str]:
     if links.kind(name) != "bond":
         yield f"{name}: {links.kind(name) or 'no bond'}"
         return
-    if links.data(name).get("mode") != mode:
-        yield f"{name}: mode {links.data(name).get('mode')}"
-    yield from _ports(links, name, interfaces)
+    wanted = {
+        "mode": bond.mode,
+        "ad_lacp_rate": bond.lacp_rate,
+        "xmit_hash_policy": bond.transmit_hash_policy,
+        "primary": bond.primary,
+        "min_links": bond.min_links,
+    }
+    data = links.data(name)
+    yield from (f"{name}: {key} {data.get(key)}" for key, each in wanted.items() if each not in (None, data.get(key)))
+    yield from _ports(links, name, bond.interfaces)
     yield from (f"{port} down" for port in sorted(links.ports(name)) if not _carries(links, port))
 
 
