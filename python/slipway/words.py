@@ -44,6 +44,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def in_bytes(count: int) -> str:
+    """`512 B`, `1.5 GiB`: in the largest unit of which there is one."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
 def first_of(words: Sequence[str], most: int, between: str = ", ") -> str:
     """`a, b, c and 4 more`: the first ones, and how many are left out."""
     more = f" and {len(words) - most} more" if len(words) > most else ""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slipway.words import counted, first_of, line, plain, plain_data, to_json
+from slipway.words import counted, first_of, in_bytes, line, plain, plain_data, to_json
 
 ANYTHING = st.text(st.characters(), max_size=200)
 """Half characters included."""
@@ -92,3 +92,18 @@ def test_of_many_the_first_are_told_and_how_many_more():
     assert first_of(["a", "b", "c"], 3) == "a, b, c"
     assert first_of(("a", "b", "c", "d"), 2, " ") == "a b and 2 more"
     assert first_of([], 3) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (5 << 20, "5.0 MiB"),
+        (3 << 29, "1.5 GiB"),
+        (2 << 40, "2048.0 GiB"),
+    ],
+)
+def test_bytes_are_told_in_a_unit_for_people(count, told):
+    assert in_bytes(count) == told

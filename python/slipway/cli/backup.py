@@ -18,6 +18,7 @@ from slipway.rollout.run import Run
 from slipway.secrets import backups, store
 from slipway.secrets.backups import Saved
 from slipway.ssh.pool import Pool
+from slipway.words import in_bytes
 
 ToOption = Annotated[
     Path | None,
@@ -72,7 +73,7 @@ def _show(saved: Saved, json_output: bool) -> None:
         print_json(saved.to_json())
         return
     about = saved.about
-    tell(f"{saved.path}: {saved.size / (1 << 20):.1f} MiB, sha256 {saved.digest}")
+    tell(f"{saved.path}: {in_bytes(saved.size)}, sha256 {saved.digest}")
     tell(f"cluster {about.cluster} ({about.identity[:12]}), k0s {about.k0s}, by {about.controller} at {about.time}")
     if not saved.recipients:
         say("warning: it is not encrypted, and holds every secret of the cluster")
@@ -87,5 +88,5 @@ def _list(saved: Sequence[Saved], json_output: bool) -> None:
 
 
 def _row(saved: Saved) -> tuple[str, ...]:
-    about, size = saved.about, f"{saved.size / (1 << 20):.1f} MiB" + ("" if saved.recipients else ", not encrypted")
+    about, size = saved.about, in_bytes(saved.size) + ("" if saved.recipients else ", not encrypted")
     return saved.path.name, about.time.replace("+00:00", "Z"), about.identity[:12], about.k0s, size

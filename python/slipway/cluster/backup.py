@@ -30,6 +30,7 @@ from slipway.result import NO_SENSE
 from slipway.secret import Secret
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
+from slipway.words import in_bytes
 
 PHASE = "backup"
 ABOUT = "slipway.json"
@@ -121,7 +122,7 @@ def make(inventory: Inventory, pool: Pool, events: Events) -> Archive:
     archive = Archive(about, Secret(content))
     if archive.digest != digest:
         raise DeployFailed(f"{name}: the archive came with another digest than it had there", hint="slipway backup")
-    events.emit(PHASE, "done", name, text=f"{_mebibytes(archive.size)}, cluster {identity[:12]}, k0s {about.k0s}")
+    events.emit(PHASE, "done", name, text=f"{in_bytes(archive.size)}, cluster {identity[:12]}, k0s {about.k0s}")
     return archive
 
 
@@ -164,14 +165,14 @@ def folder(controller: Host) -> Iterator[str]:
 def _fetch(controller: Host, path: str, size: int, events: Events) -> bytes:
     if size > MOST:
         raise DeployFailed(
-            f"{controller.name}: the archive has {_mebibytes(size)}; at most {_mebibytes(MOST)} are fetched",
+            f"{controller.name}: the archive has {in_bytes(size)}; at most {in_bytes(MOST)} are fetched",
             hint=f"on {controller.name}: k0s backup --save-path=DIR",
         )
     content = bytearray()
     while len(content) < size:
         words = ["sh", "-c", READ, "read the archive", path, str(len(content)), str(CHUNK)]
         content += _part(controller.name, controller.run(words, timeout=CHUNK_TIMEOUT).stdout)
-        text = f"{_mebibytes(len(content))} of {_mebibytes(size)}"
+        text = f"{in_bytes(len(content))} of {in_bytes(size)}"
         events.emit(PHASE, "progress", controller.name, text=text)
     return bytes(content)
 
@@ -215,7 +216,3 @@ def _small_files(content: Secret) -> dict[str, bytes]:
     if not snapshot:
         raise ValueError(SNAPSHOT)
     return found
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / (1 << 20):.1f} MiB"

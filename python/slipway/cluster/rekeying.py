@@ -18,10 +18,10 @@ from slipway.cluster.encryption import MARK, WRITES, Keys
 from slipway.errors import DeployFailed, SlipwayError
 from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Inventory
+from slipway.paths import ENCRYPTION_KEY
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
 
-FILE = "secrets/encryption.sops.yaml"
 GOES_BY = "apiserver_encryption_config_controller_last_config_info"
 STORED_ANEW = ENCRYPTION.removesuffix(".json") + encryption.STORED_ANEW
 METRICS_TIMEOUT = 15
@@ -157,10 +157,11 @@ def _require_kept(name: str, holding: Holding, keys: Keys) -> None:
         if mark in keys.marks or (mark != holding.writer and holding.stored_anew == keys.writer.mark):
             continue
         same = next((each for each in keys.marks if name_of(each) == name_of(mark)), "")
-        lacks = f"is another one in {FILE}" if same else f"is not in {FILE}"
+        lacks = f"is another one in {ENCRYPTION_KEY}" if same else f"is not in {ENCRYPTION_KEY}"
         raise UnsafeKeys(
             f"{name}: Secrets may be stored with its key {name_of(mark)}, which {lacks}: they could not be read",
-            hint=f"bring that key back (git log -- {FILE}); `slipway encryption rotate` changes keys step by step",
+            hint=f"bring that key back (git log -- {ENCRYPTION_KEY}); "
+            "`slipway encryption rotate` changes keys step by step",
         )
 
 

@@ -7,7 +7,7 @@ from textwrap import fill
 
 from slipway.inventory import Role
 from slipway.rollout.plan import NodePlan, Plan
-from slipway.words import counted
+from slipway.words import counted, in_bytes
 
 SHOWN = 8
 """Names, or packages that are built anew, that are told one by one."""
@@ -72,7 +72,9 @@ def _details(group: Sequence[NodePlan]) -> Iterator[str]:
         yield f"a reboot is needed for: {', '.join(one.reboot)} (slipway deploy --reboot auto)"
     copied = [node.copy_bytes for node in group if node.copy_paths]
     if copied:
-        yield f"to copy: {_bytes(sum(copied))}" + (f", {_bytes(max(copied))} at most a node" if len(copied) > 1 else "")
+        yield f"to copy: {in_bytes(sum(copied))}" + (
+            f", {in_bytes(max(copied))} at most a node" if len(copied) > 1 else ""
+        )
 
 
 def _units(group: Sequence[NodePlan]) -> Iterator[str]:
@@ -87,15 +89,6 @@ def _units(group: Sequence[NodePlan]) -> Iterator[str]:
         yield f"units: none{by}"
     for line in one.activation:
         yield f"{line}{by}"
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
 
 
 def _wrapped(text: str, width: int, indent: str) -> Iterator[str]:

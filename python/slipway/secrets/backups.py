@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ ENCRYPTED, PLAIN = ".tar.gz.age", ".tar.gz"
 BESIDE = ".json"
 """What the file that tells of a backup has behind the backup's own name."""
 OWNERS_ALONE = 0o600
-FIELDS = ("cluster", "identity", "k0s", "controller", "address", "time")
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _told(beside: Path) -> Saved | None:
     path = beside.with_name(beside.name.removesuffix(BESIDE))
     try:
         said = json.loads(beside.read_text(encoding="utf-8"))
-        about = About(**{key: str(said[key]) for key in FIELDS})
+        about = About(**{key: str(said[key]) for key in (field.name for field in fields(About))})
         recipients = tuple(str(each) for each in said["recipients"])
         return Saved(path, about, str(said["sha256"]), int(said["bytes"]), recipients) if path.is_file() else None
     except (OSError, *NO_SENSE):
