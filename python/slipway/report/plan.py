@@ -72,9 +72,8 @@ def _details(group: Sequence[NodePlan]) -> Iterator[str]:
         yield f"a reboot is needed for: {', '.join(one.reboot)} (slipway deploy --reboot auto)"
     copied = [node.copy_bytes for node in group if node.copy_paths]
     if copied:
-        yield f"to copy: {in_bytes(sum(copied))}" + (
-            f", {in_bytes(max(copied))} at most a node" if len(copied) > 1 else ""
-        )
+        most = f", {in_bytes(max(copied))} at most a node" if len(copied) > 1 else ""
+        yield f"to copy: {in_bytes(sum(copied))}{most}"
 
 
 def _units(group: Sequence[NodePlan]) -> Iterator[str]:

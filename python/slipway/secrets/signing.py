@@ -17,6 +17,7 @@ from slipway.secret import Secret
 from slipway.secrets import store
 
 FIELD = "NIX_SECRET_KEY"
+MAKE = "nix-store --generate-binary-cache-key NAME secret public"
 PRIVATE, PUBLIC = 64, 32
 """Bytes of a secret key, and of the public half at its end."""
 
@@ -28,6 +29,11 @@ def read(inventory: Inventory) -> Secret | None:
     """
     if inventory.deploy.cache is None:
         return None
+    if not (inventory.root / BINARY_CACHE_KEY).exists():
+        raise InvalidInput(
+            f"{inventory.root / BINARY_CACHE_KEY}: missing: it signs what is copied to deploy.cache",
+            hint=f"slipway secrets init asks for it; {MAKE} makes one",
+        )
     key = store.read(inventory.root, BINARY_CACHE_KEY).values.get(FIELD, Secret(""))
     public = _public(inventory, key)
     strangers = [host.name for host in inventory.hosts
@@ -51,6 +57,6 @@ def _public(inventory: Inventory, key: Secret) -> str:
         # Without the cause: it may hold a part of the key.
         raise InvalidInput(
             f"{inventory.root / BINARY_CACHE_KEY}: {FIELD} is no key of a binary cache",
-            hint="nix-store --generate-binary-cache-key NAME secret public; slipway secrets edit nix/binary-cache",
+            hint=f"{MAKE} makes one; slipway secrets edit nix/binary-cache",
         )
     return f"{name}:{base64.b64encode(private[-PUBLIC:]).decode()}"

@@ -82,5 +82,6 @@ def test_what_is_no_key_is_named_and_not_shown(repository, key):
 
 
 def test_a_key_that_is_missing_is_told_before_anything(repository, key):
-    with pytest.raises(InvalidInput, match=r"binary-cache\.sops\.yaml: missing"):
+    with pytest.raises(InvalidInput, match=r"binary-cache\.sops\.yaml: missing") as caught:
         signing.read(repository(key[1]))
+    assert str(caught.value.hint).startswith("slipway secrets init asks for it")
