@@ -295,6 +295,22 @@ def test_the_first_snapshot_of_openbao_is_made_at_once_and_never_over_one_that_i
     assert once == daily
 
 
+@pytest.mark.parametrize(
+    ("mode", "verified", "stands"),
+    [
+        ("install", "false", False),
+        ("restore", "false", True),
+        ("restore", "true", False),
+        ("restore-only", "false", True),
+    ],
+)
+def test_snapshots_stand_still_until_what_was_restored_was_looked_at(mode, verified, stands, make):
+    inventory = make({"stages": {"mode": mode, "backup": {**BACKUP, "verified": verified}}})
+    found = manifests(inventory)["gitops/cluster-base-apps/openbao/app/snapshots.yaml"]
+    (cron,) = [each for each in found if each["kind"] == "CronJob"]
+    assert cron["spec"].get("suspend", False) is stands
+
+
 def test_images_of_the_first_stage_come_from_their_mirrors(make):
     inventory = make({"mirrors": {"images": {
         "ghcr.io/fluxcd": "registry.example.org/fluxcd",
