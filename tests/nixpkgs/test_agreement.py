@@ -131,11 +131,15 @@ AGREEMENTS: dict[str, Callable[[Any, Any], None]] = {
 
 NAMES_OF_UNITS = {"After", "Before", "Requires", "Wants", "WantedBy"}
 OWN = {"Environment", "ExecStart", "X-Restart-Triggers"}
-"""Keys whose values hold store paths, which differ."""
+"""Keys whose values are lists of programs or hashes, which differ."""
+
+
+STORE = r"/nix/store/[^\s/]+"
 
 
 def parsed(text: str) -> dict[str, dict[str, list[str]]]:
-    """A unit file as sections of keys with their sorted values; a list of unit names counts word by word."""
+    """A unit file as sections of keys with their sorted values; a list of unit names counts word by word, and of a
+    program what lies below its store path."""
     sections: dict[str, dict[str, list[str]]] = {}
     keys: dict[str, list[str]] = {}
     for line in filter(None, text.splitlines()):
@@ -144,5 +148,5 @@ def parsed(text: str) -> dict[str, dict[str, list[str]]]:
             continue
         key, _, value = line.partition("=")
         if key not in OWN:
-            keys.setdefault(key, []).extend(value.split() if key in NAMES_OF_UNITS else [value])
+            keys.setdefault(key, []).extend(value.split() if key in NAMES_OF_UNITS else [re.sub(STORE, "STORE", value)])
     return {name: {key: sorted(values) for key, values in found.items()} for name, found in sections.items() if found}
