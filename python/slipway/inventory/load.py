@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from slipway.errors import InvalidInput
-from slipway.inventory import messages
+from slipway.inventory import messages, partial
 from slipway.inventory.builder import Builder
 from slipway.inventory.checks import Finding, check
 from slipway.inventory.merge import merge, origin_of
@@ -126,10 +126,14 @@ def read(path: Path) -> tuple[Source, dict[str, Data]]:
     if problems and data.get("apiVersion") != API_VERSION:
         raise InvalidInventory(in_file_order(problems, str(file)))
     if problems:
-        places = {(problem.file, problem.line, problem.column) for problem in problems}
-        more = [one for one in _validate(source, data)[1] if (one.file, one.line, one.column) not in places]
+        places = set(map(_place, problems))
+        more = [one for one in _validate(source, data)[1] if _place(one) not in places]
         raise InvalidInventory(in_file_order([*problems, *more], str(file)))
     return source, data
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
 
 
 def _version_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem]:
@@ -156,8 +160,12 @@ def _unknown_empty_keys(source: Source, value: Data, path: Keys) -> Iterator[Pro
 
 
 def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
-    document, found = _validate(source, data)
+    document, found, errors = _validate(source, data)
     if document is None:
+        places = set(map(_place, found))
+        origins = ((error, origin_of(source, data, partial.path_of(error))) for error in errors)
+        between = _told(source, data, partial.findings(merge(data), origins, _context(source)))
+        found += [problem for problem in between if _place(problem) not in places]
         raise InvalidInventory(in_file_order(found, source.main))
     findings = list(check(document))
     found += _told(source, data, (finding for finding in findings if not finding.warning))
@@ -176,10 +184,14 @@ def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
     )
 
 
-def _validate(source: Source, data: dict[str, Data]) -> tuple[Document | None, list[Problem]]:
-    """The merged inventory as the model has it, if it can have it, and what is wrong."""
-    merged, context = merge(data), {"root": Path(source.main).parent}
-    problems = list(_name_problems(source, data))
+def _context(source: Source) -> dict[str, Path]:
+    return {"root": Path(source.main).parent}
+
+
+def _validate(source: Source, data: dict[str, Data]) -> tuple[Document | None, list[Problem], list[ErrorDetails]]:
+    """The merged inventory as the model has it, if it can have it, what is wrong, and what the model said of that."""
+    merged, context = merge(data), _context(source)
+    problems, errors = list(_name_problems(source, data)), list[ErrorDetails]()
     document = None
     try:
         Layers.model_validate(merged, context=context)
@@ -189,8 +201,9 @@ def _validate(source: Source, data: dict[str, Data]) -> tuple[Document | None, l
     try:
         document = Document.model_validate(merged, context=context)
     except ValidationError as error:
-        problems += _model_problems(error.errors(include_url=False), source, data)
-    return document, problems
+        errors = error.errors(include_url=False)
+        problems += _model_problems(errors, source, data)
+    return document, problems, errors
 
 
 def _name_problems(source: Source, data: dict[str, Data]) -> Iterator[Problem]:
@@ -211,9 +224,11 @@ def _model_problems(errors: Iterable[ErrorDetails], source: Source, data: dict[s
             continue  # pydantic does not count entries that are wrong themselves
         if len(error["loc"]) == 3 and error["loc"][0] == "hosts" and error["loc"][2] == "name":
             continue  # the loader put it there; the entry's key has the same error
-        path = tuple(part for part in error["loc"] if part != "[key]")
+        path = partial.path_of(error)
         about_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
-        origin = path if error["type"] == "missing" else origin_of(source, data, path)
+        # A missing key may be inherited from anywhere; but lists come as a whole, and their entries from one place.
+        listed = any(isinstance(part, int) for part in path)
+        origin = path if error["type"] == "missing" and not listed else origin_of(source, data, path)
         message = messages.message_of(error, origin, File)
         yield source.place(origin, key=about_key).problem(origin, message)
 

@@ -253,7 +253,8 @@ def test_thousands_of_problems_are_counted_not_shown(tmp_path: Path):
 
 
 def test_places_behind_a_merge_key_of_a_large_mapping(tmp_path: Path):
-    hosts = "".join(f"  w{number}: {{address: 10.0.0.{number + 1}, role: worker}}\n" for number in range(100))
+    roles = ["controller", *["worker"] * 99]
+    hosts = "".join(f"  w{n}: {{address: 10.0.0.{n + 1}, role: {role}}}\n" for n, role in enumerate(roles))
     more = "x-more: &more\n  odd: {address: 10.0.0.999, role: controller}\n"
     with pytest.raises(InvalidInventory) as refused:
         load_text(tmp_path, f"{HEAD}{more}hosts:\n  <<: *more\n{hosts}")
@@ -261,7 +262,8 @@ def test_places_behind_a_merge_key_of_a_large_mapping(tmp_path: Path):
 
 
 def test_inherited_mistake_is_told_once(tmp_path: Path):
-    hosts = "".join(f"  w{number}: {{address: 10.0.0.{number + 1}, role: worker}}\n" for number in range(100))
+    roles = ["controller", *["worker"] * 99]
+    hosts = "".join(f"  w{n}: {{address: 10.0.0.{n + 1}, role: {role}}}\n" for n, role in enumerate(roles))
     with pytest.raises(InvalidInventory) as refused:
         load_text(tmp_path, f"{HEAD.replace('prefixLength: 24', 'prefixLength: x')}hosts:\n{hosts}")
     assert [problem.path for problem in refused.value.problems] == ["defaults.network.prefixLength"]

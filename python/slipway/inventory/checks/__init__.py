@@ -18,10 +18,14 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
+NEED_EVERY_HOST: tuple[Check, ...] = (cluster.controllers, cluster.workloads, links.unused, *stages.CHECKS)
+"""Checks that find something amiss because no host has it."""
+
+
 def check(document: Document) -> Iterator[Finding]:
     """Everything that all checks find, in no particular order."""
     for one in CHECKS:
         yield from one(document)
 
 
-__all__ = ["Finding", "check"]
+__all__ = ["CHECKS", "NEED_EVERY_HOST", "Finding", "check"]
