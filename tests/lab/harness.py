@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -164,11 +163,6 @@ class Repository:
     @contextmanager
     def under_way(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """A command that goes on until somebody ends it, and what it prints."""
-
-        def hear_ctrl_c() -> None:
-            # Tests that a shell has started in the background ignore it, and so would what they start.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-
         argv = [sys.executable, "-m", "slipway.cli", *words]
         process = subprocess.Popen(
             argv,
@@ -176,7 +170,6 @@ class Repository:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=hear_ctrl_c,
         )
         try:
             yield process

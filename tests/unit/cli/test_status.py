@@ -29,21 +29,11 @@ def repository(tmp_path):
     return tmp_path
 
 
-def as_somebody_would() -> None:
-    """A shell has what it starts in the background ignore Ctrl-C; whoever runs these tests may have been."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def on_a_terminal(repository: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     ours, theirs = pty.openpty()
     about = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
-
-    def sit_down() -> None:
-        as_somebody_would()
-        os.login_tty(theirs)
-
-    process = subprocess.Popen(ARGV, cwd=repository, env=about, preexec_fn=sit_down)
+    process = subprocess.Popen(ARGV, cwd=repository, env=about, preexec_fn=lambda: os.login_tty(theirs))
     os.close(theirs)
     try:
         yield process, ours
@@ -85,7 +75,6 @@ def test_a_pipe_gets_a_line_of_json_for_each_round(repository):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=as_somebody_would,
     )
     assert process.stdout
     try:
