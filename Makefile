@@ -82,6 +82,11 @@ man: $(VENV)/ready ## The manual page slipway(1), from the same source as the he
 	@python -c 'from slipway.cli import man; print(man.render(), end="")' >build/man/slipway.1
 	@echo "build/man/slipway.1"
 
+.PHONY: tutorial
+tutorial: setup ## Type the tutorial's commands in the lab, and write page, record and picture anew from what they said
+	slipway lab down
+	python docs/tutorial.py
+
 .PHONY: check-nixos
 check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PATH of a checkout, DISKO=PATH of disko, PACKAGES=FILE if it has none
 	@[ -n "$(NIXPKGS)" ] || { echo "make check-nixos NIXPKGS=PATH [DISKO=PATH] [PACKAGES=FILE]: a checkout of nixpkgs is needed" >&2; exit 2; }

@@ -26,11 +26,16 @@ ENDINGS = (".yaml", ".nix", ".py")
 FOLDERS = ("docs", "python", "tests", "templates", "nixos", "examples")
 
 
+def fenced(text: str) -> Iterator[str]:
+    """Each line of fenced blocks; of a console only what was typed there, and not what a program said."""
+    for kind, block in re.findall(r"^```([^\n]*)\n(.*?)^```", text, re.S | re.M):
+        yield from (line for line in block.splitlines() if kind != "console" or line.startswith("$ "))
+
+
 def words_of_code(text: str) -> Iterator[str]:
     """What stands in code spans, and each line of code blocks, fenced or indented."""
-    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.S | re.M)
     rest = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
-    yield from (line for block in fenced for line in block.splitlines())
+    yield from fenced(text)
     yield from (line.strip() for line in rest.splitlines() if line.startswith("    "))
     yield from re.findall(r"`([^`]+)`", "\n".join(line for line in rest.splitlines() if not line.startswith("    ")))
 
@@ -80,8 +85,7 @@ def wrong_lines(text: str) -> Iterator[str]:
 
 def lines_of_blocks(text: str) -> Iterator[str]:
     """Without what is explained beside them: it stands two blanks apart, or behind a #."""
-    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.S | re.M)
-    blocks = [line for block in fenced for line in block.splitlines()]
+    blocks = [*fenced(text)]
     rest = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
     blocks += [line for line in rest.splitlines() if line.startswith("    ")]
     for line in blocks:
@@ -207,14 +211,24 @@ def test_control_what_does_not_exist_is_seen(tmp_path):
     $ slipway lab burn          # no such word
     make world
 
+```console
+$ slipway lab smoke
+slipway founds the cluster
+```
+
 `cluster.k0s.colour`, not `cluster.k0s.version`, `hosts.ssh.port` nor `hosts.w1.ssh.port`;
 [a page](missing.md), `docs/missing.md`, `docs/lab.md`; [here](#a-heading--of-it), [not here](#nor-there).
 
 ## A heading: of it
 """
     wrong = [line.partition(":")[0] for line in wrong_lines(text + CALLS)]
-    assert wrong == ["slipway lab burn", *(f"slipway {line}" for line in WRONG)]
-    assert sorted(unknown_commands(text)) == ["slipway deploy --everything", "slipway destroy", "slipway lab burn"]
+    assert wrong == ["slipway lab smoke", "slipway lab burn", *(f"slipway {line}" for line in WRONG)]
+    assert sorted(unknown_commands(text)) == [
+        "slipway deploy --everything",
+        "slipway destroy",
+        "slipway lab burn",
+        "slipway lab smoke",
+    ]
     assert list(unknown_keys(text)) == ["cluster.k0s.colour"]
     assert sorted(unknown_files(page, text)) == ["docs/missing.md", "missing.md"]
     assert list(unknown_anchors(page, text)) == ["#a-heading--of-it", "#nor-there"]
