@@ -164,18 +164,12 @@ class Repository:
     def under_way(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """A command that goes on until somebody ends it, and what it prints."""
         argv = [sys.executable, "-m", "slipway.cli", *words]
-        process = subprocess.Popen(
-            argv,
-            cwd=self.root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait(ENDS_WITHIN)
+        nothing, told = subprocess.DEVNULL, subprocess.PIPE
+        with subprocess.Popen(argv, cwd=self.root, stdin=nothing, stdout=told, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def once(self, *words: str) -> None:
         """Have this command done in this repository: nothing if a test has run it, and it ended well."""
