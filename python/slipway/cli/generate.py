@@ -17,6 +17,7 @@ from slipway.generate.skeleton import Example
 from slipway.generate.writer import Change
 from slipway.inventory import load
 from slipway.inventory.kubernetes import dns_label
+from slipway.inventory.problem import told
 from slipway.secrets.plain import is_encrypted
 from slipway.words import counted
 
@@ -36,8 +37,8 @@ def generate(
     Example: slipway generate --check
     """
     loaded = load(inventory)
-    for warning in loaded.warnings:
-        say(f"warning: {warning}")
+    for line in told(loaded.warnings):
+        say(f"warning: {line}")
     files = tree.render(loaded)
     different = writer.changes(loaded.root, files)
     if json_output:

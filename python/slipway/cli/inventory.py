@@ -17,6 +17,7 @@ from slipway.inventory import InvalidInventory, Inventory, Problem, load
 from slipway.inventory.families import without_ipv4
 from slipway.inventory.load import read
 from slipway.inventory.mounts import without_root
+from slipway.inventory.problem import told
 from slipway.inventory.source import Keys, in_file_order
 from slipway.paths import ENCRYPTION_KEY
 from slipway.secrets.plain import require_none
@@ -49,8 +50,8 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
     if as_json:
         print_json({"valid": True, "problems": [], "warnings": _plain(warnings)})
         return
-    for warning in warnings:
-        say(f"warning: {warning}")
+    for line in told(warnings):
+        say(f"warning: {line}")
     tell(f"{found.path}: {_summary(found, len(warnings))}")
 
 

@@ -244,12 +244,32 @@ def test_what_is_no_file_is_refused(path: str):
 
 
 def test_thousands_of_problems_are_counted_not_shown(tmp_path: Path):
-    hosts = "".join(f"  w{number}: {{address: 10.0.0.300, role: worker}}\n" for number in range(500))
+    hosts = "".join(f"  w{number}: {{address: 10.0.{number}.300, role: worker}}\n" for number in range(500))
     with pytest.raises(InvalidInventory) as refused:
         load_text(tmp_path, f"{HEAD}hosts:\n{hosts}")
     assert len(refused.value.problems) == 500
     assert [problem.line for problem in refused.value.problems] == list(range(7, 507))
     assert str(refused.value).splitlines()[-1] == "... and 400 more"
+
+
+def test_what_many_hosts_lack_is_told_once(tmp_path: Path):
+    hosts = "".join(f"  w{number}: {{address: 10.0.0.300, role: worker}}\n" for number in range(500))
+    odd = "  x: {address: 10.0.0.1, role: boss}\n"
+    with pytest.raises(InvalidInventory) as refused:
+        load_text(tmp_path, f"{HEAD}hosts:\n{hosts}{odd}")
+    first, second = str(refused.value).splitlines()
+    assert ":7:17: hosts.w0.address: " in first
+    assert first.endswith(" (so are w1 w2 w3 w4 w5 w6 w7 w8 and 491 more)")
+    assert "hosts.x.role: " in second
+
+
+def test_what_few_hosts_lack_is_told_of_each(tmp_path: Path):
+    hosts = "".join(f"  w{number}: {{address: 10.0.0.300, role: worker}}\n" for number in range(3))
+    with pytest.raises(InvalidInventory) as refused:
+        load_text(tmp_path, f"{HEAD}hosts:\n{hosts}")
+    assert [line.split(": ")[1] for line in str(refused.value).splitlines()] == [
+        f"hosts.w{number}.address" for number in range(3)
+    ]
 
 
 def test_places_behind_a_merge_key_of_a_large_mapping(tmp_path: Path):
