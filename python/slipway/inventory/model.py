@@ -463,6 +463,7 @@ class FirewallRule(Section):
     ports: Annotated[tuple[v.Ports, ...], Field(min_length=1)]
     """Ports and ranges, such as 9100 or 30000-32767."""
     protocol: Literal["tcp", "udp"] = "tcp"
+    """What the ports are of."""
     from_: Annotated[tuple[v.Source, ...], Field(alias="from")] = ()
     """Who may reach them: `nodes`, `pods`, `controllers`, or networks; default: everybody, pods included."""
 

@@ -116,7 +116,7 @@ def _plain_type(value: dict[str, Any]) -> str:
         return f"name: {_type(inner)}" if isinstance(inner, dict) and inner else "any mapping"
     if kind == "integer" and "minimum" in value:
         return f"{value['minimum']} to {value['maximum']}" if "maximum" in value else f"{value['minimum']} or more"
-    if kind == "string" and "format" in value:
+    if kind in ("string", ["string", "number"]) and "format" in value:
         return str(value["format"])
     return {"string": "text", "integer": "number", "boolean": "true or false"}.get(str(kind), str(kind or "any"))
 

@@ -588,6 +588,11 @@ def _format(words: str, **more: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "format": words, **more})
 
 
+def _number_or(words: str, pattern: str) -> WithJsonSchema:
+    """A text that may be written as a bare number, which editors take for one."""
+    return WithJsonSchema({"type": ["string", "number"], "format": words, "pattern": pattern})
+
+
 Truth = Annotated[bool, BeforeValidator(_truth)]
 IpAddress = Annotated[str, AfterValidator(_canonical_address), _format("IP address")]
 JumpHost = Annotated[str, AfterValidator(_jump_host), _format("[user@]address[:port]")]
@@ -601,8 +606,9 @@ LinkName = Annotated[str, AfterValidator(_link), _format("link name")]
 PublicKey = Annotated[str, AfterValidator(_public_key), _format("SSH public key")]
 DIGITS = BeforeValidator(_digits)
 Port = Annotated[int, Field(ge=1, le=65535), DIGITS]
-Ports = Annotated[str, AfterValidator(_ports), _format("port or range", pattern="^[1-9][0-9]*([-:][1-9][0-9]*)?$")]
-Source = Annotated[str, AfterValidator(_source), _format("nodes, pods, controllers or CIDR")]
+Ports = Annotated[str, AfterValidator(_ports), _number_or("port or range", "^[1-9][0-9]*([-:][1-9][0-9]*)?$")]
+_SOURCE = "^(nodes|pods|controllers|[0-9a-fA-F:.]+/[0-9]+)$"
+Source = Annotated[str, AfterValidator(_source), _format("nodes, pods, controllers or CIDR", pattern=_SOURCE)]
 K0sFlag = Annotated[str, AfterValidator(_k0s_flag), _format("flag", pattern="^--?[a-z][a-z0-9-]*(=\\S*)?$")]
 Bytes = Annotated[
     int,
@@ -614,7 +620,7 @@ Seconds = Annotated[
     BeforeValidator(_seconds),
     _format("duration", pattern="^[1-9][0-9]*[smhd]$"),
 ]
-Share = Annotated[str, AfterValidator(share), _format("count or percent", pattern="^[1-9][0-9]*%?$")]
+Share = Annotated[str, AfterValidator(share), _number_or("count or percent", "^[1-9][0-9]*%?$")]
 Device = Annotated[str, AfterValidator(_device), _format("disk")]
 MountPoint = Annotated[str, AfterValidator(_mount_point), _format("absolute path")]
 UserName = Annotated[str, AfterValidator(_user_name), _format("user name")]
@@ -626,8 +632,10 @@ Direct = Annotated[str, AfterValidator(_direct), _format("address, CIDR or DNS n
 FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
 HttpsUrl = Annotated[str, AfterValidator(_https_url), _format("https URL")]
 Certificates = Annotated[str, AfterValidator(_certificates), _format("certificates (PEM)")]
-Quantity = Annotated[str, AfterValidator(_quantity), _format("quantity")]
-Threshold = Annotated[str, AfterValidator(_threshold), _format("quantity or percent")]
+Quantity = Annotated[str, AfterValidator(_quantity), _number_or("quantity", r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+Threshold = Annotated[
+    str, AfterValidator(_threshold), _number_or("quantity or percent", r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti|%)?$")
+]
 Resource = Literal["cpu", "memory", "ephemeral-storage", "pid"]
 EvictionSignal = Literal[
     "memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree",
