@@ -41,12 +41,15 @@ EVERYTHING["hosts"]["w2"] = yaml.load(
     address: 10.0.0.22
     network:
       dhcp: "false"
-      bonds: {bond0: {interfaces: [enp1, enp2], mode: 802.3ad}}
+      bonds:
+        bond0: {interfaces: [enp1, enp2], mode: 802.3ad, lacpRate: slow, transmitHashPolicy: layer2, minLinks: "1"}
+        bond9: {interfaces: [enp8, enp9], mode: active-backup, primary: enp8}
       bridges: {br0: {interfaces: [enp3]}}
       vlans: {v5: {id: "5", interface: eno1}}
       links:
         bond0: {addresses: [10.9.1.5/24], routes: [{to: 10.8.0.0/16, via: 10.9.1.1}]}
         br0: {addresses: [10.9.2.5/24]}
+        bond9: {addresses: [10.9.4.5/24]}
         v5: {addresses: [10.9.3.5/24]}
     disks: {system: {device: /dev/disk/by-id/nvme-SAMSUNG_2}}
     """,
