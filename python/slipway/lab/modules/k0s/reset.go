@@ -11,8 +11,9 @@ import (
 	"syscall"
 )
 
-// reset ends the containers of this node and removes what k0s keeps on it. k0s must be stopped; what the network
-// provider has set up in the kernel stays until the next boot.
+// reset ends the containers of this node and removes what k0s keeps on it, and no more: what others have put beside it
+// stays (k0s's pkg/cleanup). k0s must be stopped; what the network provider has set up in the kernel stays until the
+// next boot.
 func reset(arguments []string) error {
 	set := newFlags("k0s reset")
 	if err := parseFlags(set, arguments); err != nil {
@@ -20,7 +21,7 @@ func reset(arguments []string) error {
 	}
 	unlock, err := lock()
 	if err != nil {
-		return fmt.Errorf("k0s must be stopped before a reset: %w", err)
+		return fmt.Errorf("another k0s process is still running, please stop k0s before reset: %w", err)
 	}
 	defer unlock()
 	w := &worker{data: dataDir(defaultDataDir), running: &components{}}
@@ -28,7 +29,23 @@ func reset(arguments []string) error {
 		return err
 	}
 	unmountPods(dataDir(defaultDataDir))
-	return errors.Join(emptyFolder(defaultDataDir), emptyFolder(cniConfigDir), removeRunFiles())
+	if err := errors.Join(emptyFolder(defaultDataDir), removeProviderFiles(cniConfigDir), removeRunFiles()); err != nil {
+		return err
+	}
+	say("To ensure a full reset, a node reboot is recommended.")
+	return nil
+}
+
+// removeProviderFiles removes what k0s's own two network providers left; Cilium's, or anybody's, is not k0s's (its
+// pkg/cleanup/cni_linux.go).
+func removeProviderFiles(folder string) error {
+	var failures []error
+	for _, name := range []string{"10-calico.conflist", "calico-kubeconfig", "10-kuberouter.conflist"} {
+		if err := os.Remove(filepath.Join(folder, name)); !errors.Is(err, os.ErrNotExist) {
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // removeContainers needs containerd once more, since only its shims know their containers.
