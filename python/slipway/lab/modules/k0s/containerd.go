@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -71,16 +72,19 @@ func waitForContainerd(ctx context.Context) error {
 	})
 }
 
-// ctr runs containerd's client in the namespace of Kubernetes.
+// ctr runs containerd's client in the namespace of Kubernetes, and returns its standard output alone: it warns on the
+// other, of control groups of version 1 for one.
 func ctr(ctx context.Context, arguments ...string) (string, error) {
 	path, err := program("ctr")
 	if err != nil {
 		return "", err
 	}
 	command := exec.CommandContext(ctx, path, append([]string{"--address", containerdSocket, "-n", "k8s.io"}, arguments...)...)
-	output, err := command.CombinedOutput()
+	var warnings bytes.Buffer
+	command.Stderr = &warnings
+	output, err := command.Output()
 	if err != nil {
-		return "", fmt.Errorf("ctr %v: %w: %s", arguments, err, output)
+		return "", fmt.Errorf("ctr %v: %w: %s", arguments, err, warnings.String())
 	}
 	return string(output), nil
 }

@@ -54,6 +54,18 @@ func TestEverythingInTheDataFolderGoes(t *testing.T) {
 	}
 }
 
+func TestWhatContainerdsClientWarnsOfIsNoTask(t *testing.T) {
+	fake := filepath.Join(t.TempDir(), "ctr")
+	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho of old control groups >&2\necho task\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Dir(fake))
+	said, err := ctr(t.Context(), "tasks", "ls", "-q")
+	if err != nil || said != "task\n" {
+		t.Errorf("%q, %v", said, err)
+	}
+}
+
 func namesIn(t *testing.T, folder string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
