@@ -84,7 +84,8 @@ def argv(path: Path) -> Iterator[list[str]]:
     if path.suffix != ".py":
         return
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.List) and node.elts and spoken(node.elts[0]) == "k0s":
+        # The name alone is no command line: the pack is called so.
+        if isinstance(node, ast.List) and len(node.elts) > 1 and spoken(node.elts[0]) == "k0s":
             yield [spoken(each) or GAP for each in node.elts[1:]]
 
 
