@@ -370,8 +370,8 @@ ALONE = (
         "cp1",
         (
             "openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=fault -keyout /dev/null"
-            " -out /var/lib/k0s/pki/fault.crt 2>/dev/null",
-            "rm /var/lib/k0s/pki/fault.crt",
+            " -out /var/lib/k0s/pki/slipway-fault.crt 2>/dev/null",
+            "rm /var/lib/k0s/pki/slipway-fault.crt",
         ),
     ),
     alone("k0s.config.is_that_of_the_inventory", "cp1", other("/etc/k0s/k0s.yaml", "s/10[.]244[.]/10.9./")),
