@@ -20,6 +20,10 @@ demo: setup ## One inventory to a verified, handed-over cluster, in the lab on t
 demo-full: setup ## The same with the stage cluster-base-apps: OpenBao, secrets, volumes saved in S3 (its programs build on first use)
 	@slipway lab demo demo-full --until cluster-base-apps
 
+.PHONY: rebuild
+rebuild: setup test-packages ## That stage's tests: faults, and a cluster that comes back out of what it saved in S3
+	pytest tests/lab/test_base_apps.py --lab=required --durations=10
+
 .PHONY: test
 test: setup test-packages lint unit lab ## Everything that CI runs: lint, types, unit and golden tests, lab tests
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -27,6 +27,9 @@ ORDER = ("test_programs", "test_chain", "test_secrets")
 BESIDE = ("test_drill",)
 """These need no machine; with those of the cluster both parts take equally long."""
 
+BY_ITSELF = ("test_base_apps",)
+"""Of no part: what it needs takes longer to build than all else (`make rebuild`)."""
+
 TO_A_CLUSTER = (("check",), ("generate",), ("deploy", "--json"), ("verify",), ("handoff",))
 
 
@@ -47,10 +50,17 @@ def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     part = config.getoption("--lab-part")
     if part is None:
         return
-    on_cluster = [item for item in items if "lab" in getattr(item, "fixturenames", ()) or item.path.stem in BESIDE]
-    others = [item for item in items if item not in on_cluster]
+    items[:], own = _divided(items, lambda item: item.path.stem not in BY_ITSELF)
+    on_cluster, others = _divided(
+        items, lambda item: "lab" in getattr(item, "fixturenames", ()) or item.path.stem in BESIDE
+    )
     items[:], left = (on_cluster, others) if part == "cluster" else (others, on_cluster)
-    config.hook.pytest_deselected(items=left)
+    config.hook.pytest_deselected(items=[*own, *left])
+
+
+def _divided(items: list[pytest.Item], by: Callable[[pytest.Item], bool]) -> tuple[list[pytest.Item], ...]:
+    """Those of which it is so, and the others."""
+    return [item for item in items if by(item)], [item for item in items if not by(item)]
 
 
 @pytest.fixture(scope="session")

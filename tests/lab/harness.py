@@ -143,6 +143,8 @@ def at_home(folder: Path) -> Iterator[Home]:
 class Repository:
     """A user's repository. `slipway` runs a command in it and keeps what that said in the user's reports."""
 
+    timeout = COMMAND_TIMEOUT
+
     def __init__(self, root: Path, home: Home) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
@@ -154,7 +156,7 @@ class Repository:
         if words[:1] == ("handoff",):
             self.commit()
         argv = [sys.executable, "-m", "slipway.cli", *words]
-        ran = Ran(run(argv, cwd=self.root, timeout=COMMAND_TIMEOUT, check=False))
+        ran = Ran(run(argv, cwd=self.root, timeout=self.timeout, check=False))
         self._keep(words, ran)
         if ran.result.ok:
             self._done.add(words)
