@@ -25,7 +25,9 @@ rebuild: setup test-packages ## That stage's tests: faults, and a cluster that c
 	pytest tests/lab/test_base_apps.py --lab=required --durations=10
 
 .PHONY: test
-test: setup test-packages lint unit lab ## Everything that CI runs: lint, types, unit and golden tests, lab tests
+test: setup test-packages lint ## Everything that CI runs: lint, types, unit and golden tests, lab tests
+	slipway lab build
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line unit lab-cluster lab-machines
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff and mypy
@@ -46,7 +48,7 @@ lab: setup test-packages ## Tests on the lab's machines, with real faults
 	slipway lab build
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lab-cluster lab-machines
 
-# Both wait for machines most of the time, and each for machines of its own.
+# Both wait for machines most of the time, and each for machines of its own; unit tests run in what they leave.
 .PHONY: lab-cluster lab-machines
 lab-cluster lab-machines:
 	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) --durations=10
