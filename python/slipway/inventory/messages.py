@@ -30,7 +30,7 @@ _OTHER_WORDS = {
 """Words of other tools for what slipway calls otherwise."""
 
 
-_NO_SLIPS = ("zfs", "ntfs")
+_NO_SLIPS = ("zfs", "ntfs", "encryption")
 """Words that are near to others and mean something else."""
 
 
