@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 # Tools of the virtual environment (sops) and the lab's own come first, for every command below.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Of commands that run side by side each line begins with the target whose it is.
+NAMED = $(if $(BESIDE),2>&1 | sed --unbuffered 's/^/$@: /')
+
 .PHONY: help
 help: ## This list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -27,7 +30,7 @@ rebuild: setup test-packages ## That stage's tests: faults, and a cluster that c
 .PHONY: test
 test: setup test-packages lint ## Everything that CI runs: lint, types, unit and golden tests, lab tests
 	slipway lab build
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line unit lab-cluster lab-machines
+	@$(MAKE) --no-print-directory --jobs=3 BESIDE=yes unit lab-cluster lab-machines
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff and mypy
@@ -37,7 +40,7 @@ lint: $(VENV)/ready ## ruff and mypy
 
 .PHONY: unit
 unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
-	pytest tests/unit tests/golden
+	pytest tests/unit tests/golden $(NAMED)
 
 .PHONY: fuzz
 fuzz: $(VENV)/ready ## Property tests with new examples each time: what it finds becomes a test of its own
@@ -46,12 +49,12 @@ fuzz: $(VENV)/ready ## Property tests with new examples each time: what it finds
 .PHONY: lab
 lab: setup test-packages ## Tests on the lab's machines, with real faults
 	slipway lab build
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lab-cluster lab-machines
+	@$(MAKE) --no-print-directory --jobs=2 BESIDE=yes lab-cluster lab-machines
 
 # Both wait for machines most of the time, and each for machines of its own; unit tests run in what they leave.
 .PHONY: lab-cluster lab-machines
 lab-cluster lab-machines:
-	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) --durations=10
+	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) --durations=10 $(NAMED)
 
 .PHONY: drill
 drill: setup test-packages ## The cold start with the real restic, SeaweedFS and OpenBao (built on first use: SeaweedFS takes long)
