@@ -33,7 +33,13 @@ in
       vm = test: pkgs.testers.runNixOSTest (import test { modules = ./modules; });
       k0s = pkgs.callPackage ./pkgs/k0s { version = "1.36.3+k0s.2"; };
       generated = ../tests/golden;
-      controllers = [ "homelab/generated/hosts/cp1" "homelab/generated/hosts/cp2" "homelab/generated/hosts/cp3" "single/generated/hosts/attic" ];
+      controllers = [
+        "homelab/generated/hosts/cp1"
+        "homelab/generated/hosts/cp2"
+        "homelab/generated/hosts/cp3"
+        "large/generated/hosts/cp1"
+        "single/generated/hosts/attic"
+      ];
       read = path: {
         name = path;
         value = {
