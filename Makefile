@@ -40,7 +40,7 @@ lint: $(VENV)/ready ## ruff and mypy
 
 .PHONY: unit
 unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
-	pytest tests/unit tests/golden $(NAMED)
+	$(if $(BESIDE),nice )pytest tests/unit tests/golden $(NAMED)
 
 .PHONY: fuzz
 fuzz: $(VENV)/ready ## Property tests with new examples each time: what it finds becomes a test of its own
@@ -51,7 +51,7 @@ lab: setup test-packages ## Tests on the lab's machines, with real faults
 	slipway lab build
 	@$(MAKE) --no-print-directory --jobs=2 BESIDE=yes lab-cluster lab-machines
 
-# Both wait for machines most of the time, and each for machines of its own; unit tests run in what they leave.
+# Both wait for machines most of the time, and each for machines of its own; unit tests take what these leave.
 .PHONY: lab-cluster lab-machines
 lab-cluster lab-machines:
 	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) --durations=10 $(NAMED)
