@@ -305,7 +305,7 @@ def mute(sshd, tmp_path):
         def serve() -> None:
             transport = paramiko.Transport(listener.accept()[0])
             transport.add_server_key(key)
-            transport.start_server(server=Mute(done))
+            transport.start_server(threading.Event(), Mute(done))
 
         threading.Thread(target=serve, daemon=True).start()
         known = tmp_path / "known_hosts"

@@ -65,7 +65,7 @@ def installer(home, tmp_path):
         connection, _ = listening.accept()
         transport = paramiko.Transport(connection)
         transport.add_server_key(key)
-        transport.start_server(server=fake)
+        transport.start_server(threading.Event(), fake)  # with an event it raises nothing when a client goes
 
     threading.Thread(target=serve, daemon=True).start()
     known = KnownHosts.load(tmp_path / "known_hosts")
