@@ -379,7 +379,7 @@ def test_a_system_that_is_not_well_is_not_confirmed_and_goes(node, run, seen, mo
 def test_a_system_that_gets_well_in_time_is_kept(node, run, monkeypatch):
     monkeypatch.setattr(module, "KNOCK", 0.1)
     sights = iter(["not yet", "not yet", ""])
-    result = run(node.system("new"), problem=lambda _fresh: next(sights))
+    result = run(node.system("new"), problem=lambda _fresh: next(sights, ""))
     assert result.outcome is Outcome.OK
 
 
