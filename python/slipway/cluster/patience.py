@@ -7,17 +7,10 @@ from typing import TypeVar
 
 from slipway.events import Events
 from slipway.result import CommandFailed
+from slipway.tools import kubectl
 from slipway.wait import WaitedTooLong, wait_until
 
 PHASE = "api"
-UNREACHED = (
-    "kubernetes cluster unreachable",
-    "unable to connect to the server",
-    "the connection to the server",
-)
-"""What helm (pkg/kube/client.go, IsReachable, before it does anything) and kubectl (pkg/cmd/util/helpers.go) say where
-no request came to the API server; in small letters."""
-
 INTERVAL = 2.0
 """Seconds between two tries."""
 
@@ -35,7 +28,7 @@ def patiently(ask: Callable[[], Answer], events: Events, *, within: float) -> An
         try:
             return (ask(),), ""
         except CommandFailed as failed:
-            if not unreached(failed):
+            if not kubectl.unreached(failed):
                 raise
             last[:] = [failed]
             return None, failed.result.excerpt(lines=1)
@@ -47,12 +40,6 @@ def patiently(ask: Callable[[], Answer], events: Events, *, within: float) -> An
     except WaitedTooLong:
         raise last[0] from None
     return answer
-
-
-def unreached(failed: CommandFailed) -> bool:
-    """Whether the command ended because it could not reach the API server, and so changed nothing there."""
-    said = failed.result.stderr.lower()
-    return any(words in said for words in UNREACHED)
 
 
 def _say(events: Events) -> Callable[[str], None]:

@@ -182,22 +182,23 @@ def _done(step: Step, site: Site) -> bool | str:
     Bounded as every wait of a step is.
     """
     gaps: list[str] = []
-    done: list[bool | str] = []
 
-    def run() -> tuple[bool | None, str]:
+    def run() -> tuple[tuple[bool | str] | None, str]:
         try:
-            done.append(step.run(site))
+            return (step.run(site),), ""
         except CommandFailed as error:
             if not kubectl.unanswered(error):
                 raise
             gaps.append(f"the API server does not answer: {error.result.excerpt(1).strip()}")
         except ServerAway as error:
             gaps.append(str(error))
-        return (True, "") if done else (None, gaps[-1])
+        return None, gaps[-1]
 
-    wait_until(run, deadline=site.deadline, describe=step.text, interval=bootstrap.INTERVAL, on_progress=site.tell)
+    (done,) = wait_until(
+        run, deadline=site.deadline, describe=step.text, interval=bootstrap.INTERVAL, on_progress=site.tell
+    )
     # Nobody knows what a try has changed that was cut short.
-    return done[0] or bool(gaps)
+    return done or bool(gaps)
 
 
 def _looked_at(step: Step, site: Site, events: Events) -> StepResult:

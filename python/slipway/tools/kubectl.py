@@ -22,11 +22,15 @@ EVERY = "*"
 _GRACE = 15.0
 """Seconds on top, for starting the program and looking up the kinds of the API."""
 
+# What helm (pkg/kube/client.go, IsReachable, before it does anything) and kubectl (pkg/cmd/util/helpers.go) say where
+# no request came to the API server; in small letters.
+_UNREACHED = (
+    "kubernetes cluster unreachable",
+    "unable to connect to the server",
+    "was refused - did you specify the right host or port",
+)
 # Of client-go, of the Go library's connections below it, and of an API server that starts or has lost its etcd.
 _UNANSWERED = (
-    "Unable to connect to the server",
-    "was refused - did you specify the right host or port",
-    "Kubernetes cluster unreachable",
     "connection refused",
     "connection reset by peer",
     "no route to host",
@@ -61,11 +65,17 @@ def kubectl(
         return run(argv, input=input, timeout=timeout + _GRACE, check=check)
 
 
+def unreached(error: CommandFailed) -> bool:
+    """Whether kubectl or helm ended because it could not reach the API server, and so changed nothing there."""
+    said = error.result.stderr.lower()
+    return any(words in said for words in _UNREACHED)
+
+
 def unanswered(error: CommandFailed) -> bool:
     """Whether the API server did not answer kubectl or helm, or went away before all was said. Both say it in words
     alone; what was asked for may have been done."""
     said = error.result.stderr
-    return any(words in said for words in _UNANSWERED)
+    return unreached(error) or any(words in said for words in _UNANSWERED)
 
 
 def get(
