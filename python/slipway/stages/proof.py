@@ -69,15 +69,17 @@ def lacks(site: Site) -> str:
     found = _marker(site)
     if not found:
         return "not proven yet"
-    if found.get("data", {}).get("token") != _fingerprint(site):
+    path = _path(site)
+    if found.get("data", {}).get("token") != _fingerprint(path):
         return "proven with another token"
-    return "" if _listens(site) else "Flux listens where another token leads to"
+    return "" if _listens(site, path) else "Flux listens where another token leads to"
 
 
 def renew(site: Site) -> None:
     """Have Flux listen where the token leads to now, and the Git server call there; bounded."""
+    path = _path(site)
     ask(site, RECEIVER, WEBHOOK)
-    awaited(site, lambda: "" if _listens(site) else "at another path", f"Receiver {WEBHOOK} at the token's path")
+    awaited(site, lambda: "" if _listens(site, path) else "at another path", f"Receiver {WEBHOOK} at the token's path")
     for job in (each["metadata"] for each in site.app(WEBHOOK).objects if each["kind"] == "Job"):
         _again(site, job["namespace"], job["name"])
 
@@ -103,9 +105,9 @@ def _again(site: Site, namespace: str, name: str) -> None:
     awaited(site, lacking, f"Job {namespace}/{name} done again")
 
 
-def _listens(site: Site) -> bool:
+def _listens(site: Site, path: str) -> bool:
     status = kubectl.get(site.kubeconfig, RECEIVER, WEBHOOK, namespace=FLUX_NAMESPACE).get("status", {})
-    return bool(status.get("webhookPath") == f"/hook/{_path(site)}")
+    return bool(status.get("webhookPath") == f"/hook/{path}")
 
 
 def _path(site: Site) -> str:
@@ -114,9 +116,9 @@ def _path(site: Site) -> str:
     return hashlib.sha256(token + f"{WEBHOOK}{FLUX_NAMESPACE}".encode()).hexdigest()
 
 
-def _fingerprint(site: Site) -> str:
+def _fingerprint(path: str) -> str:
     """Tells one token from another and leads to neither."""
-    return hashlib.sha256(_path(site).encode()).hexdigest()[:16]
+    return hashlib.sha256(path.encode()).hexdigest()[:16]
 
 
 def measure(site: Site) -> float:
@@ -126,7 +128,7 @@ def measure(site: Site) -> float:
         site.root,
         commit,
         MARKER,
-        _manifest(word, _fingerprint(site)),
+        _manifest(word, _fingerprint(_path(site))),
         "Ask whether a push reaches Flux\n\nslipway handoff",
     )
     before = _handled(site)
