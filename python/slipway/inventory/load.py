@@ -68,11 +68,8 @@ class Inventory:
 
     @property
     def node_local_load_balancing(self) -> bool:
-        """Whether every worker runs k0s's proxy to all controllers: as said, else where there are several of them."""
-        network = self.cluster.network
-        if network.node_local_load_balancing is not None:
-            return network.node_local_load_balancing
-        return len(self.controllers) > 1 and network.external_address is None
+        """Whether every worker runs k0s's proxy to all controllers."""
+        return self.cluster.network.balances_locally(len(self.controllers))
 
     @property
     def git_node(self) -> str | None:

@@ -222,6 +222,12 @@ class ClusterNetwork(Section):
         """Where the API is reached whichever controllers are up: the external address, else the virtual one."""
         return self.external_address or (self.vip.ip if self.vip else None)
 
+    def balances_locally(self, controllers: int) -> bool:
+        """Whether workers run k0s's proxy to all controllers: as said, else where there are several of them."""
+        if self.node_local_load_balancing is not None:
+            return self.node_local_load_balancing
+        return controllers > 1 and self.external_address is None
+
 
 class Nixos(Section):
     """Which NixOS the machines run."""

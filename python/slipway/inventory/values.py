@@ -479,6 +479,16 @@ def _ports(text: str) -> str:
     return text.replace(":", "-")
 
 
+def port_range(ports: str) -> range:
+    """The ports of a value of the type Ports.
+
+    >>> port_range("9100"), port_range("30000-32767")
+    (range(9100, 9101), range(30000, 32768))
+    """
+    first, _, last = ports.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 SOURCES = ("nodes", "pods", "controllers")
 
 

@@ -10,6 +10,7 @@ from slipway.inventory.checks.finding import Check, Finding
 from slipway.inventory.messages import nearest
 from slipway.inventory.model import Document, System
 from slipway.inventory.source import Keys
+from slipway.inventory.values import port_range
 
 _TAKEN_MOUNT_POINTS = ("/boot", "/dev", "/etc", "/nix/store", "/proc", "/run", "/sys", "/tmp")  # noqa: S108 (names only)
 _TAKEN_USERS = (
@@ -146,18 +147,16 @@ def firewall_rules(document: Document) -> Iterator[Finding]:
         if host.is_controller:
             limits.append(("apiFrom", document.cluster.k0s.ports.api, host.firewall.api_from))
         for index, rule in enumerate(host.firewall.rules):
+            if rule.protocol != "tcp" or rule.from_:
+                continue
+            ranges = [port_range(ports) for ports in rule.ports]
             for key, port, sources in limits:
-                if sources and rule.protocol == "tcp" and not rule.from_ and any(_holds(p, port) for p in rule.ports):
+                if sources and any(port in each for each in ranges):
                     path = ("hosts", name, "firewall", "rules", index)
                     other = ("hosts", name, "firewall", key)
                     yield Finding(
                         path, f"opens {port} to everybody, which {{}} limits; give the rule a `from`", other=other
                     )
-
-
-def _holds(ports: str, port: int) -> bool:
-    first, _, last = ports.partition("-")
-    return int(first) <= port <= int(last or first)
 
 
 def caches(document: Document) -> Iterator[Finding]:

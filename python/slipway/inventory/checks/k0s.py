@@ -249,8 +249,7 @@ def balancer(document: Document) -> Iterator[Finding]:
     path: Keys = ("cluster", "network", "nodeLocalLoadBalancer")
     if network.node_local_load_balancer == "Traefik" and minor_of(release) < 36:
         yield Finding(path, f"k0s {release} has no Traefik; it came with 1.36", about_key=True)
-    several = sum(host.is_controller for host in document.hosts.values()) > 1 and network.external_address is None
-    used = several if network.node_local_load_balancing is None else network.node_local_load_balancing
+    used = network.balances_locally(sum(host.is_controller for host in document.hosts.values()))
     for name, host in document.hosts.items() if used and network.node_local_load_balancer == "EnvoyProxy" else ():
         if host.system is System.ARMV7L and host.runs_workloads:
             message = "Envoy does not run on it; cluster.network.nodeLocalLoadBalancer: Traefik does, from k0s 1.36 on"
@@ -267,7 +266,7 @@ def pods_of_a_node(document: Document) -> Iterator[Finding]:
     room = (1 << (32 - length)) - 2
     profiles = document.cluster.k0s.worker_profiles
     path: Keys = ("cluster", "network", "nodeCIDRMaskSize")
-    if room < _MOST_PODS and not all("maxPods" in values for values in [profiles.get("default", {})]):
+    if room < _MOST_PODS and "maxPods" not in profiles.get("default", {}):
         message = f"/{length} has room for {room} pods, and kubelet takes {_MOST_PODS} unless a profile says otherwise"
         yield Finding(path, message, warning=True)
     for name, values in profiles.items():

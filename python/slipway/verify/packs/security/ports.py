@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from slipway.generate import pod_network
 from slipway.inventory import Host, Inventory
+from slipway.inventory.values import port_range
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, expect, listed
 
@@ -27,7 +28,9 @@ def allowed(node: Host, inventory: Inventory) -> set[int]:
     firewall, k0s = node.firewall, inventory.cluster.k0s.ports
     ports = {node.ssh.port, *firewall.allowed_tcp_ports, *firewall.pod_tcp_ports}
     ports |= {RPCBIND} if node.storage.nfs else set()
-    ports |= {port for rule in firewall.rules if rule.protocol == "tcp" for each in rule.ports for port in _range(each)}
+    ports |= {
+        port for rule in firewall.rules if rule.protocol == "tcp" for each in rule.ports for port in port_range(each)
+    }
     if node.is_controller:
         ports |= {k0s.api, k0s.k0s_api, k0s.konnectivity_agent, k0s.konnectivity_admin, ETCD_PEER, *CONTROLLER_ALONE}
         ports |= {VIP_PROXY} if inventory.cluster.network.vip else set()
@@ -51,11 +54,6 @@ def test_are_declared(host: NodeHost, node: Host, inventory: Inventory) -> None:
         fix="stop it, bind it to 127.0.0.1, or write the port into firewall.allowedTCPPorts of the inventory",
         command="ss -tlnp",
     )
-
-
-def _range(text: str) -> range:
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
 
 
 def _port(address: str) -> int:
