@@ -16,15 +16,16 @@ LIKENESS = 0.7
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that is written like `word` but for case, `_` and `-`, or that `word` is most likely a slip of."""
     choices = list(known)
-    folded = {_fold(choice): choice for choice in choices}
-    if _fold(word) in folded:
-        return folded[_fold(word)]
-    swapped = next((choice for choice in choices if sorted(_fold(choice)) == sorted(_fold(word))), None)
+    folded = {fold(choice): choice for choice in choices}
+    if fold(word) in folded:
+        return folded[fold(word)]
+    swapped = next((choice for choice in choices if sorted(fold(choice)) == sorted(fold(word))), None)
     if swapped is not None:
         return swapped
     found = difflib.get_close_matches(word, choices, n=1, cutoff=LIKENESS)
     return found[0] if found else None
 
 
-def _fold(word: str) -> str:
+def fold(word: str) -> str:
+    """The same for words that differ in case, `_` and `-` alone."""
     return word.lower().replace("_", "").replace("-", "")

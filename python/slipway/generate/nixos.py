@@ -196,10 +196,7 @@ def _firewall(host: Host) -> Settings:
         allowedUDPPorts=list(firewall.allowed_udp_ports),
         podTCPPorts=list(firewall.pod_tcp_ports),
         podUDPPorts=list(firewall.pod_udp_ports),
-        rules=[
-            _set(ports=list(rule.ports), protocol=rule.protocol, **{"from": list(rule.from_)})
-            for rule in firewall.rules
-        ],
+        rules=[_rule(rule) for rule in firewall.rules],
     )
 
 

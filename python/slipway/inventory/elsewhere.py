@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from slipway.inventory.source import Keys
+from slipway.slips import fold
 
 HARDWARE: Final = "docs/how-to/own-hardware.md"
 SETTINGS: Final = "docs/how-to/own-settings.md"
@@ -115,12 +116,12 @@ _OURS: Final[dict[str, tuple[str, ...]]] = {
 
 def said_elsewhere(path: Keys, known: list[str]) -> str | None:
     """Where the unknown key at `path` is said: `: hosts/w1.nix, boot.kernelParams (PAGE)`, or under another key."""
-    word = _fold(str(path[-1]))
+    word = fold(str(path[-1]))
     key = _keys().get(word)
     if key is not None and (path[0] in MACHINES or not key.startswith("hosts.")):
         last = key.rpartition(".")[2]
         return f"; did you mean {last!r}?" if last in known else f"; it is {key}"
-    if word in map(_fold, known):
+    if word in map(fold, known):
         return None
     pointer = _pointers().get(word)
     return f": {file_of(path)}, {pointer.option} ({pointer.page})" if pointer else None
@@ -128,7 +129,7 @@ def said_elsewhere(path: Keys, known: list[str]) -> str | None:
 
 def value_elsewhere(path: Keys, value: str) -> str:
     """Likewise for a value that a key does not take, such as the file system `zfs`."""
-    pointer = _pointers().get(_fold(value)) if path[-1] == "filesystem" else None
+    pointer = _pointers().get(fold(value)) if path[-1] == "filesystem" else None
     return f"; {file_of(path)} has it: {pointer.option} ({pointer.page})" if pointer else ""
 
 
@@ -152,13 +153,9 @@ def other_names() -> dict[str, tuple[str, ...]]:
 def _pointers() -> dict[str, Pointer]:
     tables = ((_HARDWARE, HARDWARE), (_SETTINGS, SETTINGS))
     rows = ((option, words, page) for table, page in tables for option, words in table.items())
-    return {_fold(word): Pointer(option, page) for option, words, page in rows for word in words}
+    return {fold(word): Pointer(option, page) for option, words, page in rows for word in words}
 
 
 @lru_cache(maxsize=1)
 def _keys() -> dict[str, str]:
-    return {_fold(word): key for key, words in _OURS.items() for word in words}
-
-
-def _fold(word: str) -> str:
-    return word.lower().replace("_", "").replace("-", "")
+    return {fold(word): key for key, words in _OURS.items() for word in words}

@@ -61,16 +61,15 @@ def test_has_its_second_address(links: Links, node: Host) -> None:
 
 def test_has_its_other_addresses(links: Links, node: Host) -> None:
     """The other static addresses of the inventory are on the same link, each with its prefix length."""
-    wanted = [interface_of(text)[0] for text in node.network.addresses]
+    wanted = {text: interface_of(text) for text in node.network.addresses}
     if not wanted:
         pytest.skip("the inventory gives this node no more addresses on its link")
     link = links.carrying(node.address)
     found = {(address_of(address), length) for address, length in (link.addresses if link else {}).items()}
-    texts = {text: (interface_of(text)[0], int(text.rpartition("/")[2])) for text in node.network.addresses}
-    missing = [text for text, pair in texts.items() if pair not in found]
+    missing = [text for text, (address, network) in wanted.items() if (address, network.prefix_length) not in found]
     expect(
         not missing,
-        expected=f"{listed(texts)} beside {node.address}",
+        expected=f"{listed(wanted)} beside {node.address}",
         found=f"without {listed(missing)}",
         fix="network.addresses in the inventory, then deploy; networkctl status",
         command=SHOW,
