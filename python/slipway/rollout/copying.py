@@ -49,6 +49,7 @@ class Copying:
         return failed | {name: error for name, error in done.items() if isinstance(error, SlipwayError)}
 
     def _has(self, host: Host) -> bool:
+        self.events.emit("copy", "started", host.name)
         with self._told(host.name):
             return host.run(["nix-store", "--check-validity", self.systems[host.name]], check=False).ok
 
@@ -90,7 +91,6 @@ class Copying:
 
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
-        self.events.emit("copy", "started", name)
         try:
             yield
         except SlipwayError as error:
@@ -136,4 +136,4 @@ def _fetching(host: InventoryHost, connect: float) -> list[str]:
         "extra-trusted-public-keys": " ".join(host.nix.trusted_public_keys),
         "connect-timeout": str(ceil(connect)),
     }
-    return [word for name, value in options.items() for word in ("--option", name, value)]
+    return nix.as_options(options)

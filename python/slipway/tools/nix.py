@@ -184,8 +184,12 @@ def upload(
 
 
 def _options(options: Mapping[str, str]) -> list[str]:
-    pairs = {**_for_root_alone(), **options}
-    return [word for name, value in pairs.items() for word in ("--option", name, value)]
+    return as_options({**_for_root_alone(), **options})
+
+
+def as_options(options: Mapping[str, str]) -> list[str]:
+    """Settings of Nix, name to value, as words of any of its commands."""
+    return [word for name, value in options.items() for word in ("--option", name, value)]
 
 
 def _for_root_alone() -> dict[str, str]:
