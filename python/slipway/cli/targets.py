@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slipway.errors import UsageError
 from slipway.inventory import Host, InvalidInventory, Inventory, load
-from slipway.inventory.select import select
+from slipway.inventory.select import names_no_host, select
 from slipway.slips import nearest
 from slipway.ssh.connection import Endpoint
 from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
@@ -65,8 +65,5 @@ def by_name(inventory: Inventory, name: str) -> Host:
     mean it by chance. Raises UsageError, with the nearest name."""
     found = next((host for host in inventory.hosts if host.name == name), None)
     if found is None:
-        near = nearest(name, [host.name for host in inventory.hosts])
-        raise UsageError(
-            f"{name!r} names no host" + (f"; did you mean {near!r}?" if near else ""), hint="slipway inventory list"
-        )
+        raise names_no_host(name, nearest(name, [host.name for host in inventory.hosts]))
     return found

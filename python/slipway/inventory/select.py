@@ -69,11 +69,15 @@ def _matching(inventory: Inventory, word: str) -> set[str]:
     found = {host.name for host in inventory.hosts if _is_meant(host, word)}
     if not found and word not in tuple(Role):
         known = list(_known_words(inventory))
-        near = nearest(word, known) or nearest(f"@{word}", known)
-        raise UsageError(
-            f"{word!r} names no host" + (f"; did you mean {near!r}?" if near else ""), hint="slipway inventory list"
-        )
+        raise names_no_host(word, nearest(word, known) or nearest(f"@{word}", known))
     return found
+
+
+def names_no_host(word: str, near: str | None) -> UsageError:
+    """What is said of a word of the command line that means no host; `near` is one that does."""
+    return UsageError(
+        f"{word!r} names no host" + (f"; did you mean {near!r}?" if near else ""), hint="slipway inventory list"
+    )
 
 
 def _is_meant(host: Host, word: str) -> bool:
