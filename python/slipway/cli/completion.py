@@ -140,8 +140,8 @@ def _inventory_file(words: Sequence[str]) -> Path:
     from slipway.cli.options import INVENTORY_VARIABLE, find_inventory
 
     named = [after for before, after in pairwise(words) if before in ("-i", "--inventory")]
-    elsewhere = named[-1:] or [os.environ.get(INVENTORY_VARIABLE, "")]
-    return Path(elsewhere[0]) if elsewhere[0] else find_inventory()
+    elsewhere = named[-1] if named else os.environ.get(INVENTORY_VARIABLE)
+    return Path(elsewhere) if elsewhere else find_inventory()
 
 
 def _nodes(file: Path) -> Iterator[tuple[str, str]]:

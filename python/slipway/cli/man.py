@@ -6,11 +6,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-import typer.main
-
 from slipway import __version__
-from slipway.cli.main import COMMANDS, build
-from slipway.cli.reference import _leaves
+from slipway.cli.reference import every_command
 from slipway.errors import exit_codes
 
 HEAD = """\
@@ -30,8 +27,8 @@ nothing else. \\fBslipway COMMAND \\-\\-help\\fR says what stands here of one co
 
 def render() -> str:
     """The page as roff, with the macros of man(7)."""
-    leaves = _leaves((), typer.main.get_command(build(list(COMMANDS))))
-    parts = [line for words, command in leaves for line in _section(words, command)]
+    commands = every_command()
+    parts = [line for words, command in commands for line in _section(words, command)]
     codes = [line for code, meaning in exit_codes().items() for line in (".TP", str(code), _text(meaning))]
     return HEAD.format(version=__version__) + "\n".join([*parts, ".SH EXIT STATUS", *codes, ""])
 

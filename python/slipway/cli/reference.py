@@ -22,14 +22,18 @@ Made by `make docs` from the commands themselves. Results go to standard output,
 def render() -> str:
     """The page, in Markdown."""
     parts = [HEADER, _exit_codes()]
-    for words, command in _leaves((), typer.main.get_command(build(list(COMMANDS)))):
+    for words, command in every_command():
         parts.append(_section(words, command))
     return "\n".join(parts)
 
 
 # Typer's commands are click's in all but name; their classes are private to it, hence Any.
-def _leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
+def every_command() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command that does something, with the words that one types for it."""
+    return _leaves((), typer.main.get_command(build(list(COMMANDS))))
+
+
+def _leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
     inner = getattr(command, "commands", None)
     if inner is None:
         yield words, command

@@ -47,12 +47,12 @@ def packaged() -> tuple[Packaged, ...]:
     """All of them, the network first. Versions are those that slipway asks for; what is inside has its own."""
     return (
         Packaged("cilium", images.CILIUM, images.CILIUM, _nothing),
-        _of_stage("flux-operator", _tag("flux-operator"), _crds("flux-operator")),
-        _of_stage("gitea", _tag("gitea").removesuffix("-rootless"), _nothing),
-        _of_stage("local-path-provisioner", _tag("local-path-provisioner"), _nothing),
-        _of_stage("volsync", _tag("volsync"), _crds("volsync")),
-        _of_stage("openbao", _tag("openbao"), _nothing),
-        _of_stage("external-secrets", _tag("external-secrets"), _crds("external-secrets")),
+        _of_stage("flux-operator", images.tag("flux-operator"), _crds("flux-operator")),
+        _of_stage("gitea", images.tag("gitea").removesuffix("-rootless"), _nothing),
+        _of_stage("local-path-provisioner", images.tag("local-path-provisioner"), _nothing),
+        _of_stage("volsync", images.tag("volsync"), _crds("volsync")),
+        _of_stage("openbao", images.tag("openbao"), _nothing),
+        _of_stage("external-secrets", images.tag("external-secrets"), _crds("external-secrets")),
     )
 
 
@@ -76,10 +76,6 @@ def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ..
 def _of_stage(name: str, inside: str, more: Callable[[Events], Files]) -> Packaged:
     """In the version of the stages' table, with what is inside of it in the version of the lab's image."""
     return Packaged(CHARTS[name].name, CHARTS[name].version, inside, more)
-
-
-def _tag(name: str) -> str:
-    return images.references()[name].rpartition(":")[2]
 
 
 def _write(chart: Packaged, more: Files) -> Path:

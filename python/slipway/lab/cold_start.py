@@ -10,8 +10,6 @@ from pathlib import Path
 from slipway.events import Events
 from slipway.lab import binaries, images, wheels
 
-PROGRAMS = ("restic", "weed", "bao")
-
 
 def ensure(events: Events) -> Path:
     """The folder that has the three programs, made if they are not there. Raises PrerequisiteMissing."""

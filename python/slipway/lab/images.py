@@ -83,6 +83,11 @@ def references() -> dict[str, str]:
     }
 
 
+def tag(name: str) -> str:
+    """The tag of one of them, such as `1.26.2-rootless`."""
+    return references()[name].rpartition(":")[2]
+
+
 def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ...]:
     """Have these archives (by default those of the stage bootstrap) in `images_dir()`; return their paths in order.
 

@@ -14,7 +14,7 @@ from slipway.generate.gitops.secrets import BY_NAME
 from slipway.inventory import load
 from slipway.lab import account, definitions, keys, registry, until
 from slipway.lab.charts import repositories
-from slipway.lab.images import references
+from slipway.lab.images import tag
 from slipway.lab.settings import Lab, LabRole, Machine
 from slipway.lab.state import recorded
 from slipway.paths import resource
@@ -104,7 +104,7 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
 
 def _bootstrap() -> dict[str, Any]:
     """The lab has the programs of the first stage, and its own Gitea has the version that its Go module has."""
-    return {"until": BOOTSTRAP, "images": {"gitea": _tag("gitea")}}
+    return {"until": BOOTSTRAP, "images": {"gitea": tag("gitea")}}
 
 
 def _base_apps(lab: Lab) -> dict[str, Any]:
@@ -115,12 +115,8 @@ def _base_apps(lab: Lab) -> dict[str, Any]:
         "codeHosting": {"kind": "none"},
         "backup": {"repository": account.address(lab)},
         "charts": dict(definitions.other_versions()),
-        "images": {name: _tag(name) for name in ("gitea", "openbao")},
+        "images": {name: tag(name) for name in ("gitea", "openbao")},
     }
-
-
-def _tag(name: str) -> str:
-    return references()[name].rpartition(":")[2]
 
 
 def _replace_hosts(hosts: Any, machines: Sequence[Machine]) -> None:  # noqa: ANN401 (ruamel's mapping, with comments)

@@ -10,13 +10,13 @@ import base64
 import binascii
 
 from slipway.errors import InvalidInput
+from slipway.generate.gitops.secrets import CACHE_KEY_NAME
 from slipway.groups import named
 from slipway.inventory import Inventory
 from slipway.paths import BINARY_CACHE_KEY
 from slipway.secret import Secret
 from slipway.secrets import store
 
-FIELD = "NIX_SECRET_KEY"
 MAKE = "nix-store --generate-binary-cache-key NAME secret public"
 PRIVATE, PUBLIC = 64, 32
 """Bytes of a secret key, and of the public half at its end."""
@@ -34,7 +34,7 @@ def read(inventory: Inventory) -> Secret | None:
             f"{inventory.root / BINARY_CACHE_KEY}: missing: it signs what is copied to deploy.cache",
             hint=f"slipway secrets init asks for it; {MAKE} makes one",
         )
-    key = store.read(inventory.root, BINARY_CACHE_KEY).values.get(FIELD, Secret(""))
+    key = store.read(inventory.root, BINARY_CACHE_KEY).values.get(CACHE_KEY_NAME, Secret(""))
     public = _public(inventory, key)
     strangers = [host.name for host in inventory.hosts
                  if host.nix.substituters and public not in host.nix.trusted_public_keys]  # fmt: skip
@@ -56,7 +56,7 @@ def _public(inventory: Inventory, key: Secret) -> str:
     if len(private) != PRIVATE or not name.isprintable():
         # Without the cause: it may hold a part of the key.
         raise InvalidInput(
-            f"{inventory.root / BINARY_CACHE_KEY}: {FIELD} is no key of a binary cache",
+            f"{inventory.root / BINARY_CACHE_KEY}: {CACHE_KEY_NAME} is no key of a binary cache",
             hint=f"{MAKE} makes one; slipway secrets edit nix/binary-cache",
         )
     return f"{name}:{base64.b64encode(private[-PUBLIC:]).decode()}"

@@ -2,18 +2,15 @@
 
 import re
 
-import typer.main
-
 from slipway.cli import man
-from slipway.cli.main import COMMANDS, build
-from slipway.cli.reference import _leaves
+from slipway.cli.reference import every_command
 from slipway.errors import exit_codes
 
 PAGE = man.render()
 
 
 def test_every_command_and_option_is_there():
-    for words, command in _leaves((), typer.main.get_command(build(list(COMMANDS)))):
+    for words, command in every_command():
         head = f'.SS "slipway {" ".join(words)}"\n'
         section = PAGE[PAGE.index(head) + len(head) :].partition("\n.S")[0]
         for option in (each for parameter in command.params for each in parameter.opts if each.startswith("--")):

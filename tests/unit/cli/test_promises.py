@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from slipway.cli.main import COMMANDS, build, main
-from slipway.cli.reference import _leaves
+from slipway.cli.main import main
+from slipway.cli.reference import every_command
 from slipway.errors import SlipwayError, exit_codes
 
 ARGUMENTS = {
@@ -66,7 +65,7 @@ FORMATS = {
 
 def leaves() -> dict[str, bool]:
     """Every command as typed, and whether it takes `--json`."""
-    found = _leaves((), typer.main.get_command(build(list(COMMANDS))))
+    found = every_command()
     return {" ".join(words): any("--json" in each.opts for each in command.params) for words, command in found}
 
 

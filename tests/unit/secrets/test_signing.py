@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from slipway.errors import InvalidInput
+from slipway.generate.gitops.secrets import CACHE_KEY_NAME
 from slipway.inventory import load
 from slipway.paths import BINARY_CACHE_KEY
 from slipway.secret import Secret
@@ -49,7 +50,7 @@ def repository(tmp_path, monkeypatch):
 
 
 def give(inventory, text: str) -> None:
-    made = making.fill(inventory, {"binary-cache": {signing.FIELD: Secret(text)}})
+    made = making.fill(inventory, {"binary-cache": {CACHE_KEY_NAME: Secret(text)}})
     assert BINARY_CACHE_KEY in [path.relative_to(inventory.root) if path.is_absolute() else path for path in made.files]
 
 

@@ -152,8 +152,8 @@ def volume_build(app: App, volume: Volume, resources: Sequence[str], components:
 
 def _flux_kustomizations(inventory: Inventory, app: App) -> str:
     folder = f"./{app.folder}"
-    own = _one(inventory, app, app.name, f"{folder}/app", apps.depends_of(inventory, app))
-    found = [{**own, "spec": {**own["spec"], **({"healthCheckExprs": _said_ready()} if app.said_ready else {})}}]
+    checks = _said_ready() if app.said_ready else ()
+    found = [_one(inventory, app, app.name, f"{folder}/app", apps.depends_of(inventory, app), checks)]
     if app.volumes:
         found.insert(0, _one(inventory, app, f"{app.name}-namespace", f"{folder}/namespace", ()))
     for volume in app.volumes:
@@ -184,7 +184,9 @@ def _restored(inventory: Inventory) -> dict[str, Any]:
     return {"healthCheckExprs": [{**check, "current": done, "failed": failed}], "timeout": "1h"}
 
 
-def _one(inventory: Inventory, app: App, name: str, path: str, depends: Sequence[str]) -> dict[str, Any]:
+def _one(
+    inventory: Inventory, app: App, name: str, path: str, depends: Sequence[str], checks: Sequence[dict[str, str]] = ()
+) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "interval": "1h",
         "retryInterval": "1m",
@@ -199,6 +201,8 @@ def _one(inventory: Inventory, app: App, name: str, path: str, depends: Sequence
         spec["deletionPolicy"] = "Orphan"
     if depends:
         spec["dependsOn"] = [{"name": each} for each in depends]
+    if checks:
+        spec["healthCheckExprs"] = list(checks)
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",

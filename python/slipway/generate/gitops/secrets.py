@@ -20,6 +20,8 @@ from slipway.paths import BINARY_CACHE_KEY, ENCRYPTION_KEY
 SUFFIX = ".sops.yaml"
 AGE_KEY_NAME = "age.agekey"
 """In the Secret flux-system/sops-age: kustomize-controller takes the keys whose name ends so."""
+CACHE_KEY_NAME = "NIX_SECRET_KEY"
+"""In the Secret nix/binary-cache."""
 SEEDS = Path("secrets")
 DEPLOY = "deploy"
 """What reads keys before there is a stage: for Secrets at rest, for a binary cache."""
@@ -127,7 +129,7 @@ TABLE: tuple[Wanted, ...] = (
     ),
     Wanted(
         "nix", "binary-cache", BINARY_CACHE_KEY.parent, DEPLOY, "deploys, which sign what they copy to deploy.cache",
-        (Key("NIX_SECRET_KEY", Form.GIVEN),), lambda inventory: inventory.deploy.cache is not None,
+        (Key(CACHE_KEY_NAME, Form.GIVEN),), lambda inventory: inventory.deploy.cache is not None,
     ),
     Wanted(
         "flux-system", "sops-age", SEEDS, BOOTSTRAP, "Flux, which decrypts all others with it",
