@@ -63,14 +63,19 @@ class Repository:
         return {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file() and ".git" not in path.parts}
 
 
+def keys_of(patch: pytest.MonkeyPatch, configuration: Path) -> None:
+    """Have sops and slipway look for age keys below `configuration` alone, whatever whoever runs the tests has."""
+    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"):
+        patch.delenv(name, raising=False)
+    patch.setenv("XDG_CONFIG_HOME", str(configuration))
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a repository and of the key file that opens it."""
     folder = tmp_path_factory.mktemp("once")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"):
-            patch.delenv(name, raising=False)
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        keys_of(patch, folder / "config")
         root = folder / "repository"
         set_up(root, "small", Flake(lab=False))
         file = root / "inventory.yaml"
@@ -84,8 +89,6 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def repository(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"):
-        monkeypatch.delenv(name, raising=False)
     shutil.copytree(made_once, tmp_path / "own", symlinks=True)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own" / "config"))
+    keys_of(monkeypatch, tmp_path / "own" / "config")
     return Repository(tmp_path / "own" / "repository")

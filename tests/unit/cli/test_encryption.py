@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.unit.sealed import keys_of
 from typer.testing import CliRunner
 
 from slipway.cli import encryption as command
@@ -77,9 +78,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    keys_of(monkeypatch, tmp_path / "config")
     root = tmp_path / "repository"
     root.mkdir()
     (root / "inventory.yaml").write_text(INVENTORY.format(encrypt="true"))

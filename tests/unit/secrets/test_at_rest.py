@@ -1,6 +1,7 @@
 """The keys for encryption at rest in a repository, with the real sops."""
 
 import pytest
+from tests.unit.sealed import keys_of
 
 from slipway.cluster.encryption import Keys
 from slipway.cluster.rekeying import Holding
@@ -12,9 +13,7 @@ from slipway.secrets.at_rest import Step
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    keys_of(monkeypatch, tmp_path / "config")
     path = tmp_path / "repository"
     path.mkdir()
     store.create(path)

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from tests.unit.sealed import keys_of
 
 from slipway.errors import InvalidInput
 from slipway.generate.gitops.secrets import CACHE_KEY_NAME
@@ -35,9 +36,7 @@ def key(tmp_path) -> tuple[str, str]:
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """`repository(public, more)`: an inventory whose machines trust that key."""
-    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    keys_of(monkeypatch, tmp_path / "config")
     root = tmp_path / "repository"
     root.mkdir()
     store.create(root)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.unit.sealed import keys_of
 
 from slipway.errors import InvalidInput, PrerequisiteMissing
 from slipway.paths import ENCRYPTION_KEY
@@ -16,9 +17,7 @@ from slipway.tools import age
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    for name in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    keys_of(monkeypatch, tmp_path / "config")
     return tmp_path / "config"
 
 
