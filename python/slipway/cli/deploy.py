@@ -111,7 +111,7 @@ def plan(
     """Show all that a deploy would do: versions, k0s's configuration, units, restarts, joins, reboots, in which order.
 
     Nothing is activated. Exit code 4: something is pending; 0: nothing is; 6: a deploy would be refused. To know the
-    units, the new system is copied to one node of those that change alike.
+    units, the new system is copied to one node of those that change alike, and nothing to a binary cache.
 
     Example: slipway plan w1
     """
@@ -119,9 +119,9 @@ def plan(
     hosts = select(inventory, selection or ())
     lacking: list[SlipwayError] = []
     keys = _or_lacking(lambda: _encryption_keys(inventory, hosts), lacking)
-    key = _or_lacking(lambda: signing.read(inventory), lacking)
+    _or_lacking(lambda: signing.read(inventory), lacking)
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
-        preparation = Preparation(inventory, hosts, pool, Events(listener), keys, signing=key)
+        preparation = Preparation(inventory, hosts, pool, Events(listener), keys)
         found = make_plan(preparation, copy=not no_copy, older=older)
     found = replace(found, refused=(*lacking, *found.refused))
     if json_output:

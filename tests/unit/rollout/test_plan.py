@@ -51,6 +51,7 @@ class FakePreparation(Preparation):
     running: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SlipwayError] = field(default_factory=dict)
     copied: list[str] = field(default_factory=list)
+    signed: list[Secret | None] = field(default_factory=list)
     failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def require_generated(self):
@@ -66,6 +67,7 @@ class FakePreparation(Preparation):
 
     def copy(self, systems):
         self.copied.extend(systems)
+        self.signed.append(self.signing)
         return {}
 
 
@@ -200,6 +202,13 @@ def test_who_has_the_system_already_is_asked_first(world):
     world.change("w2", lacks=False)
     world.plan("w1", "w2")
     assert (world.used.copied, world.asked) == ([], ["w2"])
+
+
+def test_what_is_copied_for_a_plan_goes_to_no_binary_cache(world):
+    world.change("w1")
+    preparation = world.preparation(signing=Secret("cache-1:the key"))
+    plan(preparation)
+    assert (preparation.copied, preparation.signed) == (["w1"], [None])
 
 
 def test_nothing_is_copied_where_nothing_may_be(world):
