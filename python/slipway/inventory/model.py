@@ -902,6 +902,8 @@ class Stages(Section):
 
     ready_timeout: v.Seconds = 600.0
     """How long a stage may take to become Ready."""
+    proof_timeout: v.Seconds = 300.0
+    """How long the commit may take to be applied by which the hand-off proves the webhook; a late one is only told."""
     until: Literal["bootstrap", "cluster-base-apps", "cluster-apps"] = "cluster-apps"
     """The last stage that is generated, for a cluster that is to have no more, or no more yet."""
     mode: Literal["install", "restore", "restore-only", "none"] = "none"

@@ -62,8 +62,9 @@ class Site:
     """Where a stage is put up: the repository, the API, the machines, and how to tell of progress.
 
     `tunnel` leads from this machine to a port that a node sees; `charts` are the mirrors of the inventory; `deadline`
-    in seconds for each wait; `git` names the app of the Git server, "" where Flux reads from elsewhere; `repository`
-    is ORGANISATION/NAME there, and `branch` the one that Flux reads.
+    in seconds for each wait, `proven_within` from a push to its object in the cluster; `git` names the app of the Git
+    server, "" where Flux reads from elsewhere; `repository` is ORGANISATION/NAME there, and `branch` the one that Flux
+    reads.
     """
 
     root: Path
@@ -76,6 +77,7 @@ class Site:
     git: str = "gitea"
     repository: str = ""
     branch: str = "main"
+    proven_within: float = 300.0
 
     def app(self, name: str) -> App:
         return read_app(self.root, Stage.BOOTSTRAP, name)

@@ -121,6 +121,7 @@ def site_of(inventory: Inventory, kubeconfig: Kubeconfig, machines: Machines, ev
         git=server.name if server else "",
         repository=repository_of(inventory),
         branch=inventory.stages.source.branch,
+        proven_within=inventory.stages.proof_timeout,
     )
 
 

@@ -40,6 +40,7 @@ READ_ELSEWHERE = {
     "hosts.pull.branch": "comin alone; here the host pulls by autoUpgrade",
     "hosts.ssh.sudoPassword": "the module, where the user is another than root",
     "stages.readyTimeout": "slipway handoff",
+    "stages.proofTimeout": "slipway handoff",
     "stages.gitServer.repository": "slipway handoff",
     "cluster.network.vip.interface": "k0s.yaml; here it is the link of the host's address, as by default",
     "stages.cloudNativePg": "the stage cluster-apps; here GitLab brings the operator along",

@@ -37,7 +37,7 @@ defaults:
 hosts:
   cp1: {address: 10.0.0.11, role: controller}
   w1: {address: 10.0.0.21, role: worker}
-stages: {readyTimeout: 1s}
+stages: {readyTimeout: 1s, proofTimeout: 1s}
 mirrors:
   charts:
     oci://ghcr.io/controlplaneio-fluxcd/charts: oci://mirror.example.org/charts
@@ -340,7 +340,9 @@ def fake_decrypt(_root: Path, name: Path) -> Secret:
 @pytest.fixture
 def bare_site(tmp_path: Path, machine: FakeMachine) -> Site:
     """A site with no files of its own."""
-    return Site(tmp_path, KUBECONFIG, lambda _name: machine, fake_tunnel, {}, 0.05, lambda _text: None)
+    return Site(
+        tmp_path, KUBECONFIG, lambda _name: machine, fake_tunnel, {}, 0.05, lambda _text: None, proven_within=0.05
+    )
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def write_gitops(inventory: Inventory) -> None:
 def hand_over(inventory, cluster, machine, monkeypatch):
     monkeypatch.setattr(bootstrap, "INTERVAL", 0.01)
     monkeypatch.setattr(proof, "INTERVAL", 0.01)
-    monkeypatch.setattr(proof, "DEADLINE", 0.05)
+    monkeypatch.setattr(proof, "QUIET", 0.05)
 
     def run(gate=OPEN, events=None, until=None):
         return handoff(
@@ -122,7 +122,9 @@ class NoMachine:
 def test_where_flux_reads_from_elsewhere_there_is_no_git_server(hand_over, inventory, cluster):
     text = (inventory.root / "inventory.yaml").read_text()
     elsewhere = "stages: {source: {kind: oci, url: oci://registry.example.org/small}, readyTimeout: 1s}"
-    (inventory.root / "inventory.yaml").write_text(text.replace("stages: {readyTimeout: 1s}", elsewhere))
+    (inventory.root / "inventory.yaml").write_text(
+        text.replace("stages: {readyTimeout: 1s, proofTimeout: 1s}", elsewhere)
+    )
     changed = load(inventory.root)
     write_gitops(changed)
     result = handoff(changed, OPEN, KUBECONFIG, NoMachine(), Events())

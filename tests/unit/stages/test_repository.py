@@ -19,7 +19,7 @@ from slipway.wait import WaitedTooLong
 def quick(monkeypatch):
     monkeypatch.setattr(bootstrap, "INTERVAL", 0.01)
     monkeypatch.setattr(proof, "INTERVAL", 0.01)
-    monkeypatch.setattr(proof, "DEADLINE", 0.05)
+    monkeypatch.setattr(proof, "QUIET", 0.05)
 
 
 @pytest.fixture
@@ -161,11 +161,44 @@ class TestProof:
         assert "Webhooks of ops/small" in str(error.value.hint)
         assert git_server.tip == git.head(site.root), "the marker is taken back all the same"
 
-    def test_a_commit_that_nobody_applies_is_taken_back(self, site, git_server, monkeypatch):
+    def test_a_commit_that_nobody_applies_is_taken_back(self, site, cluster, git_server, monkeypatch):
         monkeypatch.setattr(git_server, "marker", dict)
-        with pytest.raises(proof.NotCalled, match="a pushed commit to be applied: not so after"):
+        with pytest.raises(proof.NotApplied, match=r"a pushed commit to be applied: not so after .*read, and not"):
             proof.proof(site)
         assert git_server.tip == git.head(site.root)
+        assert cluster.jobs_made == 1, "another webhook would not help"
+
+    def test_a_commit_that_nobody_reads_has_its_webhook_made_anew(self, site, cluster, git_server, monkeypatch):
+        """Flux may look by itself so rarely that nobody waits for it."""
+        answer, head = cluster.of_flux, git.head(site.root)
+
+        def nothing_new(kind, name):
+            found = answer(kind, name)
+            if kind.startswith("gitrepositories"):
+                found["status"]["artifact"]["revision"] = f"main@sha1:{head}"
+            return {} if kind == "configmaps" else found
+
+        monkeypatch.setattr(cluster, "of_flux", nothing_new)
+        with pytest.raises(proof.NotCalled, match=f"last seen: at {head[:12]}") as error:
+            proof.proof(site)
+        assert "Webhooks of ops/small" in str(error.value.hint)
+        assert cluster.jobs_made == 2
+
+    def test_a_proof_that_comes_late_is_told_with_its_seconds(self, site, git_server, monkeypatch):
+        monkeypatch.setattr(proof, "QUIET", 0.0)
+        said = str(proof.proof(site))
+        assert "more than the 0 s that a quiet cluster needs: Flux had read it after 0 s" in said
+        assert "slipway exec -- uptime" in said
+
+    def test_a_call_that_comes_after_flux_has_looked_by_itself_is_waited_for(
+        self, site, cluster, git_server, monkeypatch
+    ):
+        """Where machines are busy its own look of every minute may come first."""
+        git_server.deaf = True
+        later = iter(["of an earlier push"] * 4)
+        monkeypatch.setattr(proof, "_handled", lambda _site: next(later, "of this one"))
+        assert str(proof.proof(site)).startswith("a commit was applied ")
+        assert cluster.jobs_made == 1
 
     def test_a_marker_that_a_killed_hand_off_left_is_no_newer_commit(self, site, git_server):
         left = git.beside(site.root, git.head(site.root), repository.MARKER, b"{}", "left")
