@@ -19,6 +19,8 @@ from slipway.verify.packs.network._tcp import neighbours
 pytestmark = controllers
 
 MEMBERS = "k0s etcd member-list"
+READY = "for pause in 2 2 0; do k0s kubectl get --raw=/readyz && exit; sleep $pause; done; exit 1"
+"""As a readiness probe asks: one answer may be lost on a machine that has much to do, three in a row are not."""
 LOG = "journalctl -u k0s.service -n 100"
 
 
@@ -37,11 +39,12 @@ class Members:
 def test_api_server_is_ready(host: NodeHost) -> None:
     """The API server of this controller is ready."""
     # 1: not ready, or nobody there; it says which.
-    answer = host.run_expect([0, 1], "k0s kubectl get --raw=/readyz")
+    answer = host.run_expect([0, 1], READY)
+    said = (answer.stdout.strip() or answer.stderr.strip()).splitlines()
     expect(
-        answer.rc == 0 and answer.stdout.strip() == "ok",
+        answer.rc == 0 and said[-1:] == ["ok"],
         expected="ok",
-        found=answer.stdout.strip() or answer.stderr.strip(),
+        found=said[-1] if said else "no answer",
         fix=f"k0s kubectl get --raw=/readyz?verbose; {LOG}",
     )
 
