@@ -182,7 +182,7 @@ class _Drill:
         password = Secret(secrets.token_urlsafe(24))
         with openbao.running(self._folder, own.alone, first=password) as bao:
             bao.await_active(OPEN_DEADLINE)
-            bao.signed_in("admin", password).restore(file)
+            bao.signed_in("admin", password).restore(file, "admin", password, OPEN_DEADLINE)
         return None, "a new one, and the snapshot in it"
 
     def _read(self, inventory: Inventory, own: Seal, admin: Secret) -> tuple[None, str]:

@@ -24,6 +24,8 @@ SEALED = 503
 NOT_INITIALISED = 501
 ACTIVE = 200
 """What /v1/sys/health answers with (OpenBao, "System health")."""
+REPLACED = (http.client.BAD_REQUEST, http.client.FORBIDDEN, http.client.NOT_FOUND, SEALED)
+"""What a sign-in of the user before is answered with once another storage is there: unknown, no such method, sealed."""
 MOST_ANSWER = 1 << 20
 NEVER_OPENS = ("unknown key id for data", "failed to open ciphertext")
 """What the static seal says of another key than it was closed with (go-kms-wrapping, wrappers/static)."""
@@ -36,7 +38,11 @@ class Sealed(SlipwayError):
 
 
 class Refused(SlipwayError):
-    """OpenBao answered, and not as was asked."""
+    """OpenBao did not do what was asked; `status` is HTTP's, 0 where there was no answer."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -163,10 +169,30 @@ class OpenBao:
         """What it holds, sealed as it is there."""
         return self._ask("GET", "sys/storage/raft/snapshot")
 
-    def restore(self, snapshot: Path) -> None:
-        """Put a snapshot in the place of everything, whatever key sealed it. Raises Refused."""
+    def restore(self, snapshot: Path, user: str, password: Secret, deadline: float) -> None:
+        """Put a snapshot in the place of everything, whatever key sealed it, and wait until it is there.
+
+        OpenBao answers before it begins (vault/logical_system_raft.go: a goroutine, with the lock that every request
+        takes). `user`, whom it had before, is let in until then: afterwards another has the name, or nobody, or it is
+        sealed. Raises Refused.
+        """
         with snapshot.open("rb") as stream:
             self._ask("POST", "sys/storage/raft/snapshot-force", stream)
+
+        def look() -> tuple[bool | None, str]:
+            code = self.service.ended()
+            if code is not None:
+                raise Refused(f"OpenBao ended with {code} while it put the snapshot in: {_reason(self.service.said())}")
+            try:
+                self.signed_in(user, password)
+            except Refused as refused:
+                return (True, "") if refused.status in REPLACED else (None, str(refused))
+            return None, f"{user} is still let in"
+
+        try:
+            wait_until(look, deadline=deadline, describe="the snapshot in OpenBao", interval=0.25)
+        except WaitedTooLong as late:
+            raise Refused(f"OpenBao did not put the snapshot in: {late.last}; {_reason(self.service.said())}") from None
 
     def _health(self) -> int:
         try:
@@ -193,7 +219,7 @@ class OpenBao:
         except (OSError, http.client.HTTPException) as error:
             raise Refused(f"OpenBao: {method} {path}: {error or type(error).__name__}") from None
         if answer.status >= http.client.BAD_REQUEST:
-            raise Refused(f"OpenBao: {method} {path}: HTTP {answer.status} {_errors(said)}".rstrip())
+            raise Refused(f"OpenBao: {method} {path}: HTTP {answer.status} {_errors(said)}".rstrip(), answer.status)
         return said
 
 
