@@ -54,7 +54,12 @@ lab: setup test-packages ## Tests on the lab's machines, with real faults
 # Both wait for machines most of the time, and each for machines of its own; unit tests take what these leave.
 .PHONY: lab-cluster lab-machines
 lab-cluster lab-machines:
-	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) --durations=10 $(NAMED)
+	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) -m "not nightly" --durations=10 $(NAMED)
+
+.PHONY: nightly
+nightly: setup test-packages ## All tests of the lab: what make test runs, the slow ones, and the stage cluster-base-apps (more than an hour)
+	slipway lab build
+	pytest tests/lab --lab=required --durations=20
 
 .PHONY: drill
 drill: setup test-packages ## The cold start with the real restic, SeaweedFS and OpenBao (built on first use: SeaweedFS takes long)

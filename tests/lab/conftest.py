@@ -8,7 +8,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from tests.lab.harness import Cluster, Home, Repository, at_home
+from tests.lab.ha import BEFORE, Ha
+from tests.lab.harness import Cluster, Home, Repository, at_home, outcomes
 from tests.lab.observed import Observed, observed
 
 from slipway.cluster import kubeconfig
@@ -23,6 +24,9 @@ TURN = 600.0
 
 ORDER = ("test_programs", "test_chain", "test_secrets")
 """The parts first, then the chain from nothing to a cluster, which it leaves for all that follow."""
+
+LAST = ("test_ha", "test_day2")
+"""These share three controllers, in a lab that others have to themselves before."""
 
 BESIDE = ("test_drill",)
 """These need no machine; with those of the cluster both parts take equally long."""
@@ -40,7 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         """What is not of the lab comes before it."""
         if item.get_closest_marker("lab") is None:
             return -1
-        return ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER)
+        in_order = (*ORDER, "", *LAST)
+        return in_order.index(item.path.stem if item.path.stem in in_order else "")
 
     items.sort(key=place)
 
@@ -123,12 +128,18 @@ def machine(made: None) -> Iterator[Machine]:
         yield alone
 
 
-@pytest.fixture(scope="module")
-def three_controllers(made: None) -> Iterator[Lab]:
-    """Machines for a control plane of three, and a worker."""
-    with of_tests(OWN) as chosen:
+@pytest.fixture(scope="session")
+def ha(made: None, home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ha]:
+    """A control plane of three and a worker, deployed with a release of k0s before the newest."""
+    with of_tests(OWN) as chosen, pytest.MonkeyPatch.context() as patch:
         supplies.stock(machines.up(chosen, Events(), controllers=3, workers=1), Events())
-        yield chosen
+        patch.setenv("SLIPWAY_LAB", str(chosen.number))
+        repository = Repository(tmp_path_factory.mktemp("ha"), home)
+        repository.slipway("lab", "init", ".").ended(0)
+        cluster = Ha(repository, chosen)
+        cluster.set_release(BEFORE)
+        assert set(outcomes(repository.slipway("deploy", "--json").ended(0)).values()) == {"ok"}
+        yield cluster
 
 
 @contextmanager

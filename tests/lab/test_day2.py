@@ -1,32 +1,20 @@
-"""A cluster of three controllers after its first day: it gets another release, its control plane is lost and comes
-back, machines leave and are replaced.
+"""A cluster of three controllers after its first day: its control plane is lost and comes back, machines leave and are
+replaced.
 
-The tests run in order on one cluster.
+The tests run in order, on the cluster that test_ha.py leaves.
 """
 
 import json
 from pathlib import Path
 
 import pytest
-from tests.lab.harness import Repository, outcomes
-from tests.lab.test_ha import BEFORE, CONTROLLERS, NOW, Ha
+from tests.lab.ha import CONTROLLERS, Ha
+from tests.lab.harness import outcomes
 
 pytestmark = pytest.mark.lab
 
 SECRET = "kubectl get secret precious --output=jsonpath={.data.word} --ignore-not-found"
 LOSE = "systemctl stop k0s.service; k0s reset; test ! -e /var/lib/k0s/etcd/member/snap/db"
-
-
-@pytest.fixture(scope="module")
-def ha(three_controllers, home, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLIPWAY_LAB", str(three_controllers.number))
-        repository = Repository(tmp_path_factory.mktemp("day2"), home)
-        repository.slipway("lab", "init", ".").ended(0)
-        made = Ha(repository, three_controllers)
-        made.set_release(BEFORE)
-        repository.slipway("deploy").ended(0)
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +28,6 @@ def backup(ha):
 
 def identity(ha: Ha, name: str) -> str:
     return ha.sh(name, "sha256sum </var/lib/k0s/pki/ca.crt").split()[0]
-
-
-def test_the_cluster_goes_to_the_next_minor_release_with_a_backup_before(ha):
-    before = len(ha.repository.slipway("backup", "--list", "--json").ended(0).json)
-    said = ha.repository.slipway("upgrade", NOW, "--dry-run", "--json").ended(0).json
-    assert (said["steps"], set(said["running"].values())) == ([NOW], {BEFORE})
-    with ha.probed():
-        ran = ha.repository.slipway("upgrade", NOW, "--yes", "--json").ended(0)
-    assert set(outcomes(ran).values()) == {"ok"}
-    assert all(NOW in ha.sh(name, "k0s status") for name in (*CONTROLLERS, "w1"))
-    kept = ha.repository.slipway("backup", "--list", "--json").ended(0).json
-    assert len(kept) == before + 1 and kept[0]["k0s"] == BEFORE
-    assert "nothing to do" in ha.repository.slipway("upgrade", NOW).ended(0).out
 
 
 def test_a_backup_is_the_clusters_and_nobody_reads_it(ha, backup):

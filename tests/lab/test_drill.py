@@ -215,6 +215,7 @@ def test_after_a_change_of_the_seals_key_the_one_before_opens_what_was_saved(rep
         drilled(repository)
 
 
+@pytest.mark.nightly
 def test_openbao_takes_the_new_key_and_what_it_saves_then_needs_no_other(repository, tmp_path):
     """The whole change in one life: sealed with the first key, started with both, saved, opened with the new one."""
     (tmp_path / "bao").mkdir()
@@ -240,6 +241,7 @@ def opens(repository: Repository, password: bytes) -> bool:
         return False
 
 
+@pytest.mark.nightly
 def test_restics_password_changes_in_two_steps_and_can_be_interrupted(repository, saved, tmp_path, monkeypatch):
     own = elsewhere(repository, "turned")
     world.save(own, tmp_path, saved.snapshot)

@@ -1,45 +1,26 @@
 """Three controllers: the API goes on while one of them dies or is changed, and a quorum at risk is left alone.
 
-The tests run in order on one cluster, which starts with a minor release of k0s before the newest.
+The tests run in order on one cluster, which starts with a minor release of k0s before the newest and goes to that one
+where the nightly tests run as well.
 """
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from tests.lab.controls import OF_SEVERAL, red
+from tests.lab.controls import OF_SEVERAL
 from tests.lab.controls import Fault as Broken
-from tests.lab.harness import Repository, eventually, fault, outcomes
+from tests.lab.ha import ANSWERS, BEFORE, CONTROLLERS, NOW, Ha
+from tests.lab.harness import eventually, fault, outcomes
 
 from slipway.lab import faults
-from slipway.lab.reach import remote
-from slipway.lab.settings import Fault, Lab, Machine
-from slipway.lab.state import recorded
-from slipway.ssh.pool import Pool
+from slipway.lab.settings import Fault
 
 pytestmark = pytest.mark.lab
 
-BEFORE, NOW = "1.35.7+k0s.0", "1.36.3+k0s.2"
-LONGEST_GAP = 10.0
-"""Seconds without an answer of the API: keepalived takes 4 s, a lease of etcd or a connection's timeout some more."""
-ANSWERS = 180.0
-CONTROLLERS = ("cp1", "cp2", "cp3")
-# 401 is an answer, too.
-PROBE = """\
-for each in vip=https://{vip}:6443 local=https://localhost:7443; do
-  while :; do
-    curl -sko /dev/null --max-time 1 "${{each#*=}}/livez" && echo "${{each%%=*}} $(date +%s.%N)"
-    sleep 0.2
-  done >>/run/probe &
-done
-wait
-"""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-RUNS = "readlink -f /run/current-system"
 # Both ways, whatever the machine's own firewall lets through.
 NO_PEERS = """{ pkgs, ... }: {
   systemd.services.no-peers = {
@@ -58,95 +39,6 @@ NO_PEERS = """{ pkgs, ... }: {
   };
 }
 """
-
-
-class Ha:
-    """The cluster's repository and its machines."""
-
-    def __init__(self, repository: Repository, lab: Lab) -> None:
-        self.repository = repository
-        self.machines = {machine.name: machine for machine in recorded(lab)}
-        self.vip = str(lab.virtual_address)
-
-    def sh(self, node: str, script: str, timeout: float = 60.0) -> str:
-        host = remote(self.machines[node])
-        try:
-            return host.run(["sh", "-ec", script], timeout=timeout).stdout.strip()
-        finally:
-            host.close()
-
-    def kubectl(self, node: str, *words: str) -> str:
-        return self.sh(node, f"k0s kubectl {' '.join(words)}")
-
-    def holder(self) -> Machine:
-        """Who has the virtual address."""
-        eventually(lambda: len(self._holders()) == 1, "one controller with the virtual address")
-        (found,) = self._holders()
-        return self.machines[found]
-
-    def _holders(self) -> list[str]:
-        return [name for name in CONTROLLERS if f" {self.vip}/" in self.sh(name, "ip -4 -br address")]
-
-    def heard(self, node: str) -> datetime:
-        """When the API server last heard of w1's kubelet, whose first lease comes some seconds after it is Ready."""
-        lease = self.kubectl(node, "get lease w1 --namespace=kube-node-lease --output=json --ignore-not-found")
-        return datetime.fromisoformat(json.loads(lease)["spec"]["renewTime"] if lease else "1970-01-01T00:00:00Z")
-
-    def systems(self) -> dict[str, str]:
-        return {name: self.sh(name, RUNS) for name in CONTROLLERS}
-
-    def ready(self, name: str) -> None:
-        """Wait until this controller's API server is, with its etcd."""
-        eventually(
-            lambda: self.sh(name, "k0s kubectl get --raw=/readyz || true").endswith("ok"),
-            f"{name} ready",
-            deadline=ANSWERS,
-        )
-
-    def red(self, *names: str, packs: tuple[str, ...]) -> set[str]:
-        inventory = self.repository.inventory()
-        with Pool.of(inventory) as pool:
-            return red(inventory, pool, names, packs)
-
-    def set_release(self, release: str) -> None:
-        inventory = self.repository.root / "inventory.yaml"
-        before = BEFORE if BEFORE in inventory.read_text() else NOW
-        inventory.write_text(inventory.read_text().replace(before, release))
-        self.repository.slipway("generate").ended(0)
-
-    @contextmanager
-    def probed(self) -> Iterator[None]:
-        """Ask the API five times a second, from the worker, by the virtual address and by its own balancer; both
-        answered all the time."""
-        script = PROBE.format(vip=self.vip)
-        self.sh(
-            "w1",
-            f"rm -f /run/probe; cat >/run/probe.sh <<'EOF'\n{script}EOF\nsystemd-run --unit=probe sh /run/probe.sh",
-        )
-        began = float(self.sh("w1", "date +%s.%N"))
-        try:
-            yield
-            ended = float(self.sh("w1", "date +%s.%N"))
-            said = [line.split() for line in self.sh("w1", "cat /run/probe").splitlines()]
-        finally:
-            self.sh("w1", "systemctl stop probe; systemctl reset-failed probe 2>/dev/null || true")
-        for way in ("vip", "local"):
-            times = [began, *(float(at) for which, at in said if which == way), ended]
-            gaps = [(after - before, before - began) for before, after in pairwise(times)]
-            assert max(gaps)[0] < LONGEST_GAP, f"{way}: no answer for {max(gaps)[0]:.1f} s, {max(gaps)[1]:.1f} s in"
-
-
-@pytest.fixture(scope="module")
-def ha(three_controllers, home, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLIPWAY_LAB", str(three_controllers.number))
-        repository = Repository(tmp_path_factory.mktemp("ha"), home)
-        repository.slipway("lab", "init", ".").ended(0)
-        made = Ha(repository, three_controllers)
-        made.set_release(BEFORE)
-        ran = repository.slipway("deploy", "--json").ended(0)
-        assert set(outcomes(ran).values()) == {"ok"}
-        yield made
 
 
 def test_three_controllers_are_one_etcd(ha):
@@ -187,19 +79,25 @@ def test_with_one_member_of_etcd_down_no_other_controller_is_changed(ha):
         assert "cp3: k0s.control_plane.api_server_is_ready" in ha.red("cp3", packs=("k0s",))
         assert "w1: k0s.unit.has_its_version" in ha.red("w1", packs=("k0s",))
     ha.ready("cp3")
+    ha.set_release(BEFORE)
 
 
+@pytest.mark.nightly
 def test_controllers_take_a_minor_release_one_by_one_and_the_api_goes_on(ha):
-    ha.set_release(NOW)
+    before = len(ha.repository.slipway("backup", "--list", "--json").ended(0).json)
+    said = ha.repository.slipway("upgrade", NOW, "--dry-run", "--json").ended(0).json
+    assert (said["steps"], set(said["running"].values())) == ([NOW], {BEFORE})
     with ha.probed():
-        ran = ha.repository.slipway("deploy", "--json").ended(0)
+        ran = ha.repository.slipway("upgrade", NOW, "--yes", "--json").ended(0)
     assert set(outcomes(ran).values()) == {"ok"}
-    for name in (*CONTROLLERS, "w1"):
-        assert NOW in ha.sh(name, "k0s status")
+    assert all(NOW in ha.sh(name, "k0s status") for name in (*CONTROLLERS, "w1"))
     times = [started(ha, name) for name in CONTROLLERS]
     assert times == sorted(times)
     # The next is not stopped before the one before it serves again, which takes longer than this.
     assert all(after - before > 2 for before, after in pairwise(times)), times
+    kept = ha.repository.slipway("backup", "--list", "--json").ended(0).json
+    assert len(kept) == before + 1 and kept[0]["k0s"] == BEFORE
+    assert "nothing to do" in ha.repository.slipway("upgrade", NOW).ended(0).out
     assert set(outcomes(ha.repository.slipway("deploy", "--json").ended(0)).values()) == {"unchanged"}
     ha.repository.slipway("verify").ended(0)
 
@@ -233,6 +131,7 @@ def test_a_controller_reboots_while_the_others_are_a_quorum(ha):
     assert ha.sh("cp2", "k0s kubectl get --raw=/readyz").endswith("ok"), "it was waited for"
 
 
+@pytest.mark.nightly
 def test_a_rule_that_cuts_etcd_off_ends_with_the_first_controller(ha):
     """The others stay as they were, and the API with them; then the rule is taken back."""
     leave_the_address(ha, "cp1")

@@ -164,6 +164,7 @@ def test_a_secret_that_somebody_deleted_comes_back(cluster):
     assert secret(cluster, "flux-system", "sops-age") == repository_secret(cluster, store.AGE_KEY)
 
 
+@pytest.mark.nightly
 def test_a_chart_that_somebody_uninstalled_comes_back_with_its_data(cluster):
     helm.helm(cluster.kubeconfig, "uninstall", "gitea", "--namespace=gitea", "--wait")
     states = handoff(cluster)
@@ -245,6 +246,7 @@ def test_a_commit_is_applied_because_flux_was_called(cluster, tmp_path):
     assert not repository.push(site), "the Git server has the checkout's commit again"
 
 
+@pytest.mark.nightly
 def test_a_git_server_that_is_killed_before_the_push_is_waited_for(cluster):
     """And so is the commit that Flux has to read from it."""
     (cluster.root / "notes").write_text("one commit more\n")
@@ -254,6 +256,7 @@ def test_a_git_server_that_is_killed_before_the_push_is_waited_for(cluster):
     assert read_by_flux(cluster) == head(cluster)
 
 
+@pytest.mark.nightly
 def test_controllers_of_flux_that_are_killed_go_on_where_they_were(cluster):
     (cluster.root / "notes").write_text("and another one\n")
     names = "app in (source-controller, kustomize-controller)"
@@ -315,6 +318,7 @@ def test_a_node_that_takes_no_pods_is_named_and_waited_for(cluster):
     assert git_server(cluster)["spec"]["nodeName"] == node
 
 
+@pytest.mark.nightly
 def test_an_api_server_that_is_gone_for_half_a_minute_is_waited_for(cluster):
     (cluster.root / "notes").write_text("a commit without an API server\n")
     back = "systemd-run --on-active=30 --timer-property=AccuracySec=1s systemctl start k0s.service"
@@ -493,6 +497,7 @@ def hooks(gitea: Api) -> list[str]:
     return [each["config"]["url"] for each in gitea("GET", "/repos/ops/lab/hooks")]
 
 
+@pytest.mark.nightly
 def test_another_token_reaches_both_sides_and_is_proven(cluster, gitea):
     receiver = ("receivers.notification.toolkit.fluxcd.io", "git-webhook", "flux-system")
     before = cluster.get(*receiver)["status"]["webhookPath"]

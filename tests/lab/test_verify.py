@@ -117,6 +117,7 @@ MAY_LEAN_ON_W2 = {"w1: kubernetes.pods.pods_reach_services", "cp1: kubernetes.ci
 """Where DNS runs, Kubernetes decides; and what it counts as ready follows a node that says nothing any more."""
 
 
+@pytest.mark.nightly
 def test_a_stopped_k0s_is_red_on_its_node_alone(cluster: Cluster):
     with fault(cluster, "w2", "systemctl stop k0s.service", "systemctl start k0s.service"):
         found = red(cluster)
