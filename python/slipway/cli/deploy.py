@@ -41,6 +41,8 @@ from slipway.rollout.run import Run
 from slipway.rollout.runs import Known
 from slipway.secrets import at_rest, backups, signing
 from slipway.ssh.pool import Pool
+from slipway.tools import nix
+from slipway.tools.nix import CacheKeys
 from slipway.words import counted
 
 BootOption = Annotated[
@@ -119,7 +121,7 @@ def plan(
     hosts = select(inventory, selection or ())
     lacking: list[SlipwayError] = []
     keys = _or_lacking(lambda: _encryption_keys(inventory, hosts), lacking)
-    _or_lacking(lambda: signing.read(inventory), lacking)
+    _or_lacking(lambda: _cache_keys(inventory), lacking)
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
         preparation = Preparation(inventory, hosts, pool, Events(listener), keys)
         found = make_plan(preparation, copy=not no_copy, older=older)
@@ -286,7 +288,7 @@ def _carry_out(
 ) -> None:
     """One run from its locks to what is shown of it; raises what it ends with."""
     keys = _encryption_keys(inventory, hosts)
-    key = None if options.only_reboot else signing.read(inventory)
+    cache_keys = None if options.only_reboot else _cache_keys(inventory)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         asked = {"nodes": [host.name for host in hosts], "options": asdict(options)}
         run = Run.begin(inventory.root, command, asked, keep=inventory.deploy.keep_runs)
@@ -294,7 +296,7 @@ def _carry_out(
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
             keep = partial(_keep, inventory.root)
-            preparation = preparing(inventory, hosts, pool, events, keys, keep, signing=key)
+            preparation = preparing(inventory, hosts, pool, events, keys, keep, cache_keys=cache_keys)
             result = _recorded(run, preparation, interruption, options, break_lock)
     _show(run, result, json_output)
     failure = result.failure()
@@ -322,6 +324,13 @@ def _encryption_keys(inventory: Inventory, hosts: Sequence[Host]) -> Keys | None
     """The keys for Secrets at rest, where a controller will want them."""
     wanted = inventory.cluster.k0s.encrypt_secrets and any(host.is_controller for host in hosts)
     return at_rest.read(inventory.root) if wanted else None
+
+
+def _cache_keys(inventory: Inventory) -> CacheKeys | None:
+    """For `deploy.cache`, where there is one that this machine can write to."""
+    if inventory.deploy.cache is not None:
+        nix.require_opens(inventory.deploy.cache)
+    return signing.read(inventory)
 
 
 def _recorded(

@@ -68,6 +68,8 @@ def _repository(inventory_file: Path) -> Iterator[Finding]:
     if inventory:
         yield _own_key(inventory, own)
         yield _host_keys(inventory)
+        if inventory.deploy.cache is not None:
+            yield _cache(inventory.deploy.cache)
     elif inventory_file.exists():
         told = f"{inventory_file} is not right"
         yield Finding("inventory", "to do", told, "all that follows from it", "slipway check")
@@ -138,6 +140,17 @@ def _host_keys(inventory: Inventory) -> Finding:
     if not loose:
         return Finding(name, "ok", f"all {len(inventory.hosts)} are pinned", purpose)
     return Finding(name, "to do", f"not pinned: {first_of(loose, 3)}", purpose, f"slipway trust {' '.join(loose[:5])}")
+
+
+def _cache(address: str) -> Finding:
+    from slipway.tools import nix
+
+    name, purpose = "binary cache", "filled once by a deploy, for all machines"
+    try:
+        nix.require_opens(address)
+    except PrerequisiteMissing as error:
+        return Finding(name, "missing", error.message, purpose, f"with a Nix that has S3: {error.hint}")
+    return Finding(name, "ok", address, purpose)
 
 
 def _room() -> Finding:

@@ -346,8 +346,8 @@ def _flake(text: str) -> str:
 
 
 _STORE_PARAMETERS = frozenset((
-    "compression", "compression-level", "endpoint", "multipart-upload", "parallel-compression", "profile", "region",
-    "scheme", "want-mass-query",
+    "addressing-style", "compression", "compression-level", "endpoint", "multipart-upload", "parallel-compression",
+    "profile", "region", "scheme", "storage-class", "want-mass-query",
 ))  # fmt: skip
 """What a store's address may say of how it is written; none names a key, or a file of this machine."""
 

@@ -17,11 +17,11 @@ from slipway.inventory import Inventory
 from slipway.node.places import NIXOS
 from slipway.outcome import outcome_of
 from slipway.result import CommandFailed, CommandTimedOut
-from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool
 from slipway.tools import nix
+from slipway.tools.nix import CacheKeys
 from slipway.words import counted
 
 ROOT = """mkdir -p "${1%/*}" && ln -sfn "$2" "$1" """
@@ -29,13 +29,13 @@ ROOT = """mkdir -p "${1%/*}" && ln -sfn "$2" "$1" """
 
 @dataclass(frozen=True)
 class Copying:
-    """`systems`: node to store path. `signing`: the key for what is copied to `deploy.cache`; None: nothing is."""
+    """`systems`: node to store path. `cache_keys`: for what is copied to `deploy.cache`; None: nothing is."""
 
     inventory: Inventory
     pool: Pool
     events: Events
     systems: Mapping[str, str]
-    signing: Secret | None = None
+    cache_keys: CacheKeys | None = None
 
     def run(self) -> dict[str, SlipwayError]:
         """Bring each node its system and keep it there; return what went wrong, by node."""
@@ -55,13 +55,13 @@ class Copying:
 
     def _upload(self, paths: Sequence[str]) -> bool:
         """Fill the cache, if there is one; whether these paths can be fetched from it."""
-        cache, key = self.inventory.deploy.cache, self.signing
-        if not paths or cache is None or key is None:
+        cache, keys = self.inventory.deploy.cache, self.cache_keys
+        if not paths or cache is None or keys is None:
             return False
         what = f"{counted(len(paths), 'system')} to {cache}"
         self.events.emit("upload", "started", text=what)
         try:
-            self._fill(cache, paths, key)
+            self._fill(cache, paths, keys)
         except Interrupted:
             raise
         except SlipwayError as error:
@@ -70,12 +70,12 @@ class Copying:
         self.events.emit("upload", "done", text=what)
         return True
 
-    def _fill(self, cache: str, paths: Sequence[str], key: Secret) -> None:
+    def _fill(self, cache: str, paths: Sequence[str], keys: CacheKeys) -> None:
         deploy = self.inventory.deploy
         nix.upload(
             paths,
             cache,
-            key,
+            keys,
             options=deploy.nix_options,
             timeout=deploy.timeouts.copy_,
             on_line=lambda line: self.events.emit("upload", "progress", text=line),

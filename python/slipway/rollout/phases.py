@@ -26,11 +26,11 @@ from slipway.node.places import NIXOS
 from slipway.outcome import outcome_of
 from slipway.rollout import sources
 from slipway.rollout.copying import Copying
-from slipway.secret import Secret
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool, for_each
 from slipway.tools import git, nix
+from slipway.tools.nix import CacheKeys
 from slipway.words import counted
 
 LOCAL, REMOTE = "local", "remote"
@@ -57,8 +57,8 @@ class Preparation:
 
     build_on: str = LOCAL
 
-    signing: Secret | None = None
-    """The key for what is copied to `deploy.cache`; None: nothing is."""
+    cache_keys: CacheKeys | None = None
+    """For what is copied to `deploy.cache`; None: nothing is."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ class Preparation:
 
     def copy(self, systems: Mapping[str, str]) -> dict[str, SlipwayError]:
         """Bring each node its system and keep it there; return what went wrong, by node."""
-        return Copying(self.inventory, self.pool, self.events, systems, self.signing).run() if systems else {}
+        return Copying(self.inventory, self.pool, self.events, systems, self.cache_keys).run() if systems else {}
 
 
 @dataclass(frozen=True)

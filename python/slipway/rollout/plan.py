@@ -141,7 +141,7 @@ def plan(preparation: Preparation, *, copy: bool = True, older: bool = False) ->
     Without `copy` only nodes that have their new system already are asked about units. `older`: as a deploy's option.
     """
     # Nothing but the nodes' own stores gets anything: filling a binary cache is a deploy's.
-    preparation = replace(preparation, signing=None)
+    preparation = replace(preparation, cache_keys=None)
     preparation.require_generated()
     work = _Planning(preparation, _require(preparation.preflight()), live.look(preparation.inventory, preparation.pool))
     refused = tuple(work.refused(older))

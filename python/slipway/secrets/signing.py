@@ -1,4 +1,4 @@
-"""The key that signs what deploys copy to a binary cache: secrets/binary-cache.sops.yaml.
+"""What deploys fill a binary cache with: the key that signs, and an S3 account, in secrets/binary-cache.sops.yaml.
 
 It has the form of a Secret and is never applied. Nix's keys are NAME:BASE64, of an Ed25519 key's seed and public half
 (libstore/crypto.cc); machines take only what is signed by one that they trust.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 
 from slipway.errors import InvalidInput
 from slipway.generate.gitops.secrets import CACHE_KEY_NAME
@@ -16,13 +17,16 @@ from slipway.inventory import Inventory
 from slipway.paths import BINARY_CACHE_KEY
 from slipway.secret import Secret
 from slipway.secrets import store
+from slipway.tools import restic
+from slipway.tools.nix import CacheKeys
 
 MAKE = "nix-store --generate-binary-cache-key NAME secret public"
+BOTH = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PRIVATE, PUBLIC = 64, 32
 """Bytes of a secret key, and of the public half at its end."""
 
 
-def read(inventory: Inventory) -> Secret | None:
+def read(inventory: Inventory) -> CacheKeys | None:
     """Decrypt it; None where the inventory has no cache to fill.
 
     Raises InvalidInput where there is no such key, or where a machine that fetches from a cache would not trust it.
@@ -34,7 +38,8 @@ def read(inventory: Inventory) -> Secret | None:
             f"{inventory.root / BINARY_CACHE_KEY}: missing: it signs what is copied to deploy.cache",
             hint=f"slipway secrets init asks for it; {MAKE} makes one",
         )
-    key = store.read(inventory.root, BINARY_CACHE_KEY).values.get(CACHE_KEY_NAME, Secret(""))
+    values = store.read(inventory.root, BINARY_CACHE_KEY).values
+    key = values.get(CACHE_KEY_NAME, Secret(""))
     public = _public(inventory, key)
     strangers = [host.name for host in inventory.hosts
                  if host.nix.substituters and public not in host.nix.trusted_public_keys]  # fmt: skip
@@ -44,7 +49,19 @@ def read(inventory: Inventory) -> Secret | None:
             "would take nothing from the cache",
             hint="add that key to nix.trustedPublicKeys, below defaults or the hosts' groups; slipway generate",
         )
-    return key
+    return CacheKeys(key, _account(inventory, values))
+
+
+def _account(inventory: Inventory, values: Mapping[str, Secret]) -> dict[str, Secret]:
+    """Of S3, where the file has one: half of it would open nothing, or be filled up with somebody else's."""
+    account = {name: values[name] for name in restic.ACCOUNT if name in values}
+    lacking = [name for name in BOTH if name not in account]
+    if account and lacking:
+        raise InvalidInput(
+            f"{inventory.root / BINARY_CACHE_KEY}: an S3 account without {' and '.join(lacking)}",
+            hint="slipway secrets edit nix/binary-cache",
+        )
+    return account
 
 
 def _public(inventory: Inventory, key: Secret) -> str:

@@ -7,17 +7,19 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway.errors import DeployFailed, InvalidInput
-from slipway.result import CommandFailed, CommandResult
+from slipway.errors import DeployFailed, InvalidInput, PrerequisiteMissing
+from slipway.result import NO_SENSE, CommandFailed, CommandResult
 from slipway.secret import Secret
 from slipway.tools.run import OnLine, run
 
 FEATURES = ("--extra-experimental-features", "nix-command flakes")
+QUESTION = 60.0
+"""Seconds for Nix to say what it is."""
 NOISE = ("warning: Git tree", "warning: the group 'nixbld'", "warning: not writing modified lock file")
 
 _COPY = re.compile(r"(/nix/store/[0-9a-z]{32}-source|«git\+file:[^»]*»)/")
@@ -164,10 +166,19 @@ def copy(
     run([*argv, *_options(options)], env=environment, timeout=timeout, on_line=_quietly(on_line))
 
 
+@dataclass(frozen=True)
+class CacheKeys:
+    """What filling a binary cache takes. `signing` is of `nix-store --generate-binary-cache-key`: NAME:BASE64.
+    `account` is of S3, by the names that its variables have; without one Nix looks where AWS's own programs look."""
+
+    signing: Secret
+    account: Mapping[str, Secret] = field(default_factory=dict)
+
+
 def upload(
     paths: Iterable[str],
     cache: str,
-    key: Secret,
+    keys: CacheKeys,
     *,
     options: Mapping[str, str],
     timeout: float,
@@ -175,12 +186,41 @@ def upload(
 ) -> None:
     """Copy closures to a binary cache (s3://..., https://..., file://...) and sign them there; what it has is left.
 
-    `key` is one of `nix-store --generate-binary-cache-key`: NAME:BASE64. Nix reads it from a file, and no other way.
+    Nix reads the key that signs from a file, and no other way.
     """
-    with key.as_file() as path:
+    account = {name: value.reveal().decode() for name, value in keys.account.items()}
+    with keys.signing.as_file() as path:
         signed = f"{cache}{'&' if '?' in cache else '?'}secret-key={path}"
         argv = ["nix", *FEATURES, "copy", "--no-check-sigs", "--to", signed, *paths]
-        run([*argv, *_options(options)], timeout=timeout, on_line=_quietly(on_line))
+        run([*argv, *_options(options)], env=account, timeout=timeout, on_line=_quietly(on_line))
+
+
+def require_opens(cache: str) -> None:
+    """Raises PrerequisiteMissing where this Nix, as Debian's, was built without S3 and the cache is a bucket; one that
+    says of no kind of store whether it has it is taken to have all."""
+    if not cache.startswith("s3:"):
+        return
+    kinds = _kinds_of_stores()
+    if kinds and not any(kind.startswith("S3 ") for kind in kinds):
+        raise PrerequisiteMissing(
+            f"{cache}: the Nix of this machine was built without S3, as Debian's is, and can write to no bucket",
+            hint="nix shell nixpkgs#nix -c slipway deploy; or give deploy.cache as https://..., which takes PUT",
+        )
+
+
+def _kinds_of_stores() -> Collection[str]:
+    """By the names that Nix's manual has for them; empty where Nix does not say. What lists them went by another name
+    until 2.18."""
+    for words, key in ((["describe-stores", "--json"], None), (["__dump-cli"], "stores")):
+        result = run(["nix", *FEATURES, *words], check=False, timeout=QUESTION)
+        try:
+            said = json.loads(result.stdout) if result.ok else {}
+            found = said[key] if key else said
+        except NO_SENSE:
+            continue
+        if isinstance(found, dict) and found:
+            return tuple(found)
+    return ()
 
 
 def _options(options: Mapping[str, str]) -> list[str]:

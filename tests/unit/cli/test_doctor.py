@@ -219,3 +219,27 @@ def test_keys_of_tokens_and_agents_count(here, monkeypatch):
     (folder / "id_rsa.pub").write_text("ssh-rsa broken\n")
     (folder / "id_ed25519-cert.pub").write_text("ssh-ed25519-cert-v01@openssh.com AAAA me\n")
     assert own.public_keys() == (KEY, "sk-ssh-ed25519@openssh.com AAAAGnNr token")
+
+
+NO_S3 = """#!/bin/sh
+# Fake of the tests: a Nix like Debian's.
+case "$*" in
+  *"config show"*) echo "experimental-features = nix-command flakes";;
+  *describe-stores*) echo '{"Local Store": {}}';;
+  *) echo "nix (Nix) 2.18.0";;
+esac
+"""
+
+
+@pytest.mark.parametrize(("address", "state"), [("s3://nix-cache", "missing"), ("https://cache.example.org", "ok")])
+def test_a_bucket_wants_a_nix_that_was_built_with_s3(doctor, here, address, state):
+    (here.parent / "bin" / "nix").write_text(NO_S3)
+    nix = f"  nix: {{substituters: [https://cache.example.org], trustedPublicKeys: ['c-1:{'A' * 43}=']}}\n"
+    text = INVENTORY.replace("hosts:", f"{nix}deploy: {{cache: '{address}'}}\nhosts:")
+    (here / "inventory.yaml").write_text(text)
+    (here / "flake.nix").write_text("{ }")
+    findings, error = doctor()
+    assert findings["binary cache"]["state"] == state
+    if state == "missing":
+        assert "built without S3" in findings["binary cache"]["found"]
+        assert "nix shell nixpkgs#nix -c slipway deploy" in error.hint

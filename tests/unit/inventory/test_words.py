@@ -260,6 +260,7 @@ def test_a_repository_cannot_take_hold_of_the_deployers_nix(tmp_path: Path, opti
 @pytest.mark.parametrize(
     ("address", "good"),
     [("s3://nix?region=eu-central-1&endpoint=minio.example.org:9000&scheme=http", True), ("file:///srv/cache", True),
+     ("s3://nix?addressing-style=path&storage-class=STANDARD_IA", True),
      ("https://cache.example.org/upload?compression=zstd", True), ("s3://nix?secret-key=/root/key", False),
      ("file://cache", False), ("ssh://root@w1", False), ("local?root=/tmp", False), ("s3://nix?compression", False),
      ("https://x.example?post-build-hook=/x", False)],

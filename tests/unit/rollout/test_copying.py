@@ -22,6 +22,7 @@ from slipway.rollout.copying import Copying
 from slipway.secret import Secret
 from slipway.ssh.pool import Pool
 from slipway.tools import nix
+from slipway.tools.nix import CacheKeys
 from slipway.tools.run import run
 
 NAMES = ("w1", "w2")
@@ -102,7 +103,7 @@ def copy(store, machine, systems, key, sshd):
         endpoints = [replace(sshd.endpoint, name=name) for name in NAMES]
         with Pool(endpoints, sshd.known_hosts) as pool:
             inventory = with_cache(store, upload, url, public)
-            assert Copying(inventory, pool, Events(seen.append), systems, key[0]).run() == {}
+            assert Copying(inventory, pool, Events(seen.append), systems, CacheKeys(key[0])).run() == {}
         return seen
 
     return copying

@@ -39,6 +39,7 @@ from slipway.rollout.plan import NodePlan, Plan, plan
 from slipway.rollout.revision import Older
 from slipway.secret import Secret
 from slipway.tools import helm, nix
+from slipway.tools.nix import CacheKeys
 
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
 K0S = f"/nix/store/{'b' * 32}-k0s-1.36.3"
@@ -51,7 +52,7 @@ class FakePreparation(Preparation):
     running: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SlipwayError] = field(default_factory=dict)
     copied: list[str] = field(default_factory=list)
-    signed: list[Secret | None] = field(default_factory=list)
+    filled: list[CacheKeys | None] = field(default_factory=list)
     failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def require_generated(self):
@@ -67,7 +68,7 @@ class FakePreparation(Preparation):
 
     def copy(self, systems):
         self.copied.extend(systems)
-        self.signed.append(self.signing)
+        self.filled.append(self.cache_keys)
         return {}
 
 
@@ -206,9 +207,9 @@ def test_who_has_the_system_already_is_asked_first(world):
 
 def test_what_is_copied_for_a_plan_goes_to_no_binary_cache(world):
     world.change("w1")
-    preparation = world.preparation(signing=Secret("cache-1:the key"))
+    preparation = world.preparation(cache_keys=CacheKeys(Secret("cache-1:the key")))
     plan(preparation)
-    assert (preparation.copied, preparation.signed) == (["w1"], [None])
+    assert (preparation.copied, preparation.filled) == (["w1"], [None])
 
 
 def test_nothing_is_copied_where_nothing_may_be(world):

@@ -11,6 +11,7 @@ from slipway.inventory import load
 from slipway.paths import BINARY_CACHE_KEY
 from slipway.secret import Secret
 from slipway.secrets import making, signing, store
+from slipway.tools.nix import CacheKeys
 
 TEXT = """
 apiVersion: slipway/v1
@@ -53,6 +54,12 @@ def give(inventory, text: str) -> None:
     assert BINARY_CACHE_KEY in [path.relative_to(inventory.root) if path.is_absolute() else path for path in made.files]
 
 
+def edit(inventory, **values: str) -> None:
+    """As `slipway secrets edit nix/binary-cache` does."""
+    given = {name: Secret(value) for name, value in values.items()}
+    making.save(inventory.root, making.find(inventory, "binary-cache"), given)
+
+
 def test_without_a_cache_there_is_no_key_to_read(repository, key):
     assert signing.read(repository(key[1], more="")) is None
 
@@ -60,7 +67,22 @@ def test_without_a_cache_there_is_no_key_to_read(repository, key):
 def test_a_key_that_the_machines_trust_is_read(repository, key):
     inventory = repository(key[1])
     give(inventory, key[0])
-    assert signing.read(inventory) == Secret(key[0])
+    assert signing.read(inventory) == CacheKeys(Secret(key[0]))
+
+
+def test_the_file_may_have_an_account_of_s3_beside_the_key(repository, key):
+    inventory = repository(key[1])
+    account = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "hush", "AWS_DEFAULT_REGION": "eu-central-1"}
+    edit(inventory, **{CACHE_KEY_NAME: key[0]}, **account, ANOTHER="not told")
+    found = signing.read(inventory)
+    assert found == CacheKeys(Secret(key[0]), {name: Secret(value) for name, value in account.items()})
+
+
+def test_half_an_account_is_refused(repository, key):
+    inventory = repository(key[1])
+    edit(inventory, **{CACHE_KEY_NAME: key[0]}, AWS_ACCESS_KEY_ID="me")
+    with pytest.raises(InvalidInput, match="an S3 account without AWS_SECRET_ACCESS_KEY"):
+        signing.read(inventory)
 
 
 def test_a_key_that_a_machine_does_not_trust_is_refused_with_what_to_add(repository, key):

@@ -1,15 +1,16 @@
 """What a person reads of Nix's errors, and how results are told apart; Nix itself runs in tests/lab/test_nix.py."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from slipway.errors import InvalidInput
+from slipway.errors import InvalidInput, PrerequisiteMissing
 from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
 from slipway.tools import nix
-from slipway.tools.nix import BuildFailed, EvaluationFailed
+from slipway.tools.nix import BuildFailed, CacheKeys, EvaluationFailed
 
 # A mistake in the user's own file: as Nix 2.8.0 printed it; in the shape of newer versions, which put a trace before
 # the cause; and of the newest, which name the repository by its URL (both written by hand).
@@ -199,11 +200,56 @@ def test_a_system_that_is_built_here_is_brought_from_nowhere(fake_nix, tmp_path)
 
 @pytest.mark.parametrize(("cache", "joined"), [("file:///c", "?"), ("s3://c?region=x", "&")])
 def test_the_key_that_signs_is_a_file_in_memory(fake_nix, cache, joined):
-    nix.upload(["/a"], cache, Secret("test-1:AAAA"), options={}, timeout=10)
+    nix.upload(["/a"], cache, CacheKeys(Secret("test-1:AAAA")), options={}, timeout=10)
     ((*asked,),) = fake_nix()
     (store,) = [word for word in asked if word.startswith(cache)]
     assert store.startswith(f"{cache}{joined}secret-key=/proc/{os.getpid()}/fd/")
     assert "test-1" not in " ".join(asked)
+
+
+def test_an_s3_account_is_nix_s_alone_and_in_nobodys_sight(shell_for_nix, monkeypatch):
+    """In its environment, where AWS's own chain looks first; what the caller's own shell has is left without one."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the shell")
+    account = {"AWS_ACCESS_KEY_ID": Secret("of the file"), "AWS_SECRET_ACCESS_KEY": Secret("hush")}
+    told = shell_for_nix('echo "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" >&2; case "$*" in *hush*) exit 1; esac')
+    nix.upload(["/a"], "s3://c", CacheKeys(Secret("k"), account), options={}, timeout=10, on_line=told.append)
+    nix.upload(["/a"], "s3://c", CacheKeys(Secret("k")), options={}, timeout=10, on_line=told.append)
+    assert told == ["of the file:hush", "of the shell:"]
+    assert "hush" not in repr(CacheKeys(Secret("k"), account))
+
+
+@pytest.fixture
+def shell_for_nix(tmp_path, monkeypatch):
+    """`shell_for_nix(script)` puts a fake nix on PATH; returns a list, for what a call of it says."""
+
+    def made(script: str) -> list[str]:
+        program = tmp_path / "fake" / "nix"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        return []
+
+    return made
+
+
+OLD, NEW = "*describe-stores*) echo '{\"%s\": {}}'", '*__dump-cli*) echo \'{"args": {}, "stores": {"%s": {}}}\''
+
+
+@pytest.mark.parametrize("asked", [OLD, NEW], ids=["until 2.18", "since"])
+@pytest.mark.parametrize(("kind", "opens"), [("Http Binary Cache Store", False), ("S3 Binary Cache Store", True)])
+def test_a_nix_without_s3_is_told_before_anything_is_built_for_a_bucket(shell_for_nix, asked, kind, opens):
+    shell_for_nix(f'case "$*" in {asked % kind};; *) exit 1; esac')
+    nix.require_opens("https://cache.example.org")
+    refused = pytest.raises(PrerequisiteMissing, match="the Nix of this machine was built without S3")
+    with nullcontext() if opens else refused:
+        nix.require_opens("s3://nix-cache?region=eu-central-1")
+
+
+@pytest.mark.parametrize("script", ["exit 1", "echo '[]'", "echo nonsense", "echo '{}'"])
+def test_a_nix_that_says_nothing_of_its_stores_is_left_to_find_out(shell_for_nix, script):
+    shell_for_nix(script)
+    nix.require_opens("s3://nix-cache")
 
 
 @pytest.mark.parametrize("substitute", [True, False])
