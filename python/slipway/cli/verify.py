@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -325,9 +325,17 @@ def _show_status(found: reports.Status, shown: Shown) -> None:
     if found.flux and (items := found.flux.failing if shown.failing else found.flux.items):
         print_table(("stage", "what", "name", "revision", "state"), map(_flux_row, items))
         for item in found.flux.failing:
-            tell(f"{item.kind} {item.name}: {item.why}")
+            for line in _why(item):
+                tell(line)
     _say_reasons([*found.gate.lines()], None if shown.failing else MOST_REASONS)
     say(found.end)
+
+
+def _why(item: Item) -> Iterator[str]:
+    """What stands beneath the first reason is set in."""
+    first, *beneath = item.reasons
+    yield f"{item.kind} {item.name}: {first}"
+    yield from (f"  {reason}" for reason in beneath)
 
 
 def _say_reasons(lines: Sequence[str], most: int | None) -> None:

@@ -170,7 +170,7 @@ class Status:
         if self.next_step:
             return f"next: {self.next_step}"
         if self.flux and self.flux.failing:
-            return f"handed over {self.handed_over}; {len(self.flux.failing)} of what Flux runs is not Ready, see above"
+            return f"handed over {self.handed_over}; not Ready of what Flux runs: {len(self.flux.failing)}, see above"
         return f"handed over {self.handed_over}; nothing is left to do"
 
     def _named(self) -> str:

@@ -7,7 +7,8 @@ put up, and all later stages.
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,12 +24,13 @@ from slipway.ssh.tunnel import Tunnel
 from slipway.stages import bootstrap
 from slipway.stages.bootstrap import Site
 from slipway.stages.model import Stage
-from slipway.stages.repository import ServerAway
+from slipway.stages.repository import MOST_NAMED, ServerAway, kustomizations, unhealthy
 from slipway.stages.steps import Step, steps
 from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify.gate import GateResult
 from slipway.wait import WaitedTooLong, wait_until
+from slipway.words import counted, first_of
 
 PHASE = "handoff"
 
@@ -140,7 +142,17 @@ def handoff(
     gate.require()
     site, stages = site_of(inventory, kubeconfig, machines, events), wanted(inventory, until)
     taken = tuple(_take(step, site, events) for step in steps(site, stages))
-    return HandoffResult(stages[-1], taken, next_steps(inventory, stages[-1]))
+    return HandoffResult(stages[-1], taken, (*_not_healthy(site, stages), *next_steps(inventory, stages[-1])))
+
+
+def _not_healthy(site: Site, stages: Sequence[Stage]) -> Iterator[str]:
+    """A word on the apps that keep no stage back: the user's own."""
+    with suppress(CommandFailed, CommandTimedOut):
+        found = kustomizations(site.kubeconfig)
+        names = [each["metadata"]["name"] for stage in stages for each in unhealthy(found, stage)]
+        if names:
+            shown = first_of(names, MOST_NAMED)
+            yield f"not healthy, {counted(len(names), 'app')}: {shown}; why: slipway status --failing"
 
 
 def outlook(

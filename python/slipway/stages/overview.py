@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from slipway.cluster.cilium import HELM_RELEASES
-from slipway.result import CommandFailed, CommandTimedOut
-from slipway.stages import readiness
-from slipway.stages.bootstrap import FLUX_OWNS
+from slipway.stages import reasons
 from slipway.stages.model import Stage
+from slipway.stages.reasons import Asked, OfCluster, Reasons
 from slipway.stages.repository import SOURCE, kustomizations, stage_of
 from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
@@ -21,26 +20,30 @@ SOURCES = (
     "ocirepositories.source.toolkit.fluxcd.io",
     "buckets.source.toolkit.fluxcd.io",
 )
-LOG_LINES = 3
-"""The last lines of a container that does not run."""
-LONGEST = 300
-"""Characters of a message that a person is shown."""
+LONGEST, ITS_END = 300, 120
+"""Characters of a message that a person is shown; of a longer one its end as well, where programs say the cause."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One stage, app or source. `revision` is what it has; `why` is "" if it is Ready, else what is wrong, in words."""
+    """One stage, app or source. `revision` is what it has; `reasons` are why it is not Ready, each of what stands
+    beneath the one before it; none where it is Ready."""
 
     kind: str
     name: str
     stage: str
     revision: str
-    why: str = ""
+    reasons: tuple[str, ...] = ()
     suspended: bool = False
 
     @property
     def ready(self) -> bool:
-        return not self.why
+        return not self.reasons
+
+    @property
+    def why(self) -> str:
+        """The reasons in one line."""
+        return "; ".join(self.reasons)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -90,9 +93,9 @@ def look(kubeconfig: Kubeconfig) -> Overview:
     sources = [item for kind in SOURCES for item in _everywhere(kubeconfig, kind)]
     releases = _everywhere(kubeconfig, HELM_RELEASES)
     # Only where something is wrong are pods worth a question.
-    wrong = any(map(readiness.condition, (*found, *sources, *releases)))
+    wrong = any(map(reasons.condition, (*found, *sources, *releases)))
     pods = _everywhere(kubeconfig, "pods") if wrong else []
-    return gather(found, sources, releases, pods, lambda pod: last_words(kubeconfig, pod))
+    return gather(found, sources, releases, pods, OfCluster(kubeconfig))
 
 
 def _everywhere(kubeconfig: Kubeconfig, kind: str) -> Sequence[Mapping[str, Any]]:
@@ -105,27 +108,32 @@ def gather(
     sources: Sequence[Mapping[str, Any]],
     releases: Sequence[Mapping[str, Any]],
     pods: Sequence[Mapping[str, Any]],
-    log: Callable[[Mapping[str, Any]], str],
+    asked: Asked,
 ) -> Overview:
-    """Pure but for `log`, which gives the last lines of a pod that does not run."""
-    why = _Reasons(releases, pods, log)
+    """Pure but for `asked`, which knows more of a pod that is not well."""
+    why = Reasons(releases, pods, asked)
     by_name = {each["metadata"]["name"]: each for each in kustomizations}
     items: list[Item] = []
     for stage in Stage:
         if stage in by_name:
-            items.append(_item("stage", by_name[stage], stage, readiness.condition(by_name[stage])))
+            items.append(_item("stage", by_name[stage], stage, _of_itself(by_name[stage])))
         apps = (each for each in kustomizations if stage_of(each) == stage)
         in_order = sorted(apps, key=lambda each: str(each["metadata"]["name"]))
         items += [_item("app", each, stage, why.of(each)) for each in in_order]
-    items += [_item("source", each, "", readiness.condition(each)) for each in sources]
+    items += [_item("source", each, "", _of_itself(each)) for each in sources]
     return Overview(tuple(items))
 
 
-def _item(kind: str, found: Mapping[str, Any], stage: str, why: str) -> Item:
+def _of_itself(found: Mapping[str, Any]) -> tuple[str, ...]:
+    said = reasons.shortened(reasons.condition(found))
+    return (said,) if said else ()
+
+
+def _item(kind: str, found: Mapping[str, Any], stage: str, why: Sequence[str]) -> Item:
     status = found.get("status") or {}
     revision = status.get("lastAppliedRevision") or (status.get("artifact") or {}).get("revision") or ""
     suspended = bool(found["spec"].get("suspend"))
-    return Item(kind, found["metadata"]["name"], stage, short(str(revision)), _shown(why), suspended)
+    return Item(kind, found["metadata"]["name"], stage, short(str(revision)), tuple(map(_shown, why)), suspended)
 
 
 def short(revision: str) -> str:
@@ -137,58 +145,4 @@ def short(revision: str) -> str:
 
 def _shown(text: str) -> str:
     plain = line(text)
-    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}..."
-
-
-class _Reasons:
-    """Why an app is not Ready: its own condition, and beneath it what a person would look at next."""
-
-    def __init__(
-        self,
-        releases: Sequence[Mapping[str, Any]],
-        pods: Sequence[Mapping[str, Any]],
-        log: Callable[[Mapping[str, Any]], str],
-    ) -> None:
-        self._releases, self._pods, self._log = releases, pods, log
-
-    def of(self, app: Mapping[str, Any]) -> str:
-        said = readiness.condition(app)
-        return "; ".join([said, *self._beneath(app["metadata"]["name"])]) if said else ""
-
-    def _beneath(self, name: str) -> Iterator[str]:
-        for release in self._releases:
-            if (release["metadata"].get("labels") or {}).get(FLUX_OWNS) == name:
-                said = readiness.condition(release)
-                if said:
-                    yield f"HelmRelease {release['metadata']['name']}: {said}"
-                yield from self._trouble(release["metadata"]["namespace"])
-
-    def _trouble(self, namespace: str) -> Iterator[str]:
-        pods = [pod for pod in self._pods if pod["metadata"]["namespace"] == namespace]
-        said = readiness.trouble(pods)
-        if said:
-            yield said
-        for pod in filter(crashes, pods):
-            words = self._log(pod)
-            if words:
-                yield f"pod {pod['metadata']['name']} said last: {words}"
-                return
-
-
-def crashes(pod: Mapping[str, Any]) -> bool:
-    """Whether a container of it has ended and is started again and again."""
-    return any(each.get("restartCount", 0) > 0 and not each.get("ready") for each in readiness.containers(pod))
-
-
-def last_words(kubeconfig: Kubeconfig, pod: Mapping[str, Any]) -> str:
-    """The last lines that its containers wrote before they ended; "" where nobody has them any more."""
-    about = pod["metadata"]
-    words = ["logs", about["name"], f"--namespace={about['namespace']}", f"--tail={LOG_LINES}", "--all-containers"]
-    for previous in (["--previous"], []):
-        try:
-            said = kubectl.kubectl(kubeconfig, *words, *previous).stdout.strip()
-        except (CommandFailed, CommandTimedOut):
-            continue
-        if said:
-            return " / ".join(each.strip() for each in said.splitlines()[-LOG_LINES:])
-    return ""
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - ITS_END]} ... {plain[-ITS_END:]}"

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Object = Mapping[str, Any]
+WAITS = "DependencyNotReady"
+"""Flux's reason for what waits for another app (fluxcd/pkg, apis/meta)."""
 
 
 def workload(item: Object) -> str:
@@ -42,6 +44,12 @@ def condition(item: Object, kind: str = "Ready") -> str:
     return f"no condition {kind} yet"
 
 
+def failed(item: Object) -> bool:
+    """Whether an object of Flux has come to an end that is no good one: it is not at work, and waits for nobody."""
+    ready = (each for each in item.get("status", {}).get("conditions", ()) if each["type"] == "Ready")
+    return any(each["status"] == "False" and each.get("reason") != WAITS for each in ready)
+
+
 def job(item: Object) -> str:
     """What a Job still lacks; "" when it is done. One that has failed says so, and why."""
     if not item:
@@ -64,8 +72,38 @@ def trouble(pods: Iterable[Object]) -> str:
         for container in containers(pod):
             waiting = container.get("state", {}).get("waiting", {})
             if waiting.get("reason", "") not in ("", "PodInitializing", "ContainerCreating"):
-                return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
+                # Of a container that ends again and again Kubernetes says how long it waits, and not how it ended.
+                said = _end(container) or waiting.get("message", "")
+                return f"pod {pod['metadata']['name']}: {waiting['reason']}: {said}".strip(": ")
         for each in pod.get("status", {}).get("conditions", ()):
             if each["type"] == "PodScheduled" and each["status"] == "False":
                 return f"pod {pod['metadata']['name']}: {each.get('reason', '')}: {each.get('message', '')}"
     return ""
+
+
+def ended(pod: Object) -> str:
+    """How a container of it ended that should not have, the first of them; "" if none did."""
+    return next(filter(None, (_end(each) for each in containers(pod) if not each.get("ready"))), "")
+
+
+def _end(container: Object) -> str:
+    states = (container.get("state", {}), container.get("lastState", {}))
+    last: Object = next((each["terminated"] for each in states if "terminated" in each), {})
+    if not last.get("exitCode"):
+        return ""
+    reason = last.get("reason", "Error")
+    why = "" if reason == "Error" else f" ({reason})"
+    times = container.get("restartCount", 0)
+    again = f", and was started again {times} times" if times > 1 else ""
+    return f"container {container.get('name', '')} ended with exit code {last['exitCode']}{why}{again}"
+
+
+def unready(pod: Object) -> str:
+    """What a pod that was given a node says instead of being ready; "" where it is, or has done its work."""
+    status = pod.get("status", {})
+    if status.get("phase") not in ("Pending", "Running"):
+        return ""
+    found: Object = next((each for each in status.get("conditions", ()) if each["type"] == "Ready"), {})
+    return (
+        "" if found.get("status") != "False" else f"{found.get('reason', '')}: {found.get('message', '')}".strip(": ")
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from slipway.stages import readiness
 from slipway.stages.bootstrap import FLUX_NAMESPACE, REQUESTED, Site, awaited
 from slipway.tools import git, kubectl
 from slipway.tools.kubeconfig import Kubeconfig
+from slipway.wait import WaitedTooLong
 
 READ_BY_FLUX = ("gitops", "overlays")
 """What Flux reads of a repository; secrets/ are for the hand-off alone."""
@@ -194,9 +195,30 @@ def stage_lacks(site: Site, stage: str, commit: str) -> str:
 
 
 def stage(site: Site, name: str) -> bool:
-    """Flux has applied the stage from this checkout's commit, and its apps are healthy."""
+    """Flux has applied the stage from this checkout's commit, and what later stages need of it is healthy.
+
+    Apps of the user's own keep no stage back. They are waited for as long as they are at work, and fail nothing.
+    """
     commit = git.head(site.root)
-    return awaited(site, lambda: stage_lacks(site, name, commit), f"stage {name} at {commit[:12]}")
+    changed = awaited(site, lambda: stage_lacks(site, name, commit), f"stage {name} at {commit[:12]}")
+    with contextlib.suppress(WaitedTooLong):
+        awaited(site, lambda: "; ".join(at_work(kustomizations(site.kubeconfig), name)), f"apps of {name} settled")
+    return changed
+
+
+def at_work(found: Sequence[Mapping[str, Any]], stage: str) -> list[str]:
+    """Each app of a stage of which it will show whether it becomes healthy, with what it says. Who waits for another is
+    at work as long as none has failed."""
+    apps = [each for each in unhealthy(found, stage) if not readiness.failed(each)]
+    if len(apps) < len(unhealthy(found, stage)):
+        apps = [each for each in apps if not readiness.condition(each).startswith(readiness.WAITS)]
+    return [f"{each['metadata']['name']}: {readiness.condition(each)}" for each in apps[:MOST_NAMED]]
+
+
+def unhealthy(found: Sequence[Mapping[str, Any]], stage: str) -> list[Mapping[str, Any]]:
+    """The apps of a stage that are not Ready, without those that somebody has suspended."""
+    apps = (each for each in found if stage_of(each) == stage and not each["spec"].get("suspend"))
+    return [each for each in apps if readiness.condition(each)]
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def _later(stage: Stage) -> tuple[Step, ...]:
 def _healthy(stage: Stage) -> Step:
     return Step(
         stage.value,
-        "Flux has it, and its apps are healthy",
+        "Flux has it, and what it is for is healthy",
         partial(repository.lacks_stage, name=stage.value),
         partial(repository.stage, name=stage.value),
         stage,

@@ -138,7 +138,7 @@ COMMIT = "0123456789ab" + "c" * 28
 
 def handed_over(why: str = "", commit: str = COMMIT) -> status.Status:
     source = Item("source", "flux-system", "", COMMIT[:12])
-    app = Item("app", "gitea", "bootstrap", COMMIT[:12], why)
+    app = Item("app", "gitea", "bootstrap", COMMIT[:12], (why,) if why else ())
     done = {host.name: OK for host in INVENTORY.hosts}
     ready = dict.fromkeys(("w1", "w2"), True)
     records = {host.name: record() for host in INVENTORY.hosts}
@@ -153,7 +153,7 @@ def test_one_line_says_it_all():
 
 def test_an_app_that_is_not_ready_is_not_nothing():
     found = handed_over("CrashLoopBackOff")
-    assert found.end.endswith("1 of what Flux runs is not Ready, see above")
+    assert found.end.endswith("not Ready of what Flux runs: 1, see above")
     assert "apps 0/1" in found.summary
     assert found.to_json()["flux"]["items"][1]["why"] == "CrashLoopBackOff"
 

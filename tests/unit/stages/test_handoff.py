@@ -261,6 +261,33 @@ def test_a_webhook_of_a_token_that_was_never_proven_is_made_anew(hand_over, clus
     assert (git_server.hook, cluster.jobs_made) == (TOKEN, 2)
 
 
+def with_an_app(cluster: Any, monkeypatch: pytest.MonkeyPatch, status: str, reason: str) -> None:
+    """The user has one in the stage bootstrap, of which Flux says this."""
+    answer, ready = cluster.of_flux, {"type": "Ready", "status": status, "reason": reason}
+    shop = {"metadata": {"name": "shop"}, "spec": {"path": "./gitops/bootstrap/shop/app"}}
+
+    def found(kind: str, name: str) -> Any:
+        known = answer(kind, name)
+        if kind.startswith("kustomizations"):
+            known["items"].append({**shop, "status": {"conditions": [ready]}})
+        return known
+
+    monkeypatch.setattr(cluster, "of_flux", found)
+
+
+def test_an_app_of_the_users_that_is_broken_is_named_and_fails_nothing(hand_over, cluster, monkeypatch):
+    with_an_app(cluster, monkeypatch, "False", "HealthCheckFailed")
+    assert hand_over().next[0] == "not healthy, 1 app: shop; why: slipway status --failing"
+
+
+def test_an_app_that_never_comes_to_an_end_is_waited_for_within_bounds(hand_over, cluster, monkeypatch):
+    with_an_app(cluster, monkeypatch, "Unknown", "Progressing")
+    told: list[str] = []
+    result = hand_over(events=Events(lambda event: told.append(event.words)), until=Stage.BOOTSTRAP)
+    assert "shop: Progressing" in told
+    assert "shop" in result.next[0]
+
+
 class Killed(BaseException):
     """What no code of ours catches: as if the process had ended there."""
 

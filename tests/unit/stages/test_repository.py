@@ -219,3 +219,34 @@ def test_the_backend_is_a_ready_pod_by_its_http_port():
     }""")
     assert list(backends(slices)) == [repository.Backend("w2", "10.0.0.2", 3000)]
     assert list(backends({"ports": None, "endpoints": None})) == []
+
+
+def of_users(name: str, status: str, reason: str, **spec: object) -> dict[str, object]:
+    ready = {"type": "Ready", "status": status, "reason": reason, "message": "said"}
+    path = f"./gitops/bootstrap/{name}/app"
+    return {"metadata": {"name": name}, "spec": {"path": path, **spec}, "status": {"conditions": [ready]}}
+
+
+WORKS, WAITS = of_users("a", "Unknown", "Progressing"), of_users("b", "False", "DependencyNotReady")
+FAILED, GOOD, STILL = (
+    of_users("c", "False", "HealthCheckFailed"),
+    of_users("d", "True", ""),
+    of_users("e", "False", "X"),
+)
+STILL["spec"] = {"path": "./gitops/bootstrap/e/app", "suspend": True}
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ((WORKS, GOOD), ["a"]),
+        ((WORKS, WAITS), ["a", "b"]),
+        ((WAITS,), ["b"]),
+        ((FAILED, WAITS), []),
+        ((FAILED, WORKS, WAITS), ["a"]),
+        ((STILL, GOOD), []),
+    ],
+)
+def test_apps_are_at_work_until_it_shows_what_becomes_of_them(found, names):
+    assert [each.partition(":")[0] for each in repository.at_work(found, "bootstrap")] == names
+    assert repository.at_work(found, "cluster-apps") == []
