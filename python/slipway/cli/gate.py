@@ -44,7 +44,7 @@ def look(inventory: Inventory, pool: Pool, events: Events, hosts: Sequence[Host]
 
 
 def _show(found: GateResult) -> None:
-    for line in found.lines():
+    for line in found.shown():
         tell(line)
     if found.open:
         say("the gate is open: slipway handoff")

@@ -6,6 +6,7 @@ There is no way round it: what is missing is to be verified, not to be forced.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 
 from slipway.errors import GateRefused, InvalidInput, SlipwayError
 from slipway.events import Events
-from slipway.groups import alike, typed
+from slipway.groups import MOST_ROWS, alike, typed
 from slipway.inventory import Host, Inventory
 from slipway.ssh.pool import for_each
 from slipway.verify import catalog, digests, running
@@ -22,7 +23,7 @@ from slipway.verify.digests import Digests
 from slipway.verify.record import PackRecord, Record
 from slipway.verify.running import Running
 from slipway.verify.session import Connect
-from slipway.words import first_of
+from slipway.words import counted, first_of
 
 AHEAD = timedelta(minutes=5)
 """How far in the future a record's time may lie: clocks of two deployers differ."""
@@ -57,6 +58,8 @@ class Reason:
     """Whether only a deploy helps."""
     no_pack: str = ""
     """A pack that the inventory requires and nobody has: only another inventory helps, or the pack."""
+    of_many: str = ""
+    """What is said of several nodes where `what` is of this one alone: an age, a file."""
 
     def __str__(self) -> str:
         return f"{self.node}: {self.what}"
@@ -94,13 +97,28 @@ class GateResult:
 
     def lines(self) -> Iterator[str]:
         """Each reason once, with the nodes that have it."""
-        return alike((reason.node, reason.what) for reason in self.reasons)
+        said: dict[str, set[str]] = defaultdict(set)
+        for reason in self.reasons:
+            said[reason.of_many].add(reason.what)
+        # Ages and files that differ from node to node make no reason another.
+        return alike(
+            (reason.node, reason.of_many if reason.of_many and len(said[reason.of_many]) > 1 else reason.what)
+            for reason in self.reasons
+        )
+
+    def shown(self) -> Iterator[str]:
+        """As many of the lines as fit on a screen, and how many more there are."""
+        lines = [*self.lines()]
+        most = len(lines) if len(lines) <= MOST_ROWS else MOST_ROWS - 1
+        yield from lines[:most]
+        if lines[most:]:
+            yield f"and {counted(len(lines) - most, 'more reason')}: slipway gate --json has each"
 
     def require(self) -> None:
         """Raises GateRefused with every reason, unless the gate is open."""
         if self.open:
             return
-        lines = "\n".join(f"  {line}" for line in self.lines())
+        lines = "\n".join(f"  {line}" for line in self.shown())
         raise GateRefused(
             f"the gate stays shut, {_not_verified(len(self.nodes))}:\n{lines}",
             hint=self.hint,
@@ -122,8 +140,7 @@ def check(
     for host in inventory.hosts if hosts is None else hosts:
         reasons += _behind(host.name, present)
         reasons += _without_pack(inventory, host.name, present)
-        found = _missing(inventory, host.name, records.get(host.name), present, now)
-        reasons += [Reason(host.name, what) for what in found]
+        reasons += _missing(inventory, host.name, records.get(host.name), present, now)
     return GateResult(tuple(reasons))
 
 
@@ -177,26 +194,36 @@ def _without_pack(inventory: Inventory, name: str, present: Present) -> Iterator
 
 def _missing(
     inventory: Inventory, name: str, record: Record | InvalidInput | None, present: Present, now: datetime
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     if name not in present.live:
-        yield "does not answer, so nobody knows what it runs"
-    said = (
-        f"; its own copy tells of {present.told[name]}, which nobody here can vouch for" if name in present.told else ""
-    )
-    if record is None:
-        yield f"never verified{said and ' by this deployer'}{said}"
+        yield Reason(name, "does not answer, so nobody knows what it runs")
+    if isinstance(record, Record):
+        yield from (Reason(name, what) for what in _changed(record, present))
+        yield from _of_packs(inventory, record, present, now)
         return
-    if isinstance(record, InvalidInput):
-        yield f"its record does not count: {record}{said}"
-        return
-    yield from _changed(record, present)
+    said = "never verified" if record is None else f"its record does not count: {record}"
+    of_many = said.replace(f"{name}.json", "NODE.json")
+    if name in present.told:
+        by_us = " by this deployer" if record is None else ""
+        said += f"{by_us}; its own copy tells of {present.told[name]}, which nobody here can vouch for"
+        of_many += f"{by_us}; for what copies on the nodes tell nobody here can vouch"
+    yield Reason(name, said, of_many=of_many)
+
+
+def _of_packs(inventory: Inventory, record: Record, present: Present, now: datetime) -> Iterator[Reason]:
+    """Packs of which the same is to be said are named together."""
     # What ran once and exists no more asks nothing of anybody; what is required and was never there is told elsewhere.
     asked = dict.fromkeys([*inventory.verify.packs, *record.packs])
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for pack in (each for each in asked if each in present.digests.packs):
         if pack not in record.packs:
-            yield f"pack {pack} never ran on this system in this boot"
+            found["{} never ran on this system in this boot", ""].append(pack)
         else:
-            yield from _stale(pack, record.packs[pack], present.digests.packs[pack], inventory.verify.fresh_for, now)
+            for words in _stale(pack, record.packs[pack], present.digests.packs[pack], inventory.verify.fresh_for, now):
+                found[words].append(pack)
+    for (what, of_many), packs in found.items():
+        named = ("pack " if len(packs) == 1 else "packs ") + ", ".join(packs)
+        yield Reason(record.node, what.replace("{}", named), of_many=of_many.replace("{}", named))
 
 
 def _changed(record: Record, present: Present) -> Iterator[str]:
@@ -211,16 +238,20 @@ def _changed(record: Record, present: Present) -> Iterator[str]:
         yield "rebooted since it was verified"
 
 
-def _stale(name: str, pack: PackRecord, content: str, fresh_for: float, now: datetime) -> Iterator[str]:
+def _stale(name: str, pack: PackRecord, content: str, fresh_for: float, now: datetime) -> Iterator[tuple[str, str]]:
+    """What is said of a pack, and of the same one on several nodes where that is something else; `{}` stands for it
+    and for others of which the same is said."""
     if pack.content != content:
-        yield f"the checks of pack {name} are others than those that ran"
+        yield "the checks of {} are others than those that ran", ""
     if not pack.counts.green:
-        yield f"pack {name} is red: {first_of(pack.red, SHOWN) or 'no check of it passed'}"
+        yield f"pack {name} is red: {first_of(pack.red, SHOWN) or 'no check of it passed'}", ""
     age = now - datetime.fromisoformat(pack.time)
+    longest = _hours(timedelta(seconds=fresh_for))
     if age > timedelta(seconds=fresh_for):
-        yield f"pack {name} ran {_hours(age)} ago, which is more than {_hours(timedelta(seconds=fresh_for))}"
+        yield f"{{}} ran {_hours(age)} ago, which is more than {longest}", f"{{}} ran more than {longest} ago"
     if age < -AHEAD:
-        yield f"pack {name} ran {_hours(-age)} in the future: is the clock here right?"
+        future = "in the future: is the clock here right?"
+        yield f"{{}} ran {_hours(-age)} {future}", f"{{}} ran {future}"
 
 
 def _not_verified(number: int) -> str:

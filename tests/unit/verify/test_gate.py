@@ -1,7 +1,10 @@
 """The gate: open for a fresh green record of every node, and for nothing else."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.unit.verify.fakes import Canned, FakeHost
@@ -10,7 +13,8 @@ from tests.unit.verify.test_runner import FACTS, fine, node
 
 from slipway.errors import GateRefused, InvalidInput, Unreachable
 from slipway.events import Event, Events
-from slipway.inventory import load
+from slipway.groups import MOST_ROWS, named
+from slipway.inventory import Inventory, load
 from slipway.verify import catalog, digests, gate, record
 from slipway.verify.digests import Digests
 from slipway.verify.record import PackRecord, Record
@@ -120,6 +124,93 @@ def test_a_refusal_says_what_is_missing_and_what_to_type():
         gate.check(INVENTORY, records(w1=None), present(), NOW).require()
     assert refused.value.hint == "slipway verify w1"
     assert refused.value.exit_code == 9
+
+
+MANY = [f"w{number}" for number in range(1, 301)]
+
+
+LARGE = """\
+apiVersion: slipway/v1
+cluster:
+  name: large
+  network: {podCIDR: 10.128.0.0/12}
+  k0s: {version: 1.36.3+k0s.2}
+defaults:
+  network: {interface: eno1, prefixLength: 16, gateway: 10.1.0.1}
+hosts:
+  cp1: {address: 10.1.9.1, role: controller}
+"""
+
+
+def fleet(tmp_path: Path) -> tuple[Inventory, dict[str, Record | InvalidInput | None], gate.Present]:
+    """Three hundred workers, each verified a minute later than the one before, and nothing wrong with them."""
+    workers = (f"  {name}: {{address: 10.1.{at // 200}.{at % 200 + 2}, role: worker}}" for at, name in enumerate(MANY))
+    (tmp_path / "inventory.yaml").write_text(LARGE + "\n".join(workers) + "\n")
+    inventory = load(tmp_path / "inventory.yaml")
+    names = [host.name for host in inventory.hosts]
+    known: dict[str, Record | InvalidInput | None] = {
+        name: Record(name, SYSTEM, BOOT, dict.fromkeys(PACKS, pack(hours=at / 60)), "said")
+        for at, name in enumerate(names)
+    }
+    about = Digests(dict.fromkeys(names, "said"), dict.fromkeys(PACKS, "checks"))
+    return inventory, known, gate.Present({name: (SYSTEM, BOOT) for name in names}, about)
+
+
+def looked(
+    known: dict[str, Record | InvalidInput | None], inventory: Inventory, seen: gate.Present, hours: int = 0
+) -> gate.GateResult:
+    there = {name: each for name, each in known.items() if each}
+    return gate.check(inventory, there, seen, NOW + timedelta(hours=hours))
+
+
+def refusal(result: gate.GateResult) -> tuple[list[str], str]:
+    """The lines of what a person is told, without the first, and what to type."""
+    with pytest.raises(GateRefused) as refused:
+        result.require()
+    return [line.strip() for line in str(refused.value).splitlines()[1:]], str(refused.value.hint)
+
+
+def test_of_three_hundred_nodes_equal_reasons_are_told_once(tmp_path):
+    inventory, known, seen = fleet(tmp_path)
+    assert looked(known, inventory, seen).open, "control"
+    lines, hint = refusal(looked(known, inventory, seen, hours=48))
+    names = named([each.name for each in inventory.hosts])
+    assert lines == [f"301 nodes ({names}): packs {', '.join(PACKS)} ran more than 24 h ago"]
+    assert hint == "slipway verify"
+
+
+def test_of_three_hundred_nodes_each_kind_of_reason_is_a_line_and_the_way_on_is_named_once(tmp_path):
+    inventory, known, seen = fleet(tmp_path)
+    for at, name in enumerate(MANY[:212]):
+        known[name] = Record(name, SYSTEM, BOOT, dict.fromkeys(PACKS, pack(hours=30 + at / 60)), "said")
+    for name in MANY[212:250]:
+        known[name] = InvalidInput(f"records/{name}.json: not written by a verification of this deployer")
+    known["w299"] = None
+    live = {**seen.live, **{name: (f"/nix/store/{name}-old", BOOT) for name in MANY[250:290]}}
+    del live["w300"]
+    now = replace(seen, live=live, wanted=dict.fromkeys(live, SYSTEM), told={"w299": "green"})
+    lines, hint = refusal(looked(known, inventory, now))
+    assert [re.sub(r"\(.*\)", "()", line) for line in lines] == [
+        f"212 nodes (): packs {', '.join(PACKS)} ran more than 24 h ago",
+        "38 nodes (): its record does not count: records/NODE.json: not written by a verification of this deployer",
+        "40 nodes (): runs /nix/store/..., the inventory wants /nix/store/...",
+        "40 nodes (): runs /nix/store/..., verified was /nix/store/...",
+        "w299: never verified by this deployer; its own copy tells of green, which nobody here can vouch for",
+        "w300: does not answer, so nobody knows what it runs",
+    ]
+    assert hint == "slipway deploy; slipway verify"
+
+
+def test_reasons_that_all_differ_fit_on_a_screen(tmp_path):
+    inventory, known, seen = fleet(tmp_path)
+    for name in MANY:
+        wrong = {"os": pack(counts=Counts(1, 1), red=[f"os.of.{name}"])}
+        known[name] = Record(name, SYSTEM, BOOT, {**dict.fromkeys(PACKS, pack()), **wrong}, "said")
+    result = looked(known, inventory, seen)
+    lines, _ = refusal(result)
+    assert lines == [*[f"{name}: pack os is red: os.of.{name}" for name in MANY[: MOST_ROWS - 1]],
+                     f"and {301 - MOST_ROWS} more reasons: slipway gate --json has each"]  # fmt: skip
+    assert len(result.to_json()["reasons"]) == 300
 
 
 def test_shut_for_a_node_that_runs_something_else_than_the_inventory_wants():
