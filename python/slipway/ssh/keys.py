@@ -105,11 +105,8 @@ class KnownHosts:
 
     def is_revoked(self, address: str, port: int, key: PKey) -> bool:
         """Also where the authority of its certificate is."""
-        blobs = {key.get_base64()}
-        with contextlib.suppress(certificate.Damaged):
-            if (shown := certificate.of(key)) is not None:
-                blobs.add(base64.b64encode(shown.authority).decode())
-        return any(one.marker == REVOKED and one.blob in blobs for one in self._all_of(address, port))
+        revoked = {one.blob for one in self._all_of(address, port) if one.marker == REVOKED}
+        return bool(revoked) and not revoked.isdisjoint(_blobs(key))
 
     def _fault_of_certificate(self, address: str, port: int, shown: PKey) -> str | None:
         """None where an authority vouches for the machine; empty where no certificate of one was shown."""
@@ -117,8 +114,10 @@ class KnownHosts:
             found = certificate.of(shown)
         except certificate.Damaged as error:
             return str(error)
+        if found is None:
+            return ""
         known = {key.blob for key in self.authorities(address, port)}
-        if found is None or base64.b64encode(found.authority).decode() not in known:
+        if base64.b64encode(found.authority).decode() not in known:
             return ""
         fault = found.fault(address, time.time())
         return f"its certificate {found.id!r} does not count: {fault}" if fault else None
@@ -150,7 +149,7 @@ class KnownHosts:
         if self.is_revoked(address, port, shown):
             raise HostKeyRefused(f"{place}: the machine shows a key that {self.path} revokes: {describe(shown)}")
         fault = self._fault_of_certificate(address, port, shown)
-        if fault is None or any(key.blob == shown.get_base64() for key in pinned):
+        if fault is None or shown.get_base64() in {key.blob for key in pinned}:
             return
         if not pinned:
             why = fault or f"the machine shows {describe(shown)}"
@@ -208,6 +207,15 @@ def from_line(public: str) -> PKey:
 
 def describe(key: PKey) -> str:
     return f"{key.get_name()} {fingerprint_of(key.asbytes())}"
+
+
+def _blobs(key: PKey) -> set[str]:
+    """The key, and the one of the authority that signed its certificate, as known_hosts has them."""
+    found = {key.get_base64()}
+    with contextlib.suppress(certificate.Damaged):
+        if (shown := certificate.of(key)) is not None:
+            found.add(base64.b64encode(shown.authority).decode())
+    return found
 
 
 @contextmanager
