@@ -27,6 +27,7 @@ from slipway.inventory.address import address_of
 from slipway.secret import Secret
 from slipway.ssh import certificate
 from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
+from slipway.ssh.stream import Stream
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for the TCP connection, and again for the SSH handshake and for each key that is offered."""
@@ -43,6 +44,9 @@ LONGEST_PACKET = 256 << 10
 """Bytes; OpenSSH's own bound (PACKET_MAX_SIZE)."""
 LONGEST_GREETING = 64 << 10
 """Bytes of the lines that a server may say before its version."""
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+"""OpenSSH's own since 6.7. First those that need no MAC beside them: paramiko compares that byte by byte, in Python."""
+MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 NOT_ACCEPTED = ": not accepted"
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -206,12 +210,14 @@ def _handshake(
             raise Unreachable(f"{endpoint.place}: is behind a jump host, and this goes through none", hint="ssh -J")
         stream: Any = reach(endpoint, timeout, attempt)
     else:
-        stream = _socket(endpoint, timeout, attempt)
+        stream = Stream(_socket(endpoint, timeout, attempt))
     transport = paramiko.Transport(stream, packetizer_class=_Packets)
     attempt.holds(transport)
     transport.banner_timeout = transport.auth_timeout = timeout
     types = _wanted_types(known_hosts, endpoint) if known_hosts else ()
-    transport.get_security_options().key_types = types + tuple(name for name in KEY_TYPES if name not in types)
+    wanted = transport.get_security_options()
+    wanted.key_types = types + tuple(name for name in KEY_TYPES if name not in types)
+    wanted.ciphers, wanted.digests = CIPHERS, MACS
     try:
         transport.start_client(timeout=timeout)
         transport.get_remote_server_key()
@@ -342,7 +348,7 @@ class _Login:
     def __init__(self, endpoint: Endpoint, accepted: Accepted) -> None:
         self._endpoint = endpoint
         self._accepted = accepted
-        self._offered: set[bytes] = set()
+        self._offered: set[str] = set()
         self._refused: list[str] = []
         self.is_over = False
         """Whether there is no other key to offer."""
@@ -350,22 +356,23 @@ class _Login:
     def succeeds(self, transport: paramiko.Transport) -> bool:
         """Offer what was not offered yet, until one is accepted or the connection is at its end."""
         first = self._accepted.public
-        if first and self._offers(transport, lambda key: _public(key) == first):
+        if first and self._offers(transport, lambda public: public == first):
             return True
         if not transport.is_active():
             return False
-        self.is_over = not self._offers(transport, lambda _key: True) and transport.is_active()
+        self.is_over = not self._offers(transport, lambda _public: True) and transport.is_active()
         return transport.is_authenticated()
 
-    def _offers(self, transport: paramiko.Transport, chosen: Callable[[paramiko.PKey], bool]) -> bool:
+    def _offers(self, transport: paramiko.Transport, chosen: Callable[[str], bool]) -> bool:
         self._refused = [said for said in self._refused if said.endswith(NOT_ACCEPTED)]
         with closing(_private_keys(self._endpoint, self._refused)) as keys:
             for source, key in keys:
-                if key.asbytes() in self._offered or not chosen(key):
+                public = _public(key)
+                if public in self._offered or not chosen(public):
                     continue
-                self._offered.add(key.asbytes())
+                self._offered.add(public)
                 if self._is_accepted(transport, source, key):
-                    self._accepted.public = _public(key)
+                    self._accepted.public = public
                     self._accepted.file = None if isinstance(key, paramiko.AgentKey) else Path(source)
                     return True
                 if not transport.is_active():

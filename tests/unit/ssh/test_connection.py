@@ -32,6 +32,19 @@ def test_a_pinned_machine_is_let_in(sshd):
         transport.close()
 
 
+def test_a_cipher_that_needs_no_mac_beside_it_is_taken(sshd):
+    with contextlib.closing(connect(sshd.endpoint, sshd.known_hosts)) as transport:
+        assert transport.local_cipher == "aes128-gcm@openssh.com"
+
+
+@pytest.mark.parametrize("mac", ["hmac-sha2-512-etm@openssh.com", "hmac-sha2-256"])
+def test_a_machine_that_has_no_such_cipher_is_let_in(running_sshd, tmp_path, mac):
+    with running_sshd(tmp_path, f"Ciphers aes256-ctr\nMACs {mac}") as server:
+        remote = server.remote()
+        assert remote.run(["head", "-c", "100000", "/dev/zero"]).stdout == "\0" * 100_000
+        remote.close()
+
+
 @pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
 def test_a_machine_with_an_ipv6_address_is_let_in(sshd):
     host = sshd.remote(address="::1")
