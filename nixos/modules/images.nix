@@ -11,6 +11,12 @@ let
     [host.${builtins.toJSON url}]
       capabilities = ["pull", "resolve"]
     ${lib.optionalString (hasPath url) "  override_path = true\n"}${caOf (hostOf url)}'') mirrors;
+  # The same with a place for the password, which registries.sh fills on the machine.
+  loginFile = mirrors: concatMapStrings (url: hostsFile [ url ] + lib.optionalString (asks url) ''
+      [host.${builtins.toJSON url}.header]
+    @login ${hostOf url}@
+  '') mirrors;
+  asks = url: builtins.elem (hostOf url) cfg.credentials;
   # A mirror is known by its host and port, as a registry is.
   hostOf = url: builtins.head (builtins.match "[^:/]+://([^/]+).*" url);
   caFile = host: "k0s/registry-ca/${builtins.replaceStrings [ ":" ] [ "_" ] host}.pem";
@@ -54,9 +60,13 @@ let
   # store no time ever does: another content needs another name.
   contentOf = b: builtins.substring 0 16 (builtins.hashString "sha256" b.hash);
   hostsEntry = registry: mirrors: nameValuePair "k0s/certs.d/${folderOf registry}/hosts.toml" { text = hostsFile mirrors; };
-  plainEntry = host: _: nameValuePair "k0s/certs.d/${host}/hosts.toml" {
-    text = "server = \"https://${host}\"\n${lib.removePrefix "  " (caOf host)}";
-  };
+  plainFile = host: "server = \"https://${host}\"\n${lib.removePrefix "  " (caOf host)}";
+  plainEntry = host: _: nameValuePair "k0s/certs.d/${host}/hosts.toml" { text = plainFile host; };
+  # containerd takes the first folder that names a registry, or that has _default: so all are in the one with passwords.
+  withLogins = pkgs.writeShellScript "slipway-registries" (builtins.readFile ./registries.sh);
+  loginEntry = registry: mirrors: nameValuePair (folderOf registry) (loginFile mirrors);
+  inStore = lib.mapAttrsToList (folder: text: [ folder "${pkgs.writeText "hosts.toml" text}" ]) cfg.composed;
+  composed = lib.optional (cfg.credentials != [ ]) "/run/slipway/registries";
   caEntry = host: text: nameValuePair (caFile host) { inherit text; };
 in
 {
@@ -71,6 +81,21 @@ in
       type = types.attrsOf types.lines;
       default = { };
       description = "Mirror or registry, as host or host:port, to the certificates (PEM) that sign its own.";
+    };
+    credentials = mkOption {
+      type = types.listOf types.nonEmptyStr;
+      default = [ ];
+      example = [ "mirror.example.org" ];
+      description = ''
+        Mirrors that ask for a password, as host or host:port. It comes from /var/lib/slipway/registry-logins, which only root
+        can read: a line for each, of its host and what it wants to hear as `Authorization`.
+      '';
+    };
+    composed = mkOption {
+      type = types.attrsOf types.lines;
+      default = { };
+      internal = true;
+      description = "What containerd reads for each registry, with a line `@login HOST@` where the password goes.";
     };
     shared = mkOption {
       type = types.bool;
@@ -100,12 +125,32 @@ in
         ${dropIn}.text = ''
           version = ${toString registriesIn.version}
           [plugins."${registriesIn.plugin}".registry]
-            config_path = "/etc/k0s/certs.d${lib.optionalString cfg.shared ":/var/lib/slipway/certs.d"}"
+            config_path = "${
+              lib.concatStringsSep ":" (composed ++ [ "/etc/k0s/certs.d" ] ++ lib.optional cfg.shared "/var/lib/slipway/certs.d")
+            }"
         '';
       }
       // lib.mapAttrs' hostsEntry cfg.registries
       // lib.mapAttrs' plainEntry plain
       // lib.mapAttrs' caEntry cfg.ca;
+    })
+    (mkIf (cfg.credentials != [ ]) {
+      slipway.images.composed = lib.mapAttrs' loginEntry cfg.registries // lib.mapAttrs (host: _: plainFile host) plain;
+      systemd.services.slipway-registries = {
+        description = "Passwords of registry mirrors, for containerd";
+        wantedBy = [ "multi-user.target" ];
+        before = [ "k0s.service" ];
+        # A machine that no deploy has given them goes on without, as `slipway verify` will say.
+        unitConfig.ConditionPathExists = "/var/lib/slipway/registry-logins";
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = lib.escapeShellArgs (
+            [ "${withLogins}" "/var/lib/slipway/registry-logins" "/run/slipway/registries" ]
+            ++ lib.concatLists inStore
+          );
+        };
+      };
     })
     (mkIf (cfg.airgap ? ${platform} || cfg.first ? ${platform}) {
       # `k0s reset` removes the whole folder (k0s pkg/cleanup/directories.go), and what it needs to come back is in there.

@@ -39,7 +39,7 @@ from slipway.rollout.plan import Plan
 from slipway.rollout.plan import plan as make_plan
 from slipway.rollout.run import Run
 from slipway.rollout.runs import Known
-from slipway.secrets import at_rest, backups, signing
+from slipway.secrets import at_rest, backups, logins, signing
 from slipway.ssh.pool import Pool
 from slipway.tools import nix
 from slipway.tools.nix import CacheKeys
@@ -122,8 +122,9 @@ def plan(
     lacking: list[SlipwayError] = []
     keys = _or_lacking(lambda: _encryption_keys(inventory, hosts), lacking)
     _or_lacking(lambda: _cache_keys(inventory), lacking)
+    passwords = _or_lacking(lambda: logins.read(inventory), lacking) or {}
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener, Interruption(pool.shut, say).heard():
-        preparation = Preparation(inventory, hosts, pool, Events(listener), keys)
+        preparation = Preparation(inventory, hosts, pool, Events(listener), keys, logins=passwords)
         found = make_plan(preparation, copy=not no_copy, older=older)
     found = replace(found, refused=(*lacking, *found.refused))
     if json_output:
@@ -289,6 +290,7 @@ def _carry_out(
     """One run from its locks to what is shown of it; raises what it ends with."""
     keys = _encryption_keys(inventory, hosts)
     cache_keys = None if options.only_reboot else _cache_keys(inventory)
+    passwords = {} if options.only_reboot else logins.read(inventory)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         asked = {"nodes": [host.name for host in hosts], "options": asdict(options)}
         run = Run.begin(inventory.root, command, asked, keep=inventory.deploy.keep_runs)
@@ -296,7 +298,7 @@ def _carry_out(
         interruption = Interruption(pool.shut, say)
         with interruption.heard():
             keep = partial(_keep, inventory.root)
-            preparation = preparing(inventory, hosts, pool, events, keys, keep, cache_keys=cache_keys)
+            preparation = preparing(inventory, hosts, pool, events, keys, keep, cache_keys=cache_keys, logins=passwords)
             result = _recorded(run, preparation, interruption, options, break_lock)
     _show(run, result, json_output)
     failure = result.failure()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -307,10 +307,12 @@ def _key_from(file: Path) -> Secret:
 
 
 def _given(wanted: tuple[tuple[Wanted, Key], ...]) -> making.Given:
-    """By the environment, else by a person at a terminal, who may leave it out."""
+    """By the environment, else by a person at a terminal, who may leave it out. What several Secrets call the same is
+    asked for: one value would stand in all of them."""
+    names = Counter(key.name for _, key in wanted)
     found: dict[str, dict[str, Secret]] = {}
     for secret, key in wanted:
-        value = os.environ.get(key.name) or _asked(secret, key)
+        value = (os.environ.get(key.name) if names[key.name] == 1 else "") or _asked(secret, key)
         if value:
             found.setdefault(secret.name, {})[key.name] = Secret(value)
     return found

@@ -318,6 +318,7 @@ def _sections(inventory: Inventory) -> Settings:
             "time": {"zone": cluster.time.zone, "servers": list(cluster.time.servers)},
             "images.registries": {name: list(urls) for name, urls in mirrors.registries.items()},
             "images.ca": dict(mirrors.ca),
+            "images.credentials": sorted(mirrors.credentials),
             "images.shared": True if inventory.stages.registry_mirror else None,
             "images.airgap": _bundles(mirrors.airgap),
             "images.first": _bundles(mirrors.first_images),

@@ -956,6 +956,9 @@ class Mirrors(Section):
     the first to be pulled."""
     ca: dict[v.Registry, v.Certificates] = Field(default_factory=dict)
     """Mirror or registry, as its host or host:port, to the certificates (PEM) that sign its own."""
+    credentials: dict[v.Registry, v.SecretName] = Field(default_factory=dict)
+    """Mirror that asks for a password, as its host or host:port, to the name of the Secret with both:
+    secrets/registry-NAME.sops.yaml, which `slipway secrets init` asks for. A deploy brings it to the machines."""
     airgap: dict[System, AirgapBundle] = Field(default_factory=dict)
     """Airgap bundle of the k0s release, by platform. One of your own must hold the node-local balancer's image as well
     (quay.io/k0sproject/envoy-distroless): without it no node finds the API. `k0s airgap list-images --all` names it."""

@@ -469,6 +469,17 @@ def _registry_or_all(text: str) -> str:
     return text if text == "*" else _registry(text)
 
 
+@lru_cache(maxsize=64)
+def _secret_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?", text):
+        # Not quoted: it may be the secret itself.
+        raise ValueError(
+            "names no Secret (a-z, 0-9 and '-', at most 53); a user and a password belong into the Secret: "
+            "slipway secrets init asks for them"
+        )
+    return text
+
+
 @lru_cache(maxsize=1024)
 def _ports(text: str) -> str:
     match = re.fullmatch(r"([1-9][0-9]{0,4})(?:([-:])([1-9][0-9]{0,4}))?", text)
@@ -664,6 +675,7 @@ Calendar = Annotated[str, AfterValidator(_calendar), _format("systemd calendar e
 GitBranch = Annotated[str, AfterValidator(_git_branch), _format("Git branch")]
 Registry = Annotated[str, AfterValidator(_registry), _format("registry")]
 RegistryOrAll = Annotated[str, AfterValidator(_registry_or_all), _format("registry or *")]
+SecretName = Annotated[str, AfterValidator(_secret_name), _format("name of a Secret")]
 HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
 Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
 NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]

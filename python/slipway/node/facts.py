@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from slipway.node.logins import LOGINS
 from slipway.node.places import NIXOS, Places
 from slipway.ssh.host import Host
 
@@ -20,6 +21,7 @@ say current "$(readlink -f "$1")"
 say booted "$(readlink -f "$2")"
 say profile "$(readlink -f "$3")"
 if [ -e "$4" ]; then say rename 1; fi
+if [ -e "$6" ]; then say logins 1; fi
 # Every system of ours has k0s's unit, every member of a cluster has its certificates. nixos/modules/guard.nix looks for
 # both, too.
 for path in /etc/systemd/system/k0s.service /var/lib/k0s/pki /var/lib/k0s/kubelet.conf; do
@@ -57,6 +59,8 @@ class Facts:
     is_member: bool = True
     note: str = ""
     """A store path and a commit, as they lie there: rollout/revision.py reads them."""
+    has_logins: bool = False
+    """Whether it was given passwords of registry mirrors."""
 
     def runs(self, system: str) -> bool:
         """Whether `system` is what runs now and what the next boot takes."""
@@ -85,9 +89,8 @@ class Facts:
 
 def read(host: Host, places: Places = NIXOS) -> Facts:
     """Raises Unreachable, OddAnswer, or whatever else keeps us from asking."""
-    result = host.run(
-        ["sh", "-c", READ, "facts", places.current, places.booted, places.profile, places.allow_rename, places.note]
-    )
+    paths = (places.current, places.booted, places.profile, places.allow_rename, places.note, LOGINS)
+    result = host.run(["sh", "-c", READ, "facts", *paths])
     with result.read() as said:
         facts = dict(line.split("=", 1) for line in said.split("\n") if "=" in line)
         return Facts(
@@ -105,6 +108,7 @@ def read(host: Host, places: Places = NIXOS) -> Facts:
             os=facts.get("os", ""),
             is_installer=facts.get("variant") == "installer",
             is_member="member" in facts,
+            has_logins="logins" in facts,
         )
 
 

@@ -29,7 +29,7 @@ from slipway.cluster.drain import Abandoned
 from slipway.cluster.patience import patiently
 from slipway.errors import Degraded, DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.groups import named, typed
-from slipway.node import health, reboot
+from slipway.node import health, logins, reboot
 from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
 from slipway.node.reboot import When
@@ -166,7 +166,7 @@ class _Rollout:
         if not self._copy(changed):
             return
         self._find_cluster()
-        if not self._backed_up(changed):
+        if not self._backed_up(changed) or not self._passwords(facts):
             return
         self._change(changed)
         if not self.held_up and not self._waits_for_boot and self.options.join:
@@ -225,6 +225,23 @@ class _Rollout:
             return False
         events.emit("backup", "done", text=f"{path}, before k0s goes to 1.{rises}")
         return True
+
+    def _passwords(self, facts: Mapping[str, Facts]) -> bool:
+        """Whether the run may go on: who pulls images by mirrors that ask for a password has it, and nobody else."""
+        takers, pool = self.preparation.pull_images, self.preparation.pool
+        stale = [name for name, seen in facts.items() if seen.has_logins and name not in takers]
+        given = pool.map(lambda machine: logins.place(machine, self.preparation.logins), takers)
+        taken = pool.map(logins.remove, stale)
+        failed = {name: answer for name, answer in {**given, **taken}.items() if isinstance(answer, SlipwayError)}
+        new = sum(answer is True for answer in given.values())
+        if new or stale:
+            told = [f"{counted(new, 'node')} with new ones"] * bool(new) + [f"taken from {', '.join(stale)}"] * bool(
+                stale
+            )
+            self.preparation.events.emit("passwords", "failed" if failed else "done", text="; ".join(told))
+        if failed:
+            self._stop_before(failed, "no system was activated: not every node has the passwords of its mirrors")
+        return not failed
 
     def _remember(self, old: Mapping[str, str | None], new: Mapping[str, str]) -> None:
         """Before anything changes: the way back, also of a run that is killed (rollout/runs.py reads it)."""

@@ -22,6 +22,7 @@ from slipway.inventory import Host as InventoryHost
 from slipway.inventory import Inventory
 from slipway.node import facts
 from slipway.node.facts import Facts
+from slipway.node.logins import Login
 from slipway.node.places import NIXOS
 from slipway.outcome import outcome_of
 from slipway.rollout import sources
@@ -60,9 +61,17 @@ class Preparation:
     cache_keys: CacheKeys | None = None
     """For what is copied to `deploy.cache`; None: nothing is."""
 
+    logins: Mapping[str, Login] = field(default_factory=dict)
+    """Mirror of registries, as host or host:port, to what it wants to hear of its user."""
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(host.name for host in self.hosts)
+
+    @property
+    def pull_images(self) -> tuple[str, ...]:
+        """The nodes whose containerd asks mirrors that want a password."""
+        return tuple(host.name for host in self.hosts if self.logins and host.runs_workloads)
 
     @cached_property
     def commit(self) -> str | None:

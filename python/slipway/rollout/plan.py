@@ -21,7 +21,7 @@ from slipway.generate import cilium as chart
 from slipway.groups import alike, typed
 from slipway.inventory import Host as InventoryHost
 from slipway.inventory.model import Provider, Role
-from slipway.node import contents, diff
+from slipway.node import contents, diff, logins
 from slipway.node.contents import Contents
 from slipway.node.facts import Facts
 from slipway.rollout import difference, revision
@@ -35,6 +35,8 @@ from slipway.tools.nix import Graph
 UNIT = "etc/systemd/system/k0s.service"
 STARTED_WITH = re.compile(rf'^Environment="{members.STARTED_WITH}=([^"]*)"$', re.MULTILINE)
 RESTARTS = "restarts k0s"
+NEW_PASSWORDS = "gets passwords of registry mirrors"
+NO_PASSWORDS = "loses passwords of registry mirrors"
 ALWAYS_SAID = ("would activate the configuration",)
 """Lines of dry-activate that tell nothing."""
 
@@ -201,6 +203,7 @@ class _Planning:
         seen = _require(pool.map(members.look, names))
         closures = {name: graph.closure(systems[name]) for name in changed}
         has = _require(pool.map(lambda host: contents.read(host, sorted(closures[host.name])), sorted(changed)))
+        logs_in = self._logs_in()
         found = []
         for host in self.preparation.hosts:
             new = systems[host.name]
@@ -211,7 +214,14 @@ class _Planning:
             if node.changed:
                 node = _compared(node, has[host.name], closures[host.name], graph)
             found.append(self._with_steps(node, host, seen[host.name], has.get(host.name)))
-        return found
+        return [replace(node, slipway=(*node.slipway, *logs_in.get(node.node, ()))) for node in found]
+
+    def _logs_in(self) -> dict[str, tuple[str, ...]]:
+        """What a deploy does about the passwords of registry mirrors, by node."""
+        takers = self.preparation.pull_images
+        lacking = _require(self.preparation.pool.map(lambda host: logins.lacks(host, self.preparation.logins), takers))
+        steps: dict[str, tuple[str, ...]] = {name: (NEW_PASSWORDS,) for name, lacks in lacking.items() if lacks}
+        return steps | {n: (NO_PASSWORDS,) for n, seen in self.facts.items() if seen.has_logins and n not in takers}
 
     def _with_steps(self, node: NodePlan, host: InventoryHost, seen: Membership, has: Contents | None) -> NodePlan:
         """What slipway does beside activating the system."""

@@ -9,7 +9,9 @@ from tests.unit.sealed import S3, Repository
 from typer.testing import CliRunner
 
 from slipway.cli.main import build
-from slipway.generate.gitops.secrets import BY_NAME
+from slipway.cli.secrets import _given
+from slipway.generate.gitops.secrets import BY_NAME, DEPLOY, SEEDS, Form, Key, Wanted
+from slipway.secret import Secret
 from slipway.tools import age
 
 
@@ -158,3 +160,12 @@ def test_a_drill_without_its_programs_says_how_to_get_them(slipway, repository, 
     assert done.exception is not None
     assert done.exception.exit_code == 12
     assert done.exception.hint == "nix shell nixpkgs#restic"
+
+
+def test_a_name_of_the_environment_that_two_secrets_share_fills_neither(monkeypatch):
+    """One login of the shell would become the password of both mirrors."""
+    monkeypatch.setenv("REGISTRY_PASSWORD", "geheim")
+    (key,) = (Key("REGISTRY_PASSWORD", Form.GIVEN),)
+    one, other = (Wanted("containerd", f"registry-{name}", SEEDS, DEPLOY, "containerd", (key,)) for name in "ab")
+    assert _given(((one, key),)) == {"registry-a": {"REGISTRY_PASSWORD": Secret("geheim")}}
+    assert _given(((one, key), (other, key))) == {}

@@ -17,6 +17,7 @@
     };
     hardware.cpu = "intel";
     images.registries."docker.io" = [ "https://mirror.example.org" ];
+    images.credentials = [ "mirror.example.org" ];
     images.ca."mirror.example.org" = "-----BEGIN CERTIFICATE-----";
     nix = {
       substituters = [ "https://cache.example.org" ];

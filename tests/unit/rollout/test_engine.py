@@ -27,11 +27,12 @@ from slipway.cluster.encryption import Key, Keys
 from slipway.cluster.live import Living, Sight
 from slipway.cluster.members import Membership
 from slipway.cluster.rekeying import Holding
-from slipway.errors import Degraded, SlipwayError, Unreachable, UsageError
+from slipway.errors import Degraded, DeployFailed, SlipwayError, Unreachable, UsageError
 from slipway.events import Event, Events
 from slipway.inventory import Inventory, load
-from slipway.node import health, reboot
+from slipway.node import health, logins, reboot
 from slipway.node.facts import Facts
+from slipway.node.logins import Login
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandFailed, CommandResult
 from slipway.rollout import engine
@@ -53,8 +54,8 @@ class FakePool:
         return for_each(lambda name: function(SimpleNamespace(name=name)), names, limit=limit)
 
 
-def facts(system: str, failed_units: tuple[str, ...] = ()) -> Facts:
-    return Facts("x", "boot", system, system, system, False, True, True, 5000, failed_units)
+def facts(system: str, failed_units: tuple[str, ...] = (), has_logins: bool = False) -> Facts:
+    return Facts("x", "boot", system, system, system, False, True, True, 5000, failed_units, has_logins=has_logins)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class FakePreparation(Preparation):
     to_build: dict[str, str] = field(default_factory=dict)
     refused: dict[str, SlipwayError] = field(default_factory=dict)
     failed_units: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    has_logins: tuple[str, ...] = ()
     not_copied: dict[str, SlipwayError] = field(default_factory=dict)
     done: list[Any] = field(default_factory=list)
 
@@ -72,7 +74,10 @@ class FakePreparation(Preparation):
 
     def preflight(self):
         self.done.append("preflight")
-        return {name: self.refused.get(name, facts("/old", self.failed_units.get(name, ()))) for name in self.names}
+        return {name: self.refused.get(name) or self._facts(name) for name in self.names}
+
+    def _facts(self, name: str) -> Facts:
+        return facts("/old", self.failed_units.get(name, ()), name in self.has_logins)
 
     def build(self):
         self.done.append("build")
@@ -110,8 +115,15 @@ class World:
         self.lives = False
         """Whether controllers have the data of a cluster."""
         self.outdated: set[str] = set()
+        self.passwords: list[tuple[str, int]] = []
+        """Who was given passwords of mirrors, and how many nodes had been activated by then; `-w1`: taken from."""
+        self.no_room: set[str] = set()
         self.boots_other: tuple[str, ...] = ()
         monkeypatch.setattr(engine, "activate", self.activate)
+        monkeypatch.setattr(logins, "place", self.place_passwords)
+        monkeypatch.setattr(
+            logins, "remove", lambda host: self.passwords.append((f"-{host.name}", len(self.activated)))
+        )
         monkeypatch.setattr(encryption, "prepare", lambda host, _key: self.see_to_key(host))
         monkeypatch.setattr(encryption, "require_unused", self.require_unused)
         monkeypatch.setattr(bringup, "bring_up", self.bring_up)
@@ -140,6 +152,12 @@ class World:
 
     def see_to_key(self, host: SimpleNamespace) -> None:
         self.keys.append((host.name, len(self.activated)))
+
+    def place_passwords(self, host: SimpleNamespace, _logins: Any) -> bool:
+        if host.name in self.no_room:
+            raise DeployFailed(f"{host.name}: No space left on device")
+        self.passwords.append((host.name, len(self.activated)))
+        return True
 
     def require_unused(self, _host):
         if self.uses_a_key:
@@ -211,6 +229,36 @@ def test_controllers_go_one_by_one_and_workers_last(world):
 def test_each_controller_has_its_key_before_its_configuration_names_it(world):
     world.deploy(encryption_keys=KEYS)
     assert world.keys == [("cp1", 0), ("cp2", 1), ("cp3", 2)]
+
+
+LOGINS = {"mirror.example.org": Login(Secret("ops"), Secret("geheim"))}
+
+
+def test_who_pulls_images_has_the_passwords_of_mirrors_before_anything_changes(world):
+    world.deploy(changed=("cp1", "w1"), logins=LOGINS)
+    assert sorted(world.passwords) == [("cp3", 0), ("w1", 0), ("w2", 0)]
+    told = [event.words for event in world.told if event.phase == "passwords"]
+    assert told == ["3 nodes with new ones"]
+    assert "geheim" not in repr(world.told)
+
+
+def test_a_node_that_cannot_have_them_keeps_all_as_they_are(world):
+    world.no_room = {"w2"}
+    result = world.deploy(logins=LOGINS)
+    assert world.activated == []
+    assert outcomes(result)["w2"] != "skipped"
+    assert outcomes(result)["w1"] == "skipped"
+    assert result.failure().exit_code == 6
+
+
+def test_passwords_that_no_mirror_asks_for_any_more_are_taken_away(world):
+    world.deploy(changed=(), has_logins=("w1",))
+    assert world.passwords == [("-w1", 0)]
+
+
+def test_control_without_credentials_nobody_is_asked(world):
+    world.deploy()
+    assert world.passwords == []
 
 
 def test_keys_by_which_secrets_could_not_be_read_stop_a_deploy_before_it_changes_anything(world):

@@ -26,9 +26,10 @@ from slipway.cluster.rekeying import UnsafeKeys
 from slipway.cluster.skew import Leap
 from slipway.errors import DeployFailed, SlipwayError, Unreachable
 from slipway.events import Events
-from slipway.node import contents, diff, reboot
+from slipway.node import contents, diff, logins, reboot
 from slipway.node.contents import Contents
 from slipway.node.facts import Facts
+from slipway.node.logins import Login
 from slipway.outcome import NodeResult, Outcome
 from slipway.result import CommandResult
 from slipway.rollout import engine, living, revision
@@ -54,14 +55,16 @@ class FakePreparation(Preparation):
     copied: list[str] = field(default_factory=list)
     filled: list[CacheKeys | None] = field(default_factory=list)
     failed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    has_logins: tuple[str, ...] = ()
 
     def require_generated(self):
         pass
 
     def preflight(self):
-        return {
-            name: self.refused.get(name, facts(self.running[name], *self.failed.get(name, ()))) for name in self.names
-        }
+        return {name: self.refused.get(name) or self._facts(name) for name in self.names}
+
+    def _facts(self, name: str) -> Facts:
+        return facts(self.running[name], *self.failed.get(name, ()), has_logins=name in self.has_logins)
 
     def build(self):
         return {name: self.systems[name] for name in self.names}
@@ -72,8 +75,8 @@ class FakePreparation(Preparation):
         return {}
 
 
-def facts(system: str, *failed: str) -> Facts:
-    return Facts("x", "boot", system, system, system, False, True, True, 5000, failed_units=failed)
+def facts(system: str, *failed: str, has_logins: bool = False) -> Facts:
+    return Facts("x", "boot", system, system, system, False, True, True, 5000, failed, has_logins=has_logins)
 
 
 class World:
@@ -177,6 +180,18 @@ def test_versions_configuration_and_restarts_of_k0s_are_told(world):
     assert node.slipway == ("restarts k0s",)
     assert (node.wave, node.copy_paths, node.copy_bytes) == ("controller cp2", 2, 2000)
     assert not node.drain
+
+
+def test_passwords_of_mirrors_that_differ_are_told_without_a_new_system(world, monkeypatch):
+    monkeypatch.setattr(logins, "lacks", lambda host, _logins: host.name == "w1")
+    login = {"mirror.example.org": Login(Secret("ops"), Secret("geheim"))}
+    found = plan(world.preparation(logins=login, has_logins=("cp1", "w1", "w2")))
+    steps = {node.node: node.slipway for node in found.nodes if node.slipway}
+    assert steps == {
+        "w1": ("gets passwords of registry mirrors",),
+        "cp1": ("loses passwords of registry mirrors",),
+    }
+    assert found.pending
 
 
 def test_a_worker_whose_k0s_restarts_is_drained(world):

@@ -22,9 +22,11 @@ AGE_KEY_NAME = "age.agekey"
 """In the Secret flux-system/sops-age: kustomize-controller takes the keys whose name ends so."""
 CACHE_KEY_NAME = "NIX_SECRET_KEY"
 """In the Secret nix/binary-cache."""
+REGISTRY_KEYS = ("REGISTRY_USERNAME", "REGISTRY_PASSWORD")
+"""In the Secret of a mirror of registries that asks for a password."""
 SEEDS = Path("secrets")
 DEPLOY = "deploy"
-"""What reads keys before there is a stage: for Secrets at rest, for a binary cache."""
+"""What reads keys before there is a stage: for Secrets at rest, for a binary cache, for mirrors of registries."""
 GITEA_USER = "gitea_admin"
 FORGEJO_USER = "forgejo_admin"
 READER = "flux"
@@ -195,9 +197,24 @@ def wanted(inventory: Inventory) -> tuple[Wanted, ...]:
 def _all(inventory: Inventory) -> Iterator[Wanted]:
     there = (DEPLOY, *stages_of(inventory))
     yield from (each for each in TABLE if each.stage in there and each.when(inventory))
+    yield from registry_logins(inventory).values()
     source = inventory.stages.source
     if source.secret and source.kind != "git-server":
         yield Wanted("flux-system", source.secret, _FLUX, BOOTSTRAP, f"Flux, for {source.url}")
+
+
+def registry_logins(inventory: Inventory) -> dict[str, Wanted]:
+    """What containerd logs in to mirrors with: name in the inventory to its Secret."""
+    mirrors: dict[str, list[str]] = {}
+    for host, name in inventory.mirrors.credentials.items():
+        mirrors.setdefault(name, []).append(host)
+    return {name: _registry_login(name, hosts) for name, hosts in mirrors.items()}
+
+
+def _registry_login(name: str, hosts: list[str]) -> Wanted:
+    reader = f"containerd on the machines, which asks {' and '.join(hosts)} for images with it"
+    keys = tuple(Key(key, Form.GIVEN) for key in REGISTRY_KEYS)
+    return Wanted("containerd", f"registry-{name}", SEEDS, DEPLOY, reader, keys)
 
 
 BY_NAME = {each.name: each for each in TABLE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from slipway.inventory.checks.finding import Check, Finding
@@ -68,15 +69,41 @@ def airgap(document: Document) -> Iterator[Finding]:
 
 def mirrors(document: Document) -> Iterator[Finding]:
     """containerd never looks for plain HTTP where a certificate is named, nor asks a mirror for itself."""
+    for path, url in _mirrors(document):
+        host = mirror_host(url)
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            bare = re.sub(r"//[^/]*@", "//", url)
+            message = "a user or a password here ends in the Nix store, which everybody on the machine can read"
+            yield Finding(path, f"{message}; write {bare}, and name a Secret with them in mirrors.credentials")
+        elif url.startswith("http://") and host in document.mirrors.ca:
+            message = f"plain http has no certificate, yet {{}} names one; did you mean https://{url[7:]}?"
+            yield Finding(path, message, other=("mirrors", "ca", host))
+        elif url.startswith("http://") and host in document.mirrors.credentials:
+            message = f"plain http shows the password, {{}}, to everybody on the way; did you mean https://{url[7:]}?"
+            yield Finding(path, message, other=("mirrors", "credentials", host))
+        elif not url.startswith(("http://", "https://")):
+            yield Finding(path, f"containerd takes http and https alone; did you mean https://{host}?")
+
+
+def credentials(document: Document) -> Iterator[Finding]:
+    """A password is sent to a mirror that is asked, and to nobody else."""
+    asked = {mirror_host(url) for _, url in _mirrors(document)}
+    for host in document.mirrors.credentials:
+        if host not in asked:
+            known = f"; those are {', '.join(sorted(asked))}" if asked else ", which names none"
+            message = f"is no mirror of mirrors.registries{known}"
+            yield Finding(("mirrors", "credentials", host), message, about_key=True)
+
+
+def mirror_host(url: str) -> str:
+    """By which containerd knows a mirror: its host, with its port where one is said."""
+    return url.partition("://")[2].partition("/")[0].lower()
+
+
+def _mirrors(document: Document) -> Iterator[tuple[Keys, str]]:
     for registry, urls in document.mirrors.registries.items():
         for index, url in enumerate(urls):
-            host = url.partition("://")[2].partition("/")[0].lower()
-            path: Keys = ("mirrors", "registries", registry, index)
-            if url.startswith("http://") and host in document.mirrors.ca:
-                message = f"plain http has no certificate, yet {{}} names one; did you mean https://{url[7:]}?"
-                yield Finding(path, message, other=("mirrors", "ca", host))
-            elif not url.startswith(("http://", "https://")):
-                yield Finding(path, f"containerd takes http and https alone; did you mean https://{host}?")
+            yield ("mirrors", "registries", registry, index), url
 
 
-CHECKS: tuple[Check, ...] = (controllers, single_alone, workloads, dual_stack, nixos, airgap, mirrors)
+CHECKS: tuple[Check, ...] = (controllers, single_alone, workloads, dual_stack, nixos, airgap, mirrors, credentials)

@@ -5,11 +5,15 @@ setpriv --reuid=65534 --regid=65534 --clear-groups cat /var/lib/k0s/pki/admin.co
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from slipway.cluster.encryption import WRITES
 from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Inventory
+from slipway.inventory.checks.cluster import mirror_host
+from slipway.node.logins import COMPOSED, LOGINS, UNIT
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import CannotRun, controllers, expect, workloads
 
@@ -79,6 +83,48 @@ def test_secrets_are_encrypted(host: NodeHost, nobody: str, inventory: Inventory
             fix="slipway deploy, for all controllers",
         )
     _closed_to_others(host, nobody, ENCRYPTION, "r")
+
+
+@workloads
+def test_mirror_passwords_are_roots(host: NodeHost, nobody: str, inventory: Inventory) -> None:
+    """containerd has the password of each mirror that asks for one, in files that only root can read."""
+    if not inventory.mirrors.credentials:
+        _no_passwords(host)
+        return
+    files = [f"{COMPOSED}/{folder}/hosts.toml" for folder in _folders(inventory)]
+    # Never what is in them.
+    asked = [f"test -s {LOGINS}", *(shlex.join(["grep", "-q", "Authorization = ", file]) for file in files)]
+    for command, file in zip(asked, (LOGINS, *files), strict=True):
+        expect(
+            host.run_expect([0, 1, 2], command).rc == 0,
+            expected=f"the passwords of {', '.join(inventory.mirrors.credentials)}",
+            found=f"{file} has none",
+            fix=f"slipway deploy; systemctl status {UNIT}",
+            command=command,
+        )
+    for path in (LOGINS, COMPOSED):
+        _closed_to_others(host, nobody, path, "r")
+
+
+def _folders(inventory: Inventory) -> list[str]:
+    """Where containerd looks for the registries whose mirrors ask for a password (nixos/modules/images.nix)."""
+    found = {
+        "_default" if registry == "*" else registry
+        for registry, urls in inventory.mirrors.registries.items()
+        if any(mirror_host(url) in inventory.mirrors.credentials for url in urls)
+    }
+    return sorted(found)
+
+
+def _no_passwords(host: NodeHost) -> None:
+    __tracebackhide__ = True
+    expect(
+        host.run_expect([0, 1], f"test -e {LOGINS}").rc == 1,
+        expected="no passwords of mirrors: mirrors.credentials of the inventory names none",
+        found=f"{LOGINS} is there",
+        fix="slipway deploy",
+        command=f"ls -l {LOGINS}",
+    )
 
 
 def _encrypts_nothing(host: NodeHost, started: str) -> None:
