@@ -26,7 +26,7 @@ from slipway.stages.bootstrap import Site
 from slipway.stages.model import Stage
 from slipway.stages.repository import MOST_NAMED, ServerAway, kustomizations, unhealthy
 from slipway.stages.steps import Step, steps
-from slipway.tools import kubectl
+from slipway.tools import helm, kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify.gate import GateResult
 from slipway.wait import WaitedTooLong, wait_until
@@ -190,7 +190,8 @@ def _take(step: Step, site: Site, events: Events) -> StepResult:
 
 
 def _done(step: Step, site: Site) -> bool | str:
-    """Run the step; while nobody answers, the API server or the Git server, again: a step finds what it has done.
+    """Run the step; while nobody answers, the API server or the Git server, again: a step finds what it has done. So it
+    does while a helm is at work: one that outlived its killed hand-off comes to its end, or to its time.
 
     Bounded as every wait of a step is.
     """
@@ -203,7 +204,7 @@ def _done(step: Step, site: Site) -> bool | str:
             if not kubectl.unanswered(error):
                 raise
             gaps.append(f"the API server does not answer: {error.result.excerpt(1).strip()}")
-        except ServerAway as error:
+        except (ServerAway, helm.AtWork) as error:
             gaps.append(str(error))
         return None, gaps[-1]
 

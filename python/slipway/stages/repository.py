@@ -239,7 +239,8 @@ def remote(site: Site) -> Iterator[git.Remote]:
 
 def _not_reached(at: Backend, error: CommandFailed | CommandTimedOut, trouble: str) -> DeployFailed:
     said = trouble or str(error).strip()
-    cut_off = isinstance(error, CommandFailed) and git.cut_off(error)
+    # A server that is busy with something else says nothing in time, as one that is away.
+    cut_off = isinstance(error, CommandTimedOut) or git.cut_off(error)
     kind = ServerAway if trouble or cut_off else DeployFailed
     return kind(
         f"the Git server (pod {at.address} on {at.node}): {said}", hint="slipway status --failing; then slipway handoff"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
@@ -135,12 +135,29 @@ def beside(root: Path, parent: str, path: str, content: bytes, message: str) -> 
     """A commit on top of `parent` with one file more, which no branch of the checkout has; its hash."""
     git = ["git", "-C", str(root)]
     blob = run([*git, "hash-object", "-w", "--stdin"], input=content).stdout.strip()
-    with TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+    with _index_of_its_own(root) as index:
         run([*git, "read-tree", parent], env=index)
         run([*git, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"], env=index)
         tree = run([*git, "write-tree"], env=index).stdout.strip()
     return run([*git, *_NOBODY, "commit-tree", tree, "-p", parent, "-m", message]).stdout.strip()
+
+
+@contextmanager
+def _index_of_its_own(root: Path) -> Iterator[Mapping[str, str]]:
+    """An index that is not the checkout's. Always the same file, so that what a killed run left goes with the next."""
+    said = run(["git", "-C", str(root), "rev-parse", "--git-path", "slipway-index"]).stdout.strip()
+    file = (root / said).resolve()
+    mine = (file, file.with_name(f"{file.name}.lock"))
+
+    def clear() -> None:
+        for each in mine:
+            each.unlink(missing_ok=True)
+
+    clear()
+    try:
+        yield {"GIT_INDEX_FILE": str(file)}
+    finally:
+        clear()
 
 
 @dataclass(frozen=True)

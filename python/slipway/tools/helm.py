@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,10 @@ def same_version(one: str, other: str) -> bool:
     return one.partition("+")[0].removeprefix("v") == other.partition("+")[0].removeprefix("v")
 
 
+def _time(since: float) -> str:
+    return datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
+
+
 def _get(kubeconfig: Kubeconfig, what: str, namespace: str, name: str) -> str:
     return helm(kubeconfig, "get", what, name, f"--namespace={namespace}", "--output=json").stdout
 
@@ -127,7 +131,7 @@ def put_right(kubeconfig: Kubeconfig, namespace: str, release: Release) -> Comma
     if age < LONGEST_WORK:
         raise AtWork(
             f"Helm release {release.name} in {namespace} is {release.status}: somebody's helm began revision "
-            f"{release.revision} {max(age, 0):.0f} s ago, and is not taken for dead before {LONGEST_WORK:.0f} s",
+            f"{release.revision} at {_time(release.since)}, and counts as dead only after {LONGEST_WORK:.0f} s",
             hint=f"again later; or, if no helm runs anywhere: helm --namespace {namespace} {verb} {release.name}",
         )
     return helm(kubeconfig, verb, release.name, f"--namespace={namespace}")

@@ -1,6 +1,7 @@
 """The hand-off as a whole: the gate, the record of its steps, its errors."""
 
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -259,6 +260,35 @@ def test_a_webhook_of_a_token_that_was_never_proven_is_made_anew(hand_over, clus
     git_server.hook = "of a hand-off that was killed"
     assert hand_over().changed
     assert (git_server.hook, cluster.jobs_made) == (TOKEN, 2)
+
+
+def test_a_helm_that_outlived_a_killed_hand_off_is_waited_for(hand_over, cluster, monkeypatch):
+    """It goes on by itself; only whoever looks too early is told that somebody is at work."""
+    looks = []
+
+    def still_at_work(*_: Any) -> None:
+        looks.append("")
+        if len(looks) == 3:
+            cluster.releases["gitea"] = replace(cluster.releases["gitea"], status="deployed")
+        raise helm.AtWork("Helm release gitea in gitea is pending-install")
+
+    monkeypatch.setattr(helm, "put_right", still_at_work)
+    cluster.releases["gitea"] = helm.Release("gitea", "gitea", "12.7.0", 1, "pending-install", {})
+    told: list[str] = []
+    assert hand_over(events=Events(lambda event: told.append(event.words))).changed
+    assert len(looks) == 3
+    assert told.count("Helm release gitea in gitea is pending-install") == 1
+    assert cluster.put_right == []
+
+
+def test_a_helm_that_stays_at_work_ends_it_with_its_release(hand_over, cluster, monkeypatch):
+    def at_work(*_: Any) -> None:
+        raise helm.AtWork("Helm release gitea in gitea is pending-install")
+
+    monkeypatch.setattr(helm, "put_right", at_work)
+    cluster.releases["gitea"] = helm.Release("gitea", "gitea", "12.7.0", 1, "pending-install", {})
+    with pytest.raises(HandoffFailed, match=r"step git-chart: .* last seen: Helm release gitea in gitea is pending"):
+        hand_over()
 
 
 def with_an_app(cluster: Any, monkeypatch: pytest.MonkeyPatch, status: str, reason: str) -> None:

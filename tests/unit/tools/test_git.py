@@ -136,6 +136,14 @@ def test_a_commit_beside_the_branch_leaves_checkout_and_index_alone(checkout):
     assert git.contains(checkout, made, before)
 
 
+def test_what_a_killed_run_left_beside_the_branch_is_in_nobodys_way_and_goes(checkout):
+    before = {path.name for path in (checkout / ".git").iterdir()}
+    for name in ("slipway-index", "slipway-index.lock"):
+        (checkout / ".git" / name).write_text("half of one")
+    assert git.beside(checkout, git.head(checkout), "marker", b"", "Try")
+    assert {path.name for path in (checkout / ".git").iterdir()} == before
+
+
 PASSWORD = b"correct horse"
 
 
