@@ -28,8 +28,8 @@ T = TypeVar("T")
 NAMESPACE = "default"
 RUN = "slipway.verify/run"
 NODE = "slipway.verify/node"
-STARTING = 30.0
-"""Seconds for all canaries to run."""
+STARTING, ON_BUSY = 30.0, 120.0
+"""Seconds for all canaries to run; the longer time on nodes that Kubernetes calls Ready, which may only be busy."""
 DEADLINE, LINGER = 600, 60
 """Seconds after which a canary that was left is ended, and its object taken away."""
 KUBECTL_BOUND = 20.0
@@ -81,13 +81,17 @@ def _take_away(controller: Connection, run: str) -> None:
 def _running(controller: Connection, run: str, names: Collection[str]) -> dict[str, Canary]:
     seen = {name: Canary((), "no pod was made") for name in names}
 
+    began = time.monotonic()
+
     def look() -> tuple[bool | None, str]:
         seen.update(_get(controller, f"pods -n {NAMESPACE} -l {RUN}={run}", _canaries))
         waiting = [name for name in names if not seen[name].runs]
+        if waiting and time.monotonic() - began > STARTING:
+            waiting = sorted(_get(controller, "nodes", _ready).intersection(waiting))
         return (None if waiting else True), ", ".join(waiting)
 
     with contextlib.suppress(WaitedTooLong):
-        wait_until(look, deadline=STARTING, describe="canaries run")
+        wait_until(look, deadline=ON_BUSY, describe="canaries run")
     return seen
 
 
@@ -110,6 +114,16 @@ def _nodes(items: list[Any]) -> tuple[set[str], str]:
     if not image:
         raise SlipwayError("no node says that it has the image of the pause container, which every pod needs")
     return {str(node["metadata"]["name"]) for node in items}, image
+
+
+def _ready(items: list[Any]) -> set[str]:
+    """The names of the nodes that are Ready."""
+
+    def is_so(node: Any) -> bool:  # noqa: ANN401 (JSON of the API)
+        conditions = node["status"].get("conditions", ())
+        return any((each.get("type"), each.get("status")) == ("Ready", "True") for each in conditions)
+
+    return {str(node["metadata"]["name"]) for node in items if is_so(node)}
 
 
 def _job(node: str, run: str, number: int, image: str, seconds: int) -> dict[str, Any]:

@@ -61,6 +61,27 @@ def test_every_node_gets_one_and_none_is_left():
     assert api.jobs == []
 
 
+class SlowApi(FakeApi):
+    """Pods run from the fifth look on, on nodes of which this is said; `busy` tells whether they are Ready."""
+
+    def __init__(self, *nodes: str, busy: bool) -> None:
+        super().__init__(*nodes)
+        self.looks = 0
+        for node in self._nodes:
+            node["status"] = {"images": PAUSE, "conditions": [{"type": "Ready", "status": str(busy)}]}
+
+    def _pod(self, job: Any) -> Any:
+        self.looks += 1
+        return {**super()._pod(job), **({"status": {"phase": "Pending"}} if self.looks < 5 else {})}
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_busy_node_has_longer_and_one_that_is_not_ready_keeps_nobody_waiting(monkeypatch, busy):
+    monkeypatch.setattr(canary, "STARTING", 0.0)
+    with canary.placed(SlowApi("w1", busy=busy), ["w1"]) as found:
+        assert found["w1"].runs == busy
+
+
 def test_nodes_whose_long_names_begin_alike_have_one_each():
     names = [f"{'long-name-of-a-node-' * 2}in-rack-{number}" for number in (1, 2)]
     with canary.placed(FakeApi(*names), names) as found:
