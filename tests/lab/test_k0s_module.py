@@ -1,4 +1,5 @@
-"""The Go tests of the stand-in for k0s. They need the lab's Go toolchain, and none of its machines."""
+"""The Go tests of the stand-ins for k0s and for the sample application. They need the lab's Go toolchain, and no
+machine."""
 
 import pytest
 
@@ -9,6 +10,7 @@ from slipway.tools.run import run
 pytestmark = pytest.mark.lab
 
 
+@pytest.mark.parametrize("module", ["k0s", "podinfo"])
 @pytest.mark.parametrize("words", [["vet"], ["test"]], ids=["vet", "test"])
-def test_go(words):
-    run([go(), *words, "./..."], cwd=MODULES / "k0s", env=environment(), timeout=300)
+def test_go(words, module):
+    run([go(), *words, "./..."], cwd=MODULES / module, env=environment(), timeout=300)

@@ -23,8 +23,8 @@ ASKED = {
     "coredns": ("-version",),
     "gitea": ("--version",),
 }
-LATER = {"helper", "local-path-provisioner", "volsync", "openbao", "external-secrets"}
-"""Images of the stage cluster-base-apps, which no lab of these tests has."""
+LATER = {"helper", "local-path-provisioner", "volsync", "openbao", "external-secrets", "podinfo"}
+"""Images of later stages than bootstrap, which no lab of these tests has."""
 
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("made")]

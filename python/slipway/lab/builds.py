@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from slipway.generate.gitops.apps import BOOTSTRAP
+from slipway.generate.gitops.apps import APPS_STAGE, BOOTSTRAP
 
 MODULES = Path(__file__).parent / "modules"
 EMPTY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -170,7 +170,8 @@ class K0s(Enum):
 
 def needed(kind: K0s, until: str = BOOTSTRAP) -> tuple[Build, ...]:
     """The builds for a lab with this k0s whose last stage is `until`, in their order."""
-    needless = _NEEDLESS[kind] | (BASE_APPS if until == BOOTSTRAP else frozenset())
+    later = (BASE_APPS if until == BOOTSTRAP else frozenset()) | (APPS if until != APPS_STAGE else frozenset())
+    needless = _NEEDLESS[kind] | later
     return tuple(build for build in BUILDS if build.name not in needless)
 
 
@@ -365,11 +366,21 @@ BUILDS: tuple[Build, ...] = (
         seconds=120,
         megabytes=1200,
     ),
+    Build(
+        name="podinfo",
+        module=MODULES / "podinfo",
+        programs=(Program("podinfo", "."),),
+        seconds=10,
+        megabytes=100,
+    ),
 )
 """In the order in which they are needed, which is the order in which they are built."""
 
 BASE_APPS = frozenset({"restic", "seaweedfs", "definitions", "local-path-provisioner", "volsync", "external-secrets"})
 """Built for the stage cluster-base-apps, and for what else asks for them; no lab that ends before it needs any."""
+
+APPS = frozenset({"podinfo"})
+"""Likewise for the stage cluster-apps."""
 
 _FOR_REAL_K0S = frozenset({"konnectivity-server", "konnectivity-agent", "balancer"})
 _NEEDLESS: Mapping[K0s, frozenset[str]] = {

@@ -17,7 +17,8 @@ from pathlib import Path
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
 from slipway.generate import cilium
-from slipway.generate.gitops.apps import BOOTSTRAP
+from slipway.generate.gitops.apps import APPS_STAGE, BOOTSTRAP
+from slipway.generate.gitops.charts import IMAGES
 from slipway.lab import archive, binaries, elf, locks, wheels
 from slipway.lab.archive import Entry, Image, Layer, folder, link, program, text, tree
 from slipway.lab.builds import FLUX, GITEA_STATIC, build_of
@@ -80,6 +81,7 @@ def references() -> dict[str, str]:
         "volsync": f"quay.io/backube/volsync:{_version('volsync').removeprefix('v')}",
         "openbao": f"quay.io/openbao/openbao:{wheels.version(OPENBAO)}",
         "external-secrets": f"ghcr.io/external-secrets/external-secrets:{_version('external-secrets')}",
+        "podinfo": str(IMAGES["podinfo"]),
     }
 
 
@@ -100,7 +102,8 @@ def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ..
 
 def wanted_until(stage: str) -> tuple[str, ...]:
     """The archives of a lab whose last stage this is."""
-    return tuple(name for name in BUNDLES if stage != BOOTSTRAP or name not in BASE_APPS)
+    needless = (BASE_APPS if stage == BOOTSTRAP else frozenset()) | (APPS if stage != APPS_STAGE else frozenset())
+    return tuple(name for name in BUNDLES if name not in needless)
 
 
 def show(archives: Iterable[Path], folder: Path) -> None:
@@ -380,6 +383,11 @@ def _external_secrets_images() -> tuple[Image, ...]:
     return (_image("external-secrets", layer, entrypoint="/bin/external-secrets", user="65534"),)
 
 
+def _podinfo_images() -> tuple[Image, ...]:
+    """The sample application's stand-in, where its own image has the program."""
+    return (_image("podinfo", Layer((program("podinfo", _built("podinfo")),)), entrypoint="/podinfo", user="100"),)
+
+
 BUNDLES: Mapping[str, Bundle] = {
     "pause": Bundle(("pause",), _pause_images),
     "busybox": Bundle((), _busybox_images),
@@ -392,10 +400,13 @@ BUNDLES: Mapping[str, Bundle] = {
     "volsync": Bundle(("volsync", "restic"), _volsync_images),
     "openbao": Bundle((), _openbao_images),
     "external-secrets": Bundle(("external-secrets",), _external_secrets_images),
+    "podinfo": Bundle(("podinfo",), _podinfo_images),
 }
 """Archive by archive, in the order in which a cluster needs them."""
 BASE_APPS = frozenset({"storage", "volsync", "openbao", "external-secrets"})
 """What the stage cluster-base-apps adds; made for the labs that have it."""
+APPS = frozenset({"podinfo"})
+"""What cluster-apps adds; likewise."""
 FOR_K0S: Mapping[str, Named] = {
     "pause": Named(("pause",), _alone("pause", "pause")),
     "coredns": Named(("coredns",), _alone("coredns", "coredns")),

@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from slipway.errors import PrerequisiteMissing, UsageError
-from slipway.generate.gitops.apps import BASE, BOOTSTRAP
+from slipway.generate.gitops.apps import BOOTSTRAP
 from slipway.generate.gitops.secrets import BY_NAME
 from slipway.inventory import load
 from slipway.lab import account, definitions, keys, registry, until
@@ -97,7 +97,7 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
     last = until.chosen(lab)
     mirrored = repositories(last) | (definitions.repositories() if last != BOOTSTRAP else set())
     document["mirrors"]["charts"] = {name: registry.address(lab) for name in sorted(mirrored)}
-    document["stages"] = _bootstrap() if last == BOOTSTRAP else _base_apps(lab)
+    document["stages"] = _bootstrap() if last == BOOTSTRAP else _with_apps(lab, last)
     with target.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
 
@@ -107,10 +107,11 @@ def _bootstrap() -> dict[str, Any]:
     return {"until": BOOTSTRAP, "images": {"gitea": tag("gitea")}}
 
 
-def _base_apps(lab: Lab) -> dict[str, Any]:
-    """The lab has no Forgejo and no GitLab; all else of the stage is there, and volumes are saved in its S3 account."""
+def _with_apps(lab: Lab, last: str) -> dict[str, Any]:
+    """The lab has no Forgejo and no GitLab; all else of cluster-base-apps is there, and volumes are saved in its S3
+    account. Of cluster-apps it has the sample."""
     return {
-        "until": BASE,
+        "until": last,
         "mode": "install",
         "codeHosting": {"kind": "none"},
         "backup": {"repository": account.address(lab)},

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from slipway.errors import UsageError
-from slipway.generate.gitops.apps import BASE, BOOTSTRAP
+from slipway.generate.gitops.apps import APPS_STAGE, BASE, BOOTSTRAP
 from slipway.lab import state
 from slipway.lab.settings import Lab
 
-STAGES = (BOOTSTRAP, BASE)
+STAGES = (BOOTSTRAP, BASE, APPS_STAGE)
 """Those of which the lab has the programs."""
 
 
@@ -24,7 +24,9 @@ def chosen(lab: Lab) -> str:
 def known(asked: str | None) -> str:
     """The stage that was asked for, else bootstrap. Raises UsageError for one that no lab has."""
     if asked is not None and asked not in STAGES:
-        raise UsageError(f"--until {asked}: a lab has {' or '.join(STAGES)}", hint="slipway lab up --help")
+        raise UsageError(
+            f"--until {asked}: a lab has {', '.join(STAGES[:-1])} or {STAGES[-1]}", hint="slipway lab up --help"
+        )
     return asked or BOOTSTRAP
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway.lab.binaries import HOST_TOOLS
-from slipway.lab.builds import BASE_APPS, BUILDS, MODULES, Build, K0s, Program, build_of, needed
+from slipway.lab.builds import APPS, BASE_APPS, BUILDS, MODULES, Build, K0s, Program, build_of, needed
 from slipway.lab.images import BUNDLES, FOR_K0S, wanted_until
 from slipway.lab.toolchain import MINIMUM
 
@@ -87,7 +87,7 @@ def test_a_lab_builds_what_its_k0s_needs_and_no_more():
 
 
 def test_every_build_has_a_lab_that_needs_it():
-    assert set().union(*map(names, K0s)) == {build.name for build in BUILDS} - BASE_APPS
+    assert set().union(*map(names, K0s)) == {build.name for build in BUILDS} - BASE_APPS - APPS
 
 
 @pytest.mark.parametrize("kind", K0s)
@@ -95,13 +95,15 @@ def test_no_lab_that_ends_with_the_first_stage_builds_what_the_next_one_needs(ki
     assert {"restic", "seaweedfs", "volsync", "external-secrets"} <= BASE_APPS
     assert not names(kind) & BASE_APPS
     assert {build.name for build in needed(kind, "cluster-base-apps")} == names(kind) | BASE_APPS
+    assert {build.name for build in needed(kind, "cluster-apps")} == names(kind) | BASE_APPS | APPS
 
 
 @pytest.mark.parametrize("kind", K0s)
 def test_images_and_the_tools_of_this_machine_are_made_of_what_every_lab_builds(kind):
     images = {build for name in wanted_until("bootstrap") for build in BUNDLES[name].builds}
     assert images | {build_of(name).name for name in HOST_TOOLS.values()} <= names(kind)
-    later = {build for name in wanted_until("cluster-base-apps") for build in BUNDLES[name].builds}
-    assert later <= {build.name for build in needed(kind, "cluster-base-apps")}
+    for stage in ("cluster-base-apps", "cluster-apps"):
+        later = {build for name in wanted_until(stage) for build in BUNDLES[name].builds}
+        assert later <= {build.name for build in needed(kind, stage)}
     if kind is not K0s.STAND_IN:
         assert {build for image in FOR_K0S.values() for build in image.builds} <= names(kind)

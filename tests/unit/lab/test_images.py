@@ -12,6 +12,7 @@ import pytest
 
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
+from slipway.generate.gitops.charts import IMAGES
 from slipway.lab import archive, binaries, elf, images, wheels
 from slipway.lab.builds import BUILDS
 from slipway.lab.images import BUNDLES, CLUSTER, ensure, images_dir, references
@@ -83,9 +84,16 @@ def test_every_image_lies_in_one_archive(programs, events):
 def test_a_lab_that_ends_with_the_first_stage_has_no_image_of_a_later_one(programs, events):
     made = {path.name.rpartition("-")[0] for path in ensure(events)}
     assert made == set(images.wanted_until("bootstrap")) == set(BUNDLES) - {
-        "storage", "volsync", "openbao", "external-secrets",
+        "storage", "volsync", "openbao", "external-secrets", "podinfo",
     }  # fmt: skip
-    assert set(images.wanted_until("cluster-base-apps")) == set(BUNDLES)
+    assert set(images.wanted_until("cluster-base-apps")) == set(BUNDLES) - {"podinfo"}
+    assert set(images.wanted_until("cluster-apps")) == set(BUNDLES)
+
+
+def test_the_sample_application_has_its_program_where_its_manifest_starts_it(programs, events):
+    [path] = ensure(events, ["podinfo"])
+    assert "podinfo" in layers(path)[2]
+    assert manifest(path)[0]["RepoTags"] == [str(IMAGES["podinfo"])]
 
 
 def test_the_mover_has_restic_and_what_its_script_asks_of_gnus_tools(programs, events):

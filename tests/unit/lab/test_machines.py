@@ -236,18 +236,21 @@ class TestRepository:
         assert inventory.hosts[0].ssh.identity == lab.identity
         assert set(inventory.mirrors.charts) >= {"oci://quay.io/cilium/charts"}
 
-    def test_with_the_stage_of_base_apps_it_names_the_account_and_what_the_lab_has_not(self, lab, machines, tmp_path):
+    @pytest.mark.parametrize("last", ["cluster-base-apps", "cluster-apps"])
+    def test_with_a_later_stage_it_names_the_account_and_what_the_lab_has_not(self, lab, machines, tmp_path, last):
         lab.state.mkdir(parents=True, exist_ok=True)
-        (lab.state / "until").write_text("cluster-base-apps\n")
+        (lab.state / "until").write_text(f"{last}\n")
         repository.write(lab, tmp_path / "demo")
         inventory = load(tmp_path / "demo" / "inventory.yaml")
         stages = inventory.stages
-        assert (stages.until, stages.mode, stages.code_hosting.kind) == ("cluster-base-apps", "install", "none")
+        assert (stages.until, stages.mode, stages.code_hosting.kind) == (last, "install", "none")
         assert stages.backup.repository == "s3:http://10.77.0.1:8333/backups"
         charts = {gitops_charts.chart(inventory, app.chart) for app in apps.of(inventory) if app.chart}
         assert {chart.repository for chart in charts} == {"oci+http://10.77.0.1:5000/charts"}, "each has a stand-in"
         kinds = {gitops_charts.definitions(inventory, name) for name in gitops_charts.DEFINITIONS}
         assert {each.url for each in kinds} == {"oci+http://10.77.0.1:5000/charts"}
+        own = {app.name for app in apps.in_stage(inventory, "cluster-apps")}
+        assert own == ({"sample"} if last == "cluster-apps" else set())
 
     def test_several_controllers_have_a_virtual_address_that_no_machine_has(self, lab, machines, tmp_path):
         repository.write(lab, tmp_path / "demo")

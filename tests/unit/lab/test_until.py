@@ -31,6 +31,6 @@ def test_a_lab_with_machines_keeps_its_stage(lab, monkeypatch):
 
 
 def test_a_stage_that_no_lab_has_is_refused(lab):
-    with pytest.raises(UsageError, match="--until cluster-apps: a lab has bootstrap or cluster-base-apps"):
-        until.settle(lab, "cluster-apps")
+    with pytest.raises(UsageError, match="--until later-apps: a lab has bootstrap, cluster-base-apps or cluster-apps"):
+        until.settle(lab, "later-apps")
     assert not lab.state.exists()

@@ -1,0 +1,3 @@
+module slipway.lab/podinfo
+
+go 1.26.0
