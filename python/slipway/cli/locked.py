@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.cli.console import aside, print_json, progress, say, somebody_is_there
+from slipway.cli.console import aside, print_json, progress, say, somebody_is_there, tell
 from slipway.errors import UsageError
 from slipway.events import Events
 from slipway.inventory import Inventory
@@ -82,6 +83,17 @@ def agree(lost: Sequence[str], question: str, *, yes: bool) -> None:
         agreed = typer.confirm(question, err=True)
     if not agreed:
         raise UsageError("not agreed to; nothing was changed", hint="--dry-run says what would be done")
+
+
+def agree_by_name(cluster: str, given: str, *, to: str, nothing: str, again: str) -> None:
+    """Go on where the person types the cluster's name, or has `given` it. Raises UsageError, which says that `nothing`
+    was done and what to type `again`."""
+    if not given and somebody_is_there():
+        with aside():
+            tell(f"To {to}, type the name of the cluster ({cluster}):")
+            given = sys.stdin.readline().strip()
+    if given != cluster:
+        raise UsageError(nothing, hint=f"{again} --yes {cluster}")
 
 
 def rehearse(lines: Sequence[str], json_output: bool, *, key: str, said: str) -> None:

@@ -72,6 +72,7 @@ COMMANDS: dict[str, Entry] = {
     "upgrade": Entry("slipway.cli.upgrade", "upgrade", _DAYS_AFTER),
     "backup": Entry("slipway.cli.backup", "backup", _DAYS_AFTER),
     "restore": Entry("slipway.cli.restore", "restore", _DAYS_AFTER),
+    "rebuild": Entry("slipway.cli.rebuild", "rebuild", _DAYS_AFTER),
     "node": Entry("slipway.cli.node", "app", _DAYS_AFTER),
     "reset": Entry("slipway.cli.node", "reset", _DAYS_AFTER),
     "teardown": Entry("slipway.cli.teardown", "teardown", _DAYS_AFTER),

@@ -64,7 +64,7 @@ def remove(
     by_name(inventory, node)
     with at_work("node remove", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         standing = removal.look(inventory, work.pool, node)
-        lost = [*_leaves(standing), *_of_the_machine(node, standing.machine, standing.why)]
+        lost = [*_leaves(standing), *of_the_machine(node, standing.machine, standing.why)]
         if dry_run:
             _would(lost, json_output)
             return
@@ -130,9 +130,9 @@ def reset(
     inventory = load(inventory_file)
     names = [host.name for host in select(inventory, nodes)]
     with at_work("reset", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
-        seen = _seen(work.pool, names)
+        seen = seen_of(work.pool, names)
         removal.require_forgotten(inventory, work.pool, names)
-        lost = [line for name in names for line in _of_the_machine(name, seen[name], "")]
+        lost = [line for name in names for line in of_the_machine(name, seen[name], "")]
         if dry_run:
             _would(lost, json_output)
             return
@@ -145,7 +145,8 @@ def reset(
         _told(work, json_output, [reboot, f"slipway deploy {' '.join(names)}, or a backup: slipway restore FILE"])
 
 
-def _seen(pool: Pool, names: Sequence[str]) -> dict[str, Membership]:
+def seen_of(pool: Pool, names: Sequence[str]) -> dict[str, Membership]:
+    """What each machine holds of a cluster. Raises Unreachable with what those say that do not answer."""
     answers = pool.map(members.look, names)
     lost = {name: answer for name, answer in answers.items() if not isinstance(answer, Membership)}
     if lost:
@@ -163,7 +164,8 @@ def _leaves(standing: Standing) -> list[str]:
     return lines or [f"{name}: the cluster knows nothing of it"]
 
 
-def _of_the_machine(name: str, seen: Membership | None, why: str) -> list[str]:
+def of_the_machine(name: str, seen: Membership | None, why: str) -> list[str]:
+    """What is lost with the data of a machine, in words; `why` it does not answer where nothing was seen."""
     if seen is None:
         return [f"{name}: does not answer and keeps its data and keys; if it comes back: slipway reset {name} ({why})"]
     lines = []

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from slipway.cli import locked
-from slipway.cli.console import aside, print_json, progress, say, somebody_is_there, tell
+from slipway.cli.console import print_json, progress, say
 from slipway.cli.locked import BreakLockOption
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
-from slipway.errors import UsageError
 from slipway.events import Events
 from slipway.inventory import load
 from slipway.rollout import lock
@@ -41,7 +39,10 @@ def teardown(
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         config = kubeconfig.of(inventory, pool)
         removals = stages.planned(site_of(inventory, config, pool, Events(listener)))
-        _ask(inventory.cluster.name, yes, [str(each) for each in removals])
+        for each in removals:
+            say(f"goes: {each}")
+        name, nothing = inventory.cluster.name, "nothing was taken down"
+        locked.agree_by_name(name, yes, to="take this down", nothing=nothing, again="slipway teardown")
         run = Run.begin(inventory.root, "teardown", keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
         with run.recorded(), locked.held(inventory, pool, events, run.id, break_lock=break_lock):
@@ -50,15 +51,3 @@ def teardown(
         print_json({"apiVersion": "slipway/v1", "kind": "Teardown", "removed": [each.to_json() for each in removals]})
     else:
         say(f"{len(removals)} removed; volumes and their data are still there. Up again: slipway handoff")
-
-
-def _ask(cluster: str, yes: str, removals: list[str]) -> None:
-    """Raises UsageError unless the person, or --yes, names the cluster."""
-    for each in removals:
-        say(f"goes: {each}")
-    if not yes and somebody_is_there():
-        with aside():
-            tell(f"To take this down, type the name of the cluster ({cluster}):")
-            yes = sys.stdin.readline().strip()
-    if yes != cluster:
-        raise UsageError("nothing was taken down", hint=f"slipway teardown --yes {cluster}")

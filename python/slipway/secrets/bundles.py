@@ -40,6 +40,21 @@ def save(inventory: Inventory) -> tuple[Place, int]:
     return place, len(content)
 
 
+def clone(source: str, target: Path) -> str:
+    """Copy the repository at `source` to `target`: a folder, an address, a bundle, or one in S3; return the commit.
+
+    Of one in S3 the copy does not remember where it is from: git could not ask there again.
+    """
+    if not source.startswith(s3.PREFIX):
+        return git.clone(source, target)
+    with tempfile.TemporaryDirectory(prefix="slipway-bundle-") as folder:
+        file = Path(folder) / "repository.bundle"
+        fetch(source, file)
+        commit = git.clone(str(file), target)
+    git.forget_origin(target)
+    return commit
+
+
 def fetch(address: str, target: Path) -> None:
     """Write the bundle at an address to a file; the account is in the environment, since nothing else is there yet."""
     given = {name: Secret(os.environ[name]) for name in ACCOUNT if os.environ.get(name)}

@@ -23,7 +23,7 @@ from slipway.inventory import Inventory, load
 from slipway.secret import Secret
 from slipway.secrets import bundles, check, keys, seal, store
 from slipway.secrets.manifest import Manifest
-from slipway.tools import age, git, openbao, restic, s3
+from slipway.tools import age, git, openbao, restic
 from slipway.tools.openbao import OpenBao, Seal
 from slipway.tools.restic import ForeignRepository, NoRepository, Repository, Snapshot
 from slipway.tools.run import find_program
@@ -129,16 +129,9 @@ class _Drill:
 
     def _repository(self) -> tuple[Inventory, str]:
         root = self._folder / "repository"
-        commit = git.clone(self._source(), root)
+        commit = bundles.clone(self._plan.source, root)
         inventory = load(root / self._plan.inventory)
         return inventory, f"commit {commit[:12]} of {self._plan.source}"
-
-    def _source(self) -> str:
-        if not self._plan.source.startswith(s3.PREFIX):
-            return self._plan.source
-        file = self._folder / "repository.bundle"
-        bundles.fetch(self._plan.source, file)
-        return str(file)
 
     def _secrets(self, inventory: Inventory) -> tuple[Mapping[Path, Manifest], str]:
         key = self._plan.age_key or _own_key(inventory.root)

@@ -36,7 +36,8 @@ _CUT_OFF = (
     "unexpected disconnect",
     "returned error: 50",
 )
-_NOBODY = ("-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgSign=false")
+NOBODY = ("-c", "user.name=slipway", "-c", "user.email=slipway@localhost", "-c", "commit.gpgSign=false")
+"""Options for a commit that is nobody's in person."""
 _WITH_LOGIN = (
     # The first one forgets those of the user's configuration.
     "-c", "credential.helper=",
@@ -139,7 +140,7 @@ def beside(root: Path, parent: str, path: str, content: bytes, message: str) -> 
         run([*git, "read-tree", parent], env=index)
         run([*git, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"], env=index)
         tree = run([*git, "write-tree"], env=index).stdout.strip()
-    return run([*git, *_NOBODY, "commit-tree", tree, "-p", parent, "-m", message]).stdout.strip()
+    return run([*git, *NOBODY, "commit-tree", tree, "-p", parent, "-m", message]).stdout.strip()
 
 
 @contextmanager
@@ -263,6 +264,16 @@ def clone(source: str, target: Path) -> str:
     """Copy what Git has at `source` (a folder, an address, a bundle) to `target`; return the commit."""
     run(["git", "clone", "--quiet", "--", source, str(target)], timeout=CLONE_TIMEOUT)
     return run(["git", "-C", str(target), "rev-parse", "HEAD"]).stdout.strip()
+
+
+def forget_origin(root: Path) -> None:
+    """Let a clone not know where it is from: of a file that goes."""
+    run(["git", "-C", str(root), "remote", "remove", "origin"])
+
+
+def knows_who_commits(root: Path) -> bool:
+    """Whether somebody has told git who commits here."""
+    return run(["git", "-C", str(root), "config", "user.email"], check=False).ok
 
 
 def bundle(root: Path, target: Path) -> None:

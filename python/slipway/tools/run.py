@@ -96,14 +96,25 @@ def run(
     return result
 
 
-def call(argv: Sequence[str | Path], *, cwd: Path | None = None, timeout: float | None = DEFAULT_TIMEOUT) -> int:
+def call(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    aside: bool = False,
+) -> int:
     """Run a program that talks to the user itself, on the same terminal; return its exit code.
 
-    `timeout` None: it ends when the user ends it, as a shell does. Raises CommandTimedOut or PrerequisiteMissing.
+    `env` adds to this process's environment; `aside` sends what it prints to standard error. `timeout` None: it ends
+    when the user ends it, as a shell does. Raises CommandTimedOut or PrerequisiteMissing.
     """
     words = tuple(str(word) for word in argv)
     # Not a session of its own: Ctrl-C of the terminal must reach it.
-    process = subprocess.Popen([str(_program(words[0])), *words[1:]], cwd=cwd)
+    process = subprocess.Popen(
+        [str(_program(words[0])), *words[1:]], cwd=cwd, env={**os.environ, **(env or {})},
+        stdout=sys.stderr.fileno() if aside else None,
+    )  # fmt: skip
     try:
         return process.wait(timeout)
     except subprocess.TimeoutExpired as late:

@@ -5,36 +5,36 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from slipway.cli import demo
+from slipway.cli import demo, typed
 from slipway.cli.lab import app
 
 
 @pytest.fixture
-def typed(monkeypatch):
+def lines_typed(monkeypatch):
     lines: list[str] = []
 
     def call(argv, **_):
         lines.append(" ".join(argv[3:] if "slipway.cli" in argv else argv))
         return 0
 
-    monkeypatch.setattr(demo, "call", call)
+    monkeypatch.setattr(typed, "call", call)
     return lines
 
 
-def test_what_the_lab_shall_have_goes_to_lab_up_alone(typed):
+def test_what_the_lab_shall_have_goes_to_lab_up_alone(lines_typed):
     options = ["--controllers", "3", "--workers", "2", "--k0s", "1.36.3+k0s.2", "--until", "cluster-base-apps"]
     ran = CliRunner().invoke(app, ["demo", "here", *options])
     assert ran.exit_code == 0, ran.output
-    assert typed[:3] == [f"lab up {' '.join(options)}", "lab init here", "check"]
-    assert not [line for line in typed[1:] if "--k0s" in line or "--until" in line]
+    assert lines_typed[:3] == [f"lab up {' '.join(options)}", "lab init here", "check"]
+    assert not [line for line in lines_typed[1:] if "--k0s" in line or "--until" in line]
 
 
-def test_without_options_it_types_what_it_always_did(typed):
+def test_without_options_it_types_what_it_always_did(lines_typed):
     CliRunner().invoke(app, ["demo"])
-    assert typed[:2] == ["lab up", "lab init demo"]
-    assert typed[-1] == "status"
-    assert typed[typed.index("handoff") - 2] == "git add --all"
-    assert "git -c user.name=demo" in typed[typed.index("handoff") - 1], "what Flux is to read is committed before"
+    assert lines_typed[:2] == ["lab up", "lab init demo"]
+    assert lines_typed[-1] == "status"
+    assert lines_typed[lines_typed.index("handoff") - 2] == "git add --all"
+    assert "git -c user.name=demo" in lines_typed[lines_typed.index("handoff") - 1], "what Flux is to read is committed"
     assert demo.steps(Path("demo"), ())[0].words == ("lab", "up")
 
 
@@ -46,6 +46,6 @@ def test_changes_that_a_plan_finds_do_not_end_the_demo(monkeypatch, code, goes_o
         lines.append(argv[-1])
         return code if argv[-1] == "plan" else 0
 
-    monkeypatch.setattr(demo, "call", call)
+    monkeypatch.setattr(typed, "call", call)
     CliRunner().invoke(app, ["demo", "here"])
     assert (lines[-1] == "status") is goes_on
