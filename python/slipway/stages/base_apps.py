@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slipway.stages import readiness
+from slipway.stages import readiness, saving
 from slipway.stages.bootstrap import Site, awaited
 from slipway.stages.model import Stage
 from slipway.tools import kubectl
@@ -20,7 +20,6 @@ NAMES = ("secrets", OPENBAO)
 KNOWN = ("externalsecrets.external-secrets.io", "known")
 HANDS_OUT = "external-secrets"
 """The namespace of who hands secrets out, and of the one that says that it does."""
-SOURCES = "replicationsources.volsync.backube"
 OF_FLUX = "kustomize.toolkit.fluxcd.io/name"
 
 Object = Mapping[str, Any]
@@ -87,25 +86,11 @@ def saved(site: Site) -> Iterator[str]:
 
 
 def _unsaved(site: Site, name: str) -> str:
-    listed = kubectl.get(site.kubeconfig, SOURCES, namespace=kubectl.EVERY, selector=f"{OF_FLUX}={name}")
+    listed = kubectl.get(site.kubeconfig, saving.SOURCES, namespace=kubectl.EVERY, selector=f"{OF_FLUX}={name}")
     found = listed.get("items", [])
     return next(filter(None, map(_why, found)), "") if found else f"{name}: no ReplicationSource yet"
 
 
 def _why(source: Object) -> str:
-    """What a ReplicationSource says instead of having saved its volume; one that is paused has nothing to do."""
-    about, status = source["metadata"], source.get("status", {})
-    if source["spec"].get("paused"):
-        return ""
-    mover = status.get("latestMoverStatus", {})
-    if mover.get("result") == "Successful" and status.get("lastSyncTime"):
-        return ""
-    where = f"volume {about['namespace']}/{about['name']}"
-    if mover.get("result") == "Failed":
-        return f"{where}: the backup failed: {_last_line(mover)}"
-    return f"{where}: {readiness.condition(source, 'Synchronizing') or 'at work'}"
-
-
-def _last_line(mover: Object) -> str:
-    lines = [line for line in str(mover.get("logs", "")).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "its mover left no word"
+    missing = saving.lacks(source)
+    return f"volume {saving.name_of(source)}: {missing}" if missing else ""

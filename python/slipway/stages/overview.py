@@ -1,4 +1,4 @@
-"""What Flux has made of the repository: stages, apps, sources, and in words why one of them is not Ready."""
+"""What Flux has made of the repository: stages, apps, sources, backups, and in words why one is not Ready."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.cluster.cilium import HELM_RELEASES
-from slipway.stages import reasons
+from slipway.stages import reasons, saving
 from slipway.stages.model import Stage
 from slipway.stages.reasons import Asked, OfCluster, Reasons
 from slipway.stages.repository import SOURCE, kustomizations, stage_of
@@ -26,8 +26,8 @@ LONGEST, ITS_END = 300, 120
 
 @dataclass(frozen=True)
 class Item:
-    """One stage, app or source. `revision` is what it has; `reasons` are why it is not Ready, each of what stands
-    beneath the one before it; none where it is Ready."""
+    """One stage, app, source or backup. `revision` is what it has, of a backup when it was made last; `reasons` are why
+    it is not Ready, each of what stands beneath the one before it; none where it is Ready."""
 
     kind: str
     name: str
@@ -59,7 +59,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Overview:
-    """All of them: stages first, each with its apps, then sources."""
+    """All of them: stages first, each with its apps, then sources, then volumes that are saved."""
 
     items: tuple[Item, ...]
 
@@ -76,7 +76,7 @@ class Overview:
     def summary(self) -> str:
         """`stages 1/3 ready, apps 6/7, sources 4/4 at 0123456789ab`."""
         counts = []
-        for kind, words in (("stage", "stages"), ("app", "apps"), ("source", "sources")):
+        for kind, words in (("stage", "stages"), ("app", "apps"), ("source", "sources"), ("backup", "backups")):
             of_kind = [item for item in self.items if item.kind == kind]
             if of_kind:
                 counts.append(f"{words} {sum(item.ready for item in of_kind)}/{len(of_kind)}")
@@ -92,10 +92,11 @@ def look(kubeconfig: Kubeconfig) -> Overview:
     found = kustomizations(kubeconfig)
     sources = [item for kind in SOURCES for item in _everywhere(kubeconfig, kind)]
     releases = _everywhere(kubeconfig, HELM_RELEASES)
-    # Only where something is wrong are pods worth a question.
-    wrong = any(map(reasons.condition, (*found, *sources, *releases)))
+    saved = _everywhere(kubeconfig, saving.SOURCES)
+    # Only where something is wrong, or a mover may have failed, are pods worth a question.
+    wrong = any(map(reasons.condition, (*found, *sources, *releases))) or any(map(saving.at_work, saved))
     pods = _everywhere(kubeconfig, "pods") if wrong else []
-    return gather(found, sources, releases, pods, OfCluster(kubeconfig))
+    return gather(found, sources, releases, pods, OfCluster(kubeconfig), saved)
 
 
 def _everywhere(kubeconfig: Kubeconfig, kind: str) -> Sequence[Mapping[str, Any]]:
@@ -109,6 +110,7 @@ def gather(
     releases: Sequence[Mapping[str, Any]],
     pods: Sequence[Mapping[str, Any]],
     asked: Asked,
+    saved: Sequence[Mapping[str, Any]] = (),
 ) -> Overview:
     """Pure but for `asked`, which knows more of a pod that is not well."""
     why = Reasons(releases, pods, asked)
@@ -121,6 +123,7 @@ def gather(
         in_order = sorted(apps, key=lambda each: str(each["metadata"]["name"]))
         items += [_item("app", each, stage, why.of(each)) for each in in_order]
     items += [_item("source", each, "", _of_itself(each)) for each in sources]
+    items += [_backup(each, saving.trouble(each, pods, asked)) for each in saved]
     return Overview(tuple(items))
 
 
@@ -134,6 +137,12 @@ def _item(kind: str, found: Mapping[str, Any], stage: str, why: Sequence[str]) -
     revision = status.get("lastAppliedRevision") or (status.get("artifact") or {}).get("revision") or ""
     suspended = bool(found["spec"].get("suspend"))
     return Item(kind, found["metadata"]["name"], stage, short(str(revision)), tuple(map(_shown, why)), suspended)
+
+
+def _backup(source: Mapping[str, Any], why: Sequence[str]) -> Item:
+    paused = bool(source["spec"].get("paused"))
+    saved = saving.last(source)[:16].replace("T", " ") or ("" if paused else "never saved")
+    return Item("backup", saving.name_of(source), "", saved, tuple(map(_shown, why)), paused)
 
 
 def short(revision: str) -> str:

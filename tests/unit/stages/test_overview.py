@@ -91,3 +91,52 @@ def test_revisions_are_short():
 def test_before_flux_there_is_nothing_to_tell():
     found = gather([], [], [], [], silent)
     assert (found.summary, found.items) == ("no stage yet", ())
+
+
+class Talks(Silent):
+    """Every pod said the same last, and who was asked."""
+
+    def __init__(self, said: str) -> None:
+        self.said, self.asked = said, list[str]()
+
+    def words(self, pod: Any) -> str:
+        self.asked.append(pod["metadata"]["name"])
+        return self.said
+
+
+def test_a_volume_that_cannot_be_saved_says_why_in_its_movers_words():
+    log = Talks("=== Initialize Dir === / Fatal: dial tcp 10.0.0.1:8333: connect: connection refused")
+    status = {"lastSyncTime": "2026-11-26T09:18:30Z", "latestMoverStatus": {"result": "Successful"}}
+    volume: dict[str, Any] = {"metadata": {"name": "data", "namespace": "sample"}, "spec": {}, "status": status}
+    labels = {"batch.kubernetes.io/job-name": "volsync-src-data"}
+    mover: dict[str, Any] = {
+        "metadata": {"name": "m", "namespace": "sample", "labels": labels},
+        "status": {"phase": "Failed"},
+    }
+    at_rest = gather([STAGE], [], [], [mover], log, [volume])
+    assert (at_rest.failing, log.asked) == ((), []), "what failed before it succeeded is over"
+    assert at_rest.summary == "stages 1/1, backups 1/1 ready"
+    assert at_rest.items[-1].revision == "2026-11-26 09:18"
+    syncing = {"type": "Synchronizing", "status": "True"}
+    at_work = {**volume, "status": {**status, "conditions": [syncing]}}
+    (item,) = gather([STAGE], [], [], [mover], log, [at_work]).failing
+    assert (item.kind, item.name) == ("backup", "sample/data")
+    assert item.reasons == (
+        "the backup fails, and is tried again: Fatal: dial tcp 10.0.0.1:8333: connect: connection refused",
+        "last saved 2026-11-26T09:18:30Z",
+    )
+    others = {**mover, "metadata": {**mover["metadata"], "namespace": "other"}}
+    assert gather([STAGE], [], [], [others], log, [at_work]).failing == ()
+
+
+def test_a_volume_that_is_not_to_be_saved_is_no_trouble():
+    paused = {"metadata": {"name": "data", "namespace": "sample"}, "spec": {"paused": True}}
+    (item,) = gather([], [], [], [], silent, [paused]).items
+    assert (item.ready, item.suspended, item.revision) == (True, True, "")
+
+
+def test_a_backup_that_failed_for_good_is_told_until_the_next_one_goes_through():
+    status = {"latestMoverStatus": {"result": "Failed", "logs": "begin\nFatal: wrong password\n"}}
+    volume = {"metadata": {"name": "data", "namespace": "sample"}, "spec": {}, "status": status}
+    (item,) = gather([], [], [], [], silent, [volume]).failing
+    assert item.reasons == ("the backup failed: Fatal: wrong password", "never saved before")
