@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -300,16 +301,20 @@ def status(
 def _status(
     inventory: Inventory, pool: Pool, quick: bool, hosts: Sequence[Host] | None, events: Events
 ) -> reports.Status:
-    config = _kubeconfig(inventory, pool)
+    """The cluster's API and Flux are asked beside the nodes: neither needs what the other says."""
+    with ThreadPoolExecutor(1, thread_name_prefix="slipway-api") as beside:
+        cluster = beside.submit(_cluster, inventory, pool, of_all=hosts is None)
+        found = _gate(inventory, pool, quick, hosts, events)
+        ready, flux = cluster.result()
     return reports.gather(
         inventory,
         reports.last_deploys(inventory.root),
         {name: one for name, one in record.read_all(inventory.root).items() if isinstance(one, record.Record)},
-        _gate(inventory, pool, quick, hosts, events),
-        _ready(config),
+        found,
+        ready,
         reports.last_handoff(inventory.root),
         datetime.now(UTC),
-        _overview(config) if hosts is None else None,
+        flux,
         git.head(inventory.root) if git_server(inventory) else "",
         hosts,
     )
@@ -359,6 +364,12 @@ def _gate(inventory: Inventory, pool: Pool, quick: bool, hosts: Sequence[Host] |
         except SlipwayError as error:
             say(f"which systems the inventory wants is not known, so nobody looked for them: {error}")
     return gate.look(inventory, pool.host, hosts=hosts, events=events)
+
+
+def _cluster(inventory: Inventory, pool: Pool, *, of_all: bool) -> tuple[dict[str, bool] | None, Overview | None]:
+    """Which nodes Kubernetes calls Ready, and what Flux has made of the repository; None where nobody says it."""
+    config = _kubeconfig(inventory, pool)
+    return _ready(config), _overview(config) if of_all else None
 
 
 def _kubeconfig(inventory: Inventory, pool: Pool) -> Kubeconfig | None:

@@ -1,6 +1,8 @@
 """`slipway gate` as a user sees it; nodes and the build of systems are fakes."""
 
 import json
+import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,7 +16,8 @@ from slipway.cli import gate as command
 from slipway.cli import verify as verify_command
 from slipway.errors import GateRefused, InvalidInput
 from slipway.inventory import load
-from slipway.verify import catalog, digests, record
+from slipway.verify import catalog, digests, gate, record
+from slipway.verify.gate import GateResult
 from slipway.verify.record import PackRecord, Record
 from slipway.verify.result import Counts
 
@@ -104,3 +107,24 @@ def test_status_is_shown_also_where_the_wanted_systems_cannot_be_known(cluster, 
     shown = capsys.readouterr()
     assert "1 generated file does not follow" in shown.err
     assert "w2" in shown.out
+
+
+def test_status_asks_the_api_beside_the_nodes(cluster, capsys, monkeypatch):
+    """Each of the two waits for the other to have begun."""
+    both, missed = threading.Barrier(2), list[object]()
+
+    def meet(answer: object) -> Callable[..., object]:
+        def asked(*_args: object, **_options: object) -> object:
+            try:
+                both.wait(30)
+            except threading.BrokenBarrierError:
+                missed.append(answer)
+            return answer
+
+        return asked
+
+    monkeypatch.setattr(verify_command, "_kubeconfig", meet(None))
+    monkeypatch.setattr(gate, "look", meet(GateResult(())))
+    verify_command.status(quick=True, inventory_file=cluster.file, json_output=True)
+    assert not missed
+    assert json.loads(capsys.readouterr().out)["gate"]["open"]
