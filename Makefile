@@ -170,6 +170,7 @@ $(VENV)/ready: requirements-dev.txt pyproject.toml
 	@python3 -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q python/slipway  # pip compiles what it installs, and not what it only points at
 	@touch $@
 
 .PHONY: clean

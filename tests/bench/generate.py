@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import fleet
+from tests.bench.machines import with_bytecode
 
 ROUNDS = 5
 PLACE = Path(__file__).parents[2] / "build"
@@ -94,7 +95,8 @@ def repository(base: Path, hosts: int) -> Path:
 
 def measure(words: Sequence[str], root: Path) -> Sample:
     began = time.perf_counter()
-    process = subprocess.Popen([*SLIPWAY, *words], cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    env = {**os.environ, **with_bytecode(root.parent)}
+    process = subprocess.Popen([*SLIPWAY, *words], cwd=root, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     said = process.stderr.read().decode()
     _, status, used = os.wait4(process.pid, 0)

@@ -202,6 +202,12 @@ class Measured:
     said: str
 
 
+def with_bytecode(folder: Path) -> dict[str, str]:
+    """For the environment of a whole process. A program that is installed has its bytecode beside it, whatever this
+    shell's Python may write; here it comes with the first run, which is for warming up."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
 def measure(
     words: Sequence[str | Path],
     root: Path,
@@ -216,9 +222,7 @@ def measure(
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     path = f"{root / 'bin'}:{os.environ['PATH']}"
-    # A program that is installed has its bytecode beside it, whatever this shell's Python may write.
-    bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "bytecode")}
-    ours = {"PATH": path, "PYTHONPATH": str(PYTHON), "XDG_STATE_HOME": str(root / "state"), **bytecode}
+    ours = {"PATH": path, "PYTHONPATH": str(PYTHON), "XDG_STATE_HOME": str(root / "state"), **with_bytecode(root)}
     most = [0]
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as out:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.bench.machines import with_bytecode
 from tests.unit.conftest import SSHD, free_port, make_keys
 
 PYTHON = Path(__file__).parents[2] / "python"
@@ -143,7 +144,8 @@ def measure(words: Sequence[str], root: Path) -> tuple[float, float, str]:
     """(seconds by the clock, peak memory in MB with all children, what it said). Ends the run if it fails."""
     peak: list[float] = [0.0]
     began = time.monotonic()
-    env = {**os.environ, "PYTHONPATH": str(PYTHON), "XDG_STATE_HOME": str(root / "state")}
+    ours = {"PYTHONPATH": str(PYTHON), "XDG_STATE_HOME": str(root / "state"), **with_bytecode(root.parent)}
+    env = {**os.environ, **ours}
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(words, cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
         watcher = threading.Thread(target=_watch, args=(process, peak))
