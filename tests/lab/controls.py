@@ -38,8 +38,6 @@ class Fault:
     """`node: check` of what other nodes cannot but see, too."""
     reconnect: bool = False
     """Whether the checks are asked over connections of their own, as `slipway verify` does."""
-    asked: tuple[str, ...] = ()
-    """Nodes that are asked where not all are, in the packs of these checks."""
 
     def script(self, text: str, addresses: Mapping[str, str]) -> str:
         """`make` or `mend` for the cluster whose nodes have these addresses."""
@@ -53,9 +51,14 @@ class Fault:
         return here | set(self.beside)
 
     @property
+    def seen_by(self) -> tuple[str, ...]:
+        """The nodes that show it."""
+        return tuple({each.partition(":")[0] for each in self.expected})
+
+    @property
     def packs(self) -> tuple[str, ...]:
         """The packs of these checks."""
-        return tuple({check.partition(".")[0] for check in (self.check, *self.companions)})
+        return tuple({each.rpartition(" ")[2].partition(".")[0] for each in self.expected})
 
     def __str__(self) -> str:
         return self.check
@@ -115,11 +118,10 @@ def alone(
     on: str,
     do: tuple[str, str],
     *companions: str,
-    asked: tuple[str, ...] = (),
     beside: tuple[str, ...] = (),
 ) -> Fault:
-    """One whose node is asked alone, in the packs of these checks: a matter of seconds."""
-    return Fault(check, on, *do, companions=companions, asked=asked or (on,), beside=beside)
+    """One that is asked for where it is alone, in the packs of these checks: a matter of seconds."""
+    return Fault(check, on, *do, companions=companions, beside=beside)
 
 
 FAULTS = (
@@ -318,7 +320,6 @@ ALONE = (
             "ip neighbour delete @w1@ dev host0",
         ),
         *TO_W1,
-        asked=("w1", "w2"),
         beside=tuple(f"w1: {check}" for check in TO_W1),
     ),
     alone(

@@ -107,8 +107,8 @@ def test_a_fault_turns_its_check_red_and_no_other_of_that_pack(ha, broken: Broke
     addresses = {name: machine.address for name, machine in ha.machines.items()}
     make, mend = (broken.script(text, addresses) for text in (broken.make, broken.mend))
     with fault(ha, broken.on, make, mend):
-        assert ha.red(*broken.asked, packs=broken.packs) == broken.expected
-    wait_for(lambda: not ha.red(*broken.asked, packs=broken.packs), f"{broken.on} green again")
+        assert ha.red(*broken.seen_by, packs=broken.packs) == broken.expected
+    wait_for(lambda: not ha.red(*broken.seen_by, packs=broken.packs), f"{broken.on} green again")
 
 
 def test_a_virtual_address_that_two_controllers_have_is_seen_on_all(ha):

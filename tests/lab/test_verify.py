@@ -45,6 +45,7 @@ def test_a_healthy_cluster_is_green_and_opens_the_gate(cluster: Cluster):
     assert gate.look(cluster.inventory, cluster.pool.host).reasons == ()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("broken", FAULTS, ids=str)
 def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, broken: Fault):
     with fault(cluster, broken.on, broken.make, broken.mend), ExitStack() as stack:
@@ -53,13 +54,14 @@ def test_a_fault_turns_its_check_red_and_no_other(cluster: Cluster, broken: Faul
     assert red(cluster, broken.on, packs=broken.packs) == set()
 
 
-@pytest.mark.parametrize("broken", ALONE, ids=str)
-def test_a_fault_is_seen_on_its_node_and_turns_nothing_else_of_that_pack_red(cluster: Cluster, broken: Fault):
+@pytest.mark.parametrize("broken", (*FAULTS, *ALONE), ids=str)
+def test_a_fault_is_seen_where_it_is_and_turns_nothing_else_of_that_pack_red(cluster: Cluster, broken: Fault):
     addresses = {host.name: host.address for host in cluster.inventory.hosts}
     make, mend = (broken.script(text, addresses) for text in (broken.make, broken.mend))
-    with fault(cluster, broken.on, make, mend):
-        assert red(cluster, *broken.asked, packs=broken.packs) == broken.expected
-    eventually(lambda: not red(cluster, *broken.asked, packs=broken.packs), f"{broken.on} green again")
+    with fault(cluster, broken.on, make, mend), ExitStack() as stack:
+        pool = stack.enter_context(Pool.of(cluster.inventory)) if broken.reconnect else cluster.pool
+        assert red(replace(cluster, pool=pool), *broken.seen_by, packs=broken.packs) == broken.expected
+    eventually(lambda: not red(cluster, *broken.seen_by, packs=broken.packs), f"{broken.on} green again")
 
 
 def test_all_of_that_is_mended_and_every_node_is_green_again(cluster: Cluster):

@@ -38,8 +38,3 @@ def test_no_name_of_the_tables_is_out_of_date():
 @pytest.mark.parametrize("check", IN_TESTS)
 def test_the_test_that_sees_it_names_it(check):
     assert check in (LAB / IN_TESTS[check]).read_text()
-
-
-def test_every_companion_is_of_the_packs_that_are_asked():
-    for each in (*ALONE, *OF_SEVERAL):
-        assert {name.partition(":")[2].strip().partition(".")[0] for name in each.expected} == set(each.packs)
