@@ -67,7 +67,7 @@ def difference(inventory: Inventory, release: helm.Release | None) -> str:
 
 def _install(inventory: Inventory, kubeconfig: Kubeconfig, release: helm.Release | None) -> None:
     chart = cilium.chart(inventory)
-    source = helm.located(inventory.mirrors.charts, chart.repository, chart.name, chart.version)
+    source = helm.located(inventory.mirrors.charts, chart.repository, chart.name, chart.version, chart.digest)
     if release is not None and release.interrupted:
         helm.put_right(kubeconfig, cilium.NAMESPACE, release)
     helm.upgrade(kubeconfig, cilium.NAMESPACE, cilium.RELEASE, source, chart.version, cilium.values(inventory))

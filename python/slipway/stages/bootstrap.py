@@ -303,7 +303,7 @@ def released(site: Site, app: App) -> bool:
     if found and found.interrupted:
         helm.put_right(site.kubeconfig, wanted.namespace, found)
         site.tell(f"release {wanted.name} was interrupted ({found.status}): taken back first")
-    chart = helm.located(site.charts, wanted.repository, wanted.chart, wanted.version)
+    chart = helm.located(site.charts, wanted.repository, wanted.chart, wanted.version, wanted.digest)
     helm.upgrade(site.kubeconfig, wanted.namespace, wanted.name, chart, wanted.version, wanted.values)
     return True
 

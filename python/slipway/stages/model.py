@@ -42,7 +42,8 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Release:
-    """What Helm installs for an app. `repository` is the chart's oci:// address without its name."""
+    """What Helm installs for an app. `repository` is the chart's oci:// address without its name; `digest` (sha256:...)
+    pins it beside its version."""
 
     name: str
     namespace: str
@@ -50,6 +51,7 @@ class Release:
     chart: str
     version: str
     values: Mapping[str, Any]
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def _release(folder: Path, found: tuple[Placed, ...]) -> Release | None:
         chart=chart,
         version=str(_at(source_path, source, "spec", "ref", "tag")),
         values=_at(path, release, "spec").get("values") or {},
+        digest=str(source["spec"]["ref"].get("digest", "")),
     )
 
 

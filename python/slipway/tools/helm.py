@@ -46,15 +46,16 @@ class AtWork(DeployFailed):
     """Somebody else's helm may be at work on this release right now."""
 
 
-def located(mirrors: Mapping[str, str], repository: str, name: str, version: str) -> str:
+def located(mirrors: Mapping[str, str], repository: str, name: str, version: str, digest: str = "") -> str:
     """What to give helm for a chart of `repository` (oci://...): the chart there, or in what stands in for it.
 
-    A stand-in is another address of a registry or a folder with archives NAME-VERSION.tgz. Raises PrerequisiteMissing
-    where the folder lacks the archive.
+    A stand-in is another address of a registry or a folder with archives NAME-VERSION.tgz. With a `digest` (sha256:...)
+    Helm takes that artifact alone, and refuses a version that is another one (helm.sh/helm pkg/registry/client.go,
+    ValidateReference). Raises PrerequisiteMissing where the folder lacks the archive.
     """
     place = mirrors.get(repository, repository).rstrip("/")
     if oci.is_registry(place):
-        return f"{place}/{name}"
+        return f"{place}/{name}" + (f"@{digest}" if digest else "")
     archive = Path(place) / f"{name}-{version}.tgz"
     if not archive.exists():
         raise PrerequisiteMissing(

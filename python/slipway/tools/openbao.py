@@ -172,9 +172,9 @@ class OpenBao:
     def restore(self, snapshot: Path, user: str, password: Secret, deadline: float) -> None:
         """Put a snapshot in the place of everything, whatever key sealed it, and wait until it is there.
 
-        OpenBao answers before it begins (vault/logical_system_raft.go: a goroutine, with the lock that every request
-        takes). `user`, whom it had before, is let in until then: afterwards another has the name, or nobody, or it is
-        sealed. Raises Refused.
+        OpenBao answers before it begins (its internal/vault/logical_system_raft.go: a goroutine, with the lock that
+        every request takes). `user`, whom it had before, is let in until then: afterwards another has the name, or
+        nobody, or it is sealed. Raises Refused.
         """
         with snapshot.open("rb") as stream:
             self._ask("POST", "sys/storage/raft/snapshot-force", stream)

@@ -9,6 +9,7 @@ from slipway.cluster import cilium as release
 from slipway.errors import DeployFailed
 from slipway.events import Events
 from slipway.generate import cilium
+from slipway.inventory import load
 from slipway.tools import helm, kubectl
 
 
@@ -54,6 +55,14 @@ def test_is_installed_once(fake_helm):
     assert fake_helm.ensure() is True
     assert fake_helm.ensure() is False
     assert fake_helm.calls == [("upgrade", "oci://quay.io/cilium/charts/cilium")]
+
+
+def test_a_chart_that_the_inventory_pins_is_installed_by_its_digest(fake_helm):
+    pinned, path = "sha256:" + "ab" * 32, fake_helm.inventory.path
+    path.write_text(f'{path.read_text()}stages: {{charts: {{cilium: "1.20.1@{pinned}"}}}}\n')
+    fake_helm.inventory = load(path)
+    fake_helm.ensure()
+    assert fake_helm.calls == [("upgrade", f"oci://quay.io/cilium/charts/cilium@{pinned}")]
 
 
 @pytest.mark.parametrize(

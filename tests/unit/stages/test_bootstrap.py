@@ -145,10 +145,13 @@ def test_the_folder_of_the_volume_is_made_on_its_machine(site, cluster, machine)
     assert ("PersistentVolume", "-", "gitea-bootstrap") in cluster.objects
 
 
-def test_charts_come_through_the_mirrors(site, cluster):
+def test_charts_come_through_the_mirrors_by_their_digest_if_they_have_one(site, cluster):
+    pinned, source = "sha256:" + "ab" * 32, site.root / "gitops/bootstrap/gitea/app/ocirepository.yaml"
+    source.write_text(source.read_text().replace("  ref:\n", f"  ref:\n    digest: {pinned}\n"))
     bootstrap.git_chart(site)
     bootstrap.flux_operator(site)
-    assert cluster.charts == ["oci://mirror.example.org/charts/gitea", "oci://mirror.example.org/charts/flux-operator"]
+    mirror = "oci://mirror.example.org/charts"
+    assert cluster.charts == [f"{mirror}/gitea@{pinned}", f"{mirror}/flux-operator"]
 
 
 @pytest.mark.parametrize(

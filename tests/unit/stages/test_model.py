@@ -11,7 +11,7 @@ from slipway.stages.model import LocalVolume, Stage, as_list, read_app, secrets_
 
 SOURCE = {
     "kind": "OCIRepository",
-    "spec": {"url": "oci://charts.example.org/team/charts/web", "ref": {"tag": "1.2.3"}},
+    "spec": {"url": "oci://charts.example.org/team/charts/web", "ref": {"tag": "1.2.3", "digest": "sha256:ab"}},
 }
 RELEASE = {
     "kind": "HelmRelease",
@@ -40,10 +40,11 @@ def test_chart_version_and_values_are_read_from_the_files_of_gitops(tmp_path):
     root = write(tmp_path, ocirepository=SOURCE, helmrelease=RELEASE)
     release = read_app(root, Stage.BOOTSTRAP, "web").release
     assert release is not None
-    assert (release.repository, release.chart, release.version) == (
+    assert (release.repository, release.chart, release.version, release.digest) == (
         "oci://charts.example.org/team/charts",
         "web",
         "1.2.3",
+        "sha256:ab",
     )
     assert (release.name, release.namespace, release.values) == ("web-1", "front", {"a": 1})
 

@@ -108,6 +108,13 @@ def test_a_chart_is_taken_from_its_makers_unless_a_mirror_stands_in():
     assert helm.located({UPSTREAM: "oci://mirror/x/"}, UPSTREAM, "web", "1") == "oci://mirror/x/web"
 
 
+def test_a_chart_of_a_registry_is_the_one_of_its_digest(tmp_path):
+    pinned = "sha256:" + "ab" * 32
+    assert helm.located({}, UPSTREAM, "web", "1", pinned) == f"{UPSTREAM}/web@{pinned}"
+    (tmp_path / "web-1.tgz").touch()
+    assert helm.located({UPSTREAM: str(tmp_path)}, UPSTREAM, "web", "1", pinned) == str(tmp_path / "web-1.tgz")
+
+
 def test_a_mirror_may_be_a_folder_with_archives(tmp_path):
     (tmp_path / "web-1.tgz").touch()
     assert helm.located({UPSTREAM: str(tmp_path)}, UPSTREAM, "web", "1") == str(tmp_path / "web-1.tgz")
