@@ -22,6 +22,7 @@
     ./storage.nix
     ./time.nix
     ./users.nix
+    ./virtual-address.nix
     ./watchdog.nix
   ];
 }

@@ -39,6 +39,12 @@ NO_PEERS = """{ pkgs, ... }: {
   };
 }
 """
+# The same at once, by hand.
+CUT_OFF = """nft add table inet cut-off
+for way in input output; do
+  nft add chain inet cut-off $way '{ type filter hook '$way' priority -10; }'
+  nft add rule inet cut-off $way tcp dport 2380 drop
+done"""
 
 
 def test_three_controllers_are_one_etcd(ha):
@@ -157,8 +163,26 @@ def test_a_rule_that_cuts_etcd_off_ends_with_the_first_controller(ha):
     ha.ready("cp1")
 
 
+@pytest.mark.nightly
+def test_a_controller_whose_etcd_is_cut_off_gives_the_virtual_address_away(ha):
+    """It runs on, and keepalived with it; what comes by the address is answered out of etcd all the same."""
+    ha.set_release(NOW)
+    ha.repository.slipway("deploy").ended(0)
+    cut = ha.holder().name
+    with fault(ha, cut, CUT_OFF, "nft delete table inet cut-off"):
+        wait_for(lambda: ha.holder().name != cut, "another controller with the virtual address")
+        new = ha.holder().name
+        (third,) = {*CONTROLLERS} - {cut, new}
+        asked = f"--server=https://{ha.vip}:6443 --request-timeout=30s get namespace kube-system --output=name"
+        wait_for(lambda: ha.kubectl(third, asked) == "namespace/kube-system", "the API by the virtual address")
+        assert ha.sh(cut, "systemctl is-active k0s") == "active"
+    ha.ready(cut)
+    assert ha.holder().name == new, "who is well again takes nothing from the one that has it"
+    assert set(outcomes(ha.repository.slipway("deploy", "--json").ended(0)).values()) == {"unchanged"}
+
+
 def leave_the_address(ha: Ha, name: str) -> None:
-    """Have another controller hold the virtual address: k0s gives it up with k0s alone, whatever etcd says."""
+    """Have another controller hold the virtual address: that it changes hands is another test's."""
     if ha.holder().name == name:
         ha.sh(name, "systemctl restart k0s.service", timeout=ANSWERS)
         wait_for(lambda: ha.holder().name != name, "another controller with the virtual address")

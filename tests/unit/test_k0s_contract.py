@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from slipway.generate.k0s import TAKE_KEEPALIVED
+
 ROOT = Path(__file__).parents[2]
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/k0s/contract.yaml").read_text())
 STAND_IN = ROOT / "python/slipway/lab/modules/k0s"
@@ -308,6 +310,7 @@ def unknown_fields(found: Any, known: dict[str, Any] | None, path: str = "") -> 
     return strangers + below
 
 
+KEEPALIVED_FIELD = "spec.network.controlPlaneLoadBalancing.keepalived.configTemplateVRRP"
 GENERATED = sorted(ROOT.glob("tests/golden/**/k0s.yaml"))
 
 
@@ -315,8 +318,10 @@ GENERATED = sorted(ROOT.glob("tests/golden/**/k0s.yaml"))
 def test_every_minor_knows_the_fields_that_we_generate(minor):
     files = {path: yaml.safe_load(path.read_text()) for path in GENERATED}
     assert files
-    found = {str(path): odd for path, text in files.items() if (odd := unknown_fields(text, config_fields(minor)))}
-    assert found == {}
+    found = {odd for text in files.values() for odd in unknown_fields(text, config_fields(minor))}
+    # Of a release that takes it alone; the trees are of the newest.
+    left_out = {KEEPALIVED_FIELD} if version(minor)[1] not in TAKE_KEEPALIVED else set()
+    assert found <= left_out
 
 
 def test_control_fields_that_a_minor_does_not_know_are_found():

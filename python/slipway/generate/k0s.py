@@ -11,6 +11,7 @@ from typing import Any
 from slipway.generate.templates import digest_of, header, template
 from slipway.inventory import Host, Inventory
 from slipway.inventory.model import Audit, Oidc, Provider
+from slipway.inventory.releases import minor_of
 
 AUTH_PASS_LENGTH = 8
 """k0s wants a VRRP password of 1 to 8 characters; it travels in clear text and keeps nobody out."""
@@ -26,6 +27,10 @@ ENCRYPTION_ARGUMENTS = {
 
 OIDC_CA, AUDIT_POLICY = "/etc/k0s/oidc-ca.pem", "/etc/k0s/audit-policy.yaml"
 """Written by nixos/modules/api-server.nix."""
+
+KEEPALIVED, TAKE_KEEPALIVED = "/etc/k0s/keepalived.conf.tmpl", frozenset((36,))
+"""Written by nixos/modules/virtual-address.nix, and the minor releases of k0s that it was compared with: one that does
+not know the field refuses the configuration, one that fills in something else does not start."""
 
 _ADVICE = "Do not edit: change the inventory."
 
@@ -131,7 +136,9 @@ def _load_balancing(inventory: Inventory, host: Host) -> dict[str, Any] | None:
         "authPass": vip.auth_pass or inventory.cluster.name[:AUTH_PASS_LENGTH],
         **(_unicast(inventory, host) if vip.unicast else {}),
     }
-    return {"enabled": True, "type": "Keepalived", "keepalived": {"vrrpInstances": [instance]}}
+    watched = minor_of(inventory.cluster.k0s.version) in TAKE_KEEPALIVED
+    keepalived = {"vrrpInstances": [instance], **({"configTemplateVRRP": KEEPALIVED} if watched else {})}
+    return {"enabled": True, "type": "Keepalived", "keepalived": keepalived}
 
 
 def _unicast(inventory: Inventory, host: Host) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slipway.generate import k0s
 from slipway.inventory import Inventory
+from slipway.inventory.releases import minor_of, newest_release
 
 MARK = b"# From here on the same on every controller"
 
@@ -182,6 +184,18 @@ def test_controllers_may_tell_each_other_of_the_virtual_address_one_by_one(make)
     (instance,) = balancing["keepalived"]["vrrpInstances"]
     assert instance["unicastSourceIP"] == "10.0.0.12"
     assert instance["unicastPeers"] == ["10.0.0.11", "10.0.0.13"]
+
+
+@pytest.mark.parametrize(("release", "named"), [("1.36.3+k0s.2", True), ("1.35.7+k0s.0", False)])
+def test_the_check_of_the_virtual_address_is_named_to_a_k0s_that_takes_it(make, release, named):
+    made = make({"cluster": {"k0s": {"version": release}, "network": {"vip": {"address": "10.0.0.10/24"}}}})
+    found = specs(made)["cp1"]["network"]["controlPlaneLoadBalancing"]["keepalived"]
+    assert found.get("configTemplateVRRP") == ("/etc/k0s/keepalived.conf.tmpl" if named else None)
+
+
+def test_the_newest_release_of_k0s_was_looked_at_for_the_check_of_the_virtual_address():
+    """Whoever packages another minor compares the template with that k0s's own: `k0s keepalived-config vrrp`."""
+    assert minor_of(newest_release() or "") in k0s.TAKE_KEEPALIVED
 
 
 def test_an_external_address_is_told_and_certified(make):

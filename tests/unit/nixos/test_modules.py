@@ -580,6 +580,38 @@ def test_keepalived_gets_no_user_of_its_own(evaluate):
     assert "keepalived" not in users
 
 
+VIP = 'slipway.cluster.vip = "10.0.0.10";'
+TEMPLATE = 'config.environment.etc."k0s/keepalived.conf.tmpl"'
+
+
+def test_who_holds_the_virtual_address_answers_by_its_own_api_server(evaluate):
+    """The address goes when /readyz has failed three times, which it does without etcd; every question has a bound."""
+    text = evaluate(f"{TEMPLATE}.text", more=f"{VIP} slipway.cluster.ports.api = 7000;")
+    checked = re.search(r"vrrp_script api_is_ready \{(.*?)\n\}", text, re.DOTALL)
+    assert checked
+    settings = dict(re.findall(r"(\w+) (\S+)", checked[1]))
+    assert int(settings["fall"]) > 1 and int(settings["rise"]) > 1, "one slow answer is none"
+    assert int(settings["weight"]) < 0, "the address stays where it is while no controller is well"
+    tracked = re.search(r"vrrp_instance .*\{\s+api_is_ready\s+\}\s+\}\s+\{\{ end \}\}", text, re.DOTALL)
+    assert tracked, "what is not tracked is checked for nobody"
+    path = settings["script"].strip('"').removeprefix("/etc/")
+    script = evaluate(f'config.environment.etc."{path}".source.script', more=f"{VIP} slipway.cluster.ports.api = 7000;")
+    assert "https://localhost:7000/readyz" in script
+    limit = re.search(r"--max-time (\d+)", script)
+    assert limit and int(limit[1]) < int(settings["timeout"])
+
+
+def test_k0s_starts_anew_with_another_check_of_the_virtual_address(evaluate):
+    source = evaluate(f"{TEMPLATE}.source", more=VIP)
+    assert source in evaluate("config.slipway.k0s.startedWith", more=VIP)
+    assert source in evaluate("config.systemd.services.k0s.environment.SLIPWAY_STARTED_WITH", more=VIP)
+
+
+@pytest.mark.parametrize(("role", "more"), [("worker", VIP), ("controller", "")])
+def test_nobody_else_has_a_check_of_the_virtual_address(evaluate, role, more):
+    assert evaluate('config.environment.etc ? "k0s/keepalived.conf.tmpl"', role, more) is False
+
+
 def test_the_first_images_lie_beside_k0ss_own(evaluate):
     """Both are imported by k0s; neither takes the other away at boot."""
     bundle = '{ url = "file:///nowhere/NAME.tar"; hash = "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="; }'

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"os/user"
 	"strconv"
@@ -38,12 +39,13 @@ type keepalivedSpec struct {
 	VirtualServers         []map[string]any `yaml:"virtualServers"`
 	UserSpaceProxyBindPort int              `yaml:"userSpaceProxyBindPort"`
 	DisableLoadBalancer    bool             `yaml:"disableLoadBalancer"`
+	ConfigTemplateVRRP     string           `yaml:"configTemplateVRRP"`
 }
 
 // keepalivedTemplate: all controllers begin as BACKUP with the same priority, so that one that comes back takes nothing
 // from the one that has the address.
-var keepalivedTemplate = template.Must(template.New("keepalived").Parse(`# Written by k0s ({{ .StandIn }}) at every start.
-{{ range $i, $each := .Instances }}
+const keepalivedTemplate = `
+{{ range $i, $each := .VRRPInstances }}
 vrrp_instance k0s-vip-{{ $i }} {
     state BACKUP
     interface {{ .Interface }}
@@ -68,7 +70,42 @@ vrrp_instance k0s-vip-{{ $i }} {
     }
 {{- end }}
 }
-{{ end }}`))
+{{ end }}`
+
+// keepalivedValues are what a template of the user's finds, by k0s's names.
+type keepalivedValues struct {
+	VRRPInstances    []vrrpInstance
+	VirtualServers   []map[string]any
+	RealServers      []string
+	APIServerPort    int
+	IPVSLoadBalancer bool
+	K0sBin           string
+	RunDir           string
+}
+
+// rendered is keepalived.conf, from the template that the spec names, if it names one.
+func (spec keepalivedSpec) rendered(port int) ([]byte, error) {
+	text := keepalivedTemplate
+	if path := spec.ConfigTemplateVRRP; path != "" {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("failed to parse keepalived template: failed to read config template from %s: %w", path, err)
+		}
+		text = string(content)
+	}
+	parsed, err := template.New("keepalived-vrrp").Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("failed to parse keepalived template: %w", err)
+	}
+	content := bytes.NewBufferString("# Written by k0s (" + standIn + ") at every start.\n")
+	values := keepalivedValues{
+		VRRPInstances: spec.VRRPInstances, VirtualServers: spec.VirtualServers, APIServerPort: port, K0sBin: os.Args[0], RunDir: runDir,
+	}
+	if err := parsed.Execute(content, values); err != nil {
+		return nil, fmt.Errorf("failed to generate keepalived template: %w", err)
+	}
+	return content.Bytes(), nil
+}
 
 // keepalived reads the section of the virtual address; ok is false where none is asked for.
 func (config clusterConfig) keepalived() (spec keepalivedSpec, ok bool, err error) {
@@ -155,11 +192,11 @@ func (c *controller) startKeepalived(ctx context.Context) error {
 	if err != nil || !asked {
 		return err
 	}
-	var content bytes.Buffer
-	if err := keepalivedTemplate.Execute(&content, map[string]any{"StandIn": standIn, "Instances": spec.VRRPInstances}); err != nil {
+	content, err := spec.rendered(c.config.Spec.API.Port)
+	if err != nil {
 		return err
 	}
-	if err := writeFile(keepalivedConfig, content.Bytes(), 0o400); err != nil {
+	if err := writeFile(keepalivedConfig, content, 0o400); err != nil {
 		return err
 	}
 	if !spec.DisableLoadBalancer {

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -26,15 +27,15 @@ func TestTheVirtualAddressIsKeepalivedsAndTheCertificates(t *testing.T) {
 	if err != nil || !asked || spec.UserSpaceProxyBindPort != 6444 {
 		t.Fatalf("%+v %v", spec, err)
 	}
-	var content bytes.Buffer
-	if err := keepalivedTemplate.Execute(&content, map[string]any{"StandIn": standIn, "Instances": spec.VRRPInstances}); err != nil {
+	content, err := spec.rendered(6443)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, wanted := range []string{
 		"vrrp_instance k0s-vip-0", "state BACKUP", "interface eth7", "virtual_router_id 52", "advert_int 1", "auth_pass secret", "10.0.0.10/24",
 	} {
-		if !strings.Contains(content.String(), wanted) {
-			t.Errorf("lacks %q: %s", wanted, content.String())
+		if !strings.Contains(string(content), wanted) {
+			t.Errorf("lacks %q: %s", wanted, content)
 		}
 	}
 	names := strings.Join((&controller{config: config}).serverNames(), " ")
@@ -43,6 +44,31 @@ func TestTheVirtualAddressIsKeepalivedsAndTheCertificates(t *testing.T) {
 	}
 	if _, asked, _ := parse(t, minimal).keepalived(); asked {
 		t.Error("nobody asked for it")
+	}
+}
+
+func TestATemplateOfTheUsersTakesThePlaceOfK0ss(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keepalived.conf.tmpl")
+	spec, _, err := parse(t, strings.Replace(virtual, "keepalived: {", "keepalived: {configTemplateVRRP: "+file+", ", 1)).keepalived()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := spec.rendered(6443); err == nil || !strings.Contains(err.Error(), "failed to read config template from "+file) {
+		t.Error(err)
+	}
+	text := "{{ range .VRRPInstances }}{{ .Interface }} {{ .VirtualRouterID }} {{ .AuthPass }} {{ .VirtualIPs }}{{ end }} {{ .RunDir }}"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	content, err := spec.rendered(6443)
+	if err != nil || !strings.HasSuffix(string(content), "\neth7 52 secret [10.0.0.10/24] "+runDir) {
+		t.Errorf("%s %v", content, err)
+	}
+	if err := os.WriteFile(file, []byte("{{ .Nonsense }}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := spec.rendered(6443); err == nil || !strings.Contains(err.Error(), "failed to generate keepalived template") {
+		t.Error(err)
 	}
 }
 
