@@ -7,7 +7,26 @@ import socket
 from functools import lru_cache
 from typing import NamedTuple
 
+from slipway.inventory.syntax import Syntax, between, one_of
+
 IP_BITS = {4: 32, 6: 128}
+PORT = between(1, 65535)
+IPV4 = rf"({between(0, 255)}\.){{3}}{between(0, 255)}"
+_HEX = "[0-9A-Fa-f]{1,4}"
+IPV6 = one_of(
+    f"({_HEX}:){{7}}({_HEX}|:)",
+    *(f"({_HEX}:){{1,{7 - after}}}(:{_HEX}){{1,{after}}}" for after in range(1, 7)),
+    f":((:{_HEX}){{1,7}}|:)",
+    f"({_HEX}:){{1,6}}:",
+    f"(({_HEX}:){{6}}|::({_HEX}:){{0,5}}|"
+    + "|".join(f"({_HEX}:){{1,{before}}}:({_HEX}:){{0,{5 - before}}}" for before in range(1, 6))
+    + f"){IPV4}",
+)
+"""As inet_pton(3) reads it, which is what reads it here because it is quicker."""
+IP_ADDRESS = Syntax("IP address", one_of(IPV4, IPV6))
+CIDR = Syntax("CIDR", one_of(f"{IPV4}/{between(0, 32)}", f"{IPV6}/{between(0, 128)}"))
+"""Also with bits of the host set, which `network_of` refuses."""
+INTERFACE_ADDRESS = Syntax("IP address/prefix length", CIDR.pattern)
 
 
 class Address(NamedTuple):
@@ -120,7 +139,7 @@ def _split_cidr(text: str, *, alone: bool = False) -> tuple[Address, int]:
         example = f"; did you mean {start}/{usual}?" if _is_address(start) else ""
         raise ValueError(f"{text!r} has no prefix length{example}")
     address = address_of(start)
-    if not re.fullmatch(r"[0-9]{1,3}", length) or int(length) > IP_BITS[address.family]:
+    if not re.fullmatch(r"0|[1-9][0-9]{0,2}", length) or int(length) > IP_BITS[address.family]:
         raise ValueError(f"{text!r}: the prefix length must be a number from 0 to {IP_BITS[address.family]}")
     return address, int(length)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+from slipway.inventory.syntax import Syntax, literally, one_of
+
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DNS_LABEL = Syntax("DNS label", LABEL)
+DNS_NAME = Syntax("DNS name", rf"{LABEL}(\.{LABEL})*\.?", longest=253)
 
 
 def slug(text: str) -> str:
@@ -15,7 +19,7 @@ def slug(text: str) -> str:
 
 @lru_cache(maxsize=65536)
 def dns_label(text: str) -> str:
-    if LABEL.fullmatch(text):
+    if DNS_LABEL.fits(text):
         return text
     meant = slug(text)
     fix = f"; did you mean {meant}?" if meant else ""
@@ -24,13 +28,15 @@ def dns_label(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def dns_name(text: str) -> str:
-    parts = text.rstrip(".").split(".")
-    if len(text) > 253 or not all(LABEL.fullmatch(part) for part in parts):
+    if not DNS_NAME.fits(text):
         raise ValueError(f"{text!r} is not a DNS name (labels of a-z, 0-9 and '-', joined by dots)")
-    return text.rstrip(".")
+    return text.removesuffix(".")
 
 
-KUBERNETES_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_NAME = "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_PREFIX = rf"(?=[^/]{{1,253}}/){LABEL}(\.{LABEL})*"
+QUALIFIED = f"({_PREFIX}/)?{_NAME}"
+LABEL_VALUE = Syntax("label value", f"({_NAME})?")
 KUBELET_MAY_SET = (
     "kubernetes.io/hostname",
     "kubernetes.io/arch",
@@ -39,23 +45,34 @@ KUBELET_MAY_SET = (
     "topology.kubernetes.io/region",
     "topology.kubernetes.io/zone",
 )
+_KUBELETS_OWN = ("kubelet.kubernetes.io", "node.kubernetes.io")
+LABEL_KEY = Syntax(
+    "label key",
+    one_of(
+        *map(literally, KUBELET_MAY_SET),
+        rf"(?=[^/]{{1,253}}/)({LABEL}\.)*{one_of(*map(literally, _KUBELETS_OWN))}/{_NAME}",
+        rf"(?!([a-z0-9-]+\.)*(kubernetes|k8s)\.io/){QUALIFIED}",
+    ),
+)
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+TAINT = Syntax("key=value:Effect", f"{QUALIFIED}(=({_NAME})?)?:{one_of(*TAINT_EFFECTS)}")
 
 
-def _qualified_name(text: str) -> None:
+def _require_qualified(text: str) -> None:
     """Kubernetes' syntax of label and taint keys: an optional DNS prefix and '/', then a name of at most 63."""
-    prefix, slash, name = text.rpartition("/")
+    if re.fullmatch(QUALIFIED, text):
+        return
+    prefix, slash, _ = text.rpartition("/")
+    if slash and (not prefix or "/" in prefix or len(prefix) > 253):
+        raise ValueError(f"{text!r}: at most one '/', after a DNS name")
     if slash:
-        if not prefix or "/" in prefix or len(prefix) > 253:
-            raise ValueError(f"{text!r}: at most one '/', after a DNS name")
         dns_name(prefix)
-    if not KUBERNETES_NAME.fullmatch(name):
-        raise ValueError(f"{text!r} is not a key as Kubernetes has it: letters, digits, '-', '_', '.', at most 63")
+    raise ValueError(f"{text!r} is not a key as Kubernetes has it: letters, digits, '-', '_', '.', at most 63")
 
 
 @lru_cache(maxsize=4096)
 def label_key(text: str) -> str:
-    _qualified_name(text)
+    _require_qualified(text)
     prefix = text.rpartition("/")[0]
     if re.search(r"(^|\.)(kubernetes|k8s)\.io$", prefix) and not _kubelet_may_set(text, prefix):
         raise ValueError(f"{text!r} is reserved: kubelet refuses to start with it; take a prefix of your own")
@@ -64,13 +81,12 @@ def label_key(text: str) -> str:
 
 def _kubelet_may_set(key: str, prefix: str) -> bool:
     """What kubelet's --node-labels accepts of Kubernetes' own names (NodeRestriction admission)."""
-    own = ("kubelet.kubernetes.io", "node.kubernetes.io")
-    return key in KUBELET_MAY_SET or any(prefix == name or prefix.endswith(f".{name}") for name in own)
+    return key in KUBELET_MAY_SET or any(prefix == name or prefix.endswith(f".{name}") for name in _KUBELETS_OWN)
 
 
 @lru_cache(maxsize=65536)
 def label_value(text: str) -> str:
-    if text == "" or KUBERNETES_NAME.fullmatch(text):
+    if LABEL_VALUE.fits(text):
         return text
     if len(text) > 63:
         raise ValueError(f"{text!r} has {len(text)} characters, a label value at most 63")
@@ -87,6 +103,6 @@ def taint(text: str) -> str:
         fix = f"; did you mean {meant}?" if meant else ""
         raise ValueError(f"{text!r}: {effect!r} is none of {', '.join(TAINT_EFFECTS)}{fix}")
     key, _, value = key_and_value.partition("=")
-    _qualified_name(key)
+    _require_qualified(key)
     label_value(value)
     return text

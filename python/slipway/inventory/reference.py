@@ -28,7 +28,7 @@ line.
 
 def reference() -> str:
     """The page as Markdown."""
-    made = schema()
+    made = schema(shared=False)
     definitions: dict[str, Any] = made["$defs"]
     parts = [_HEAD, *_section("The file", made)]
     for name in _in_order(made, definitions):
@@ -103,12 +103,12 @@ def _type(value: dict[str, Any]) -> str:
     if "const" in value:
         return f"`{value['const']}`"
     if "enum" in value:
-        return ", ".join(f"`{choice}`" for choice in value["enum"])
+        return ", ".join(f"`{choice}`" for choice in value["enum"] if isinstance(choice, str))
     return _plain_type(value)
 
 
 def _plain_type(value: dict[str, Any]) -> str:
-    kind = value.get("type")
+    kind = value["type"][0] if isinstance(value.get("type"), list) else value.get("type")
     if kind == "array":
         return f"list of {_type(value.get('items', {}))}"
     if kind == "object":
@@ -116,7 +116,7 @@ def _plain_type(value: dict[str, Any]) -> str:
         return f"name: {_type(inner)}" if isinstance(inner, dict) and inner else "any mapping"
     if kind == "integer" and "minimum" in value:
         return f"{value['minimum']} to {value['maximum']}" if "maximum" in value else f"{value['minimum']} or more"
-    if kind in ("string", ["string", "number"]) and "format" in value:
+    if "format" in value:
         return str(value["format"])
     return {"string": "text", "integer": "number", "boolean": "true or false"}.get(str(kind), str(kind or "any"))
 

@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from slipway.inventory import model
 from slipway.inventory.model import File, Settings
 from slipway.inventory.releases import known_releases
+from slipway.inventory.syntax import between
 
 IDENTIFIER: Final = "urn:slipway:inventory:v1"
 Schema = dict[str, Any]
 
 
-def schema(*, included: bool = False) -> Schema:
-    """The schema (draft 2020-12) of inventory.yaml, or of a file that it includes, where any section may be missing."""
-    made = File.model_json_schema(by_alias=True, mode="validation")
+class _Generator(GenerateJsonSchema):
+    """What the loader takes of JSON. It reads texts alone (builder.py): quotes make no difference to it."""
+
+    def int_schema(self, schema: core_schema.IntSchema) -> Schema:
+        digits = between(schema["ge"], schema["le"])
+        return {**super().int_schema(schema), "type": ["integer", "string"], "pattern": f"^{digits}$"}
+
+    def bool_schema(self, schema: core_schema.BoolSchema) -> Schema:
+        return {**super().bool_schema(schema), "type": ["boolean", "string"], "pattern": "^(true|false)$"}
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> Schema:
+        made = super().literal_schema(schema)
+        numbers = [float(word) for word in made.get("enum", ()) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", word)]
+        return {"enum": [*made["enum"], *numbers]} if numbers else made
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> Schema:
+        """Of pydantic's patternProperties, those with a wrong name would be left alone."""
+        made = super().dict_schema(schema)
+        for values in made.pop("patternProperties", {}).values():
+            made |= {"additionalProperties": values, "propertyNames": self.generate_inner(schema["keys_schema"])}
+        return made
+
+
+def schema(*, included: bool = False, shared: bool = True) -> Schema:
+    """The schema (draft 2020-12) of inventory.yaml, or of a file that it includes, where any section may be missing.
+
+    What one value has to look like is all in the patterns. The loader alone knows what needs arithmetic or a list (bits
+    of a host in a network, a range that ends before it begins, zones, damaged certificates), and what holds between
+    values. `shared`: patterns stand once, in `$defs`.
+    """
+    made = File.model_json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
     definitions: dict[str, Schema] = made.get("$defs", {})
     merged, listed = _merged_anywhere(), _in_lists()
     for name, definition in [("File", made), *definitions.items()]:
@@ -42,11 +74,30 @@ def schema(*, included: bool = False) -> Schema:
     else:
         made["anyOf"] = [{"required": rest}, {"required": ["include"]}]
     made["patternProperties"] = {"^x-": {"description": "Place for YAML anchors; read by nothing else."}}
+    if shared:
+        kinds: dict[str, Schema] = {}
+        made = _share(made, kinds)
+        made["$defs"] |= kinds
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"{IDENTIFIER}:included" if included else IDENTIFIER,
         **made,
     }
+
+
+def _share(part: Any, kinds: dict[str, Schema]) -> Any:  # noqa: ANN401 (any part of a schema)
+    """`part` with references for the texts of some kind, which `kinds` collects."""
+    if isinstance(part, list):
+        return [_share(each, kinds) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if isinstance(part.get("format"), str) and "pattern" in part:
+        kept = {word: value for word, value in part.items() if word in ("description", "default", "examples")}
+        kind = {word: value for word, value in part.items() if word not in kept}
+        name = re.sub("[^A-Za-z0-9]+", "-", part["format"]).strip("-")
+        assert kinds.setdefault(name, kind) == kind, f"two kinds of text have the name {name!r}"
+        return {"$ref": f"#/$defs/{name}", **kept}
+    return {key: _share(value, kinds) for key, value in part.items()}
 
 
 def _describe(definition: Schema, shape: type[BaseModel]) -> None:

@@ -8,7 +8,6 @@ where many hosts share a value.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import zoneinfo
 from collections.abc import Mapping
@@ -16,12 +15,36 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from slipway import slips
-from slipway.inventory.address import address_of, interface_of, network_of, text_of, way_of
-from slipway.inventory.kubernetes import dns_label, dns_name, label_key, label_value, taint
+from slipway.inventory.address import (
+    CIDR,
+    INTERFACE_ADDRESS,
+    IP_ADDRESS,
+    IPV4,
+    IPV6,
+    PORT,
+    address_of,
+    interface_of,
+    network_of,
+    text_of,
+    way_of,
+)
+from slipway.inventory.kubernetes import (
+    DNS_LABEL,
+    DNS_NAME,
+    LABEL_KEY,
+    LABEL_VALUE,
+    TAINT,
+    dns_label,
+    dns_name,
+    label_key,
+    label_value,
+    taint,
+)
 from slipway.inventory.releases import newest_release
+from slipway.inventory.syntax import BLANK, Syntax, between, literally, one_of
 
 
 def _canonical_address(text: str) -> str:
@@ -38,6 +61,11 @@ def _canonical_interface_address(text: str) -> str:
     return text.lower()
 
 
+IP_OR_NAME = Syntax(
+    "IP address or DNS name", one_of(IP_ADDRESS.pattern, f"(?![0-9.]+$){DNS_NAME.pattern}"), longest=253
+)
+
+
 @lru_cache(maxsize=1024)
 def _address_or_name(text: str) -> str:
     if url := re.fullmatch(r"[a-z]+://(\[[0-9a-fA-F:]+\]|[^/:]+)(:[0-9]+)?(/.*)?", text):
@@ -49,18 +77,29 @@ def _address_or_name(text: str) -> str:
     return dns_name(text)
 
 
+USER_NAME = Syntax("user name", "[a-z_]([a-z0-9_.-]{0,29}[a-z0-9_-])?")
+_LOGIN = one_of(IPV6, rf"(\[{IPV6}\]|{IPV4}|(?![0-9.]+(:|$)){DNS_NAME.pattern})(:{PORT})?")
+JUMP_HOST = Syntax("[user@]address[:port]", f"({USER_NAME.pattern}@)?{_LOGIN}")
+
+
 def _jump_host(text: str) -> str:
     """The canonical form: brackets around an IPv6 address, and no port where it is 22."""
     way = way_of(text)
     address = _address_or_name(way.address)
+    if not JUMP_HOST.fits(f"root@{text.rpartition('@')[2]}"):
+        raise ValueError(f"{text!r} is not {JUMP_HOST.name}")
     shown = f"[{address}]" if ":" in address else address
     user = f"{_user_name(way.user)}@" if way.user else ""
     return f"{user}{shown}" + ("" if way.port == 22 else f":{way.port}")
 
 
+_OCTET = "[0-9a-fA-F]{2}"
+MAC = Syntax("MAC address", f"(?!00(:00){{5}})[0-9a-fA-F][02468aceACE](:{_OCTET}){{5}}")
+
+
 @lru_cache(maxsize=65536)
 def _mac(text: str) -> str:
-    if re.fullmatch(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", text):
+    if re.fullmatch(f"{_OCTET}(:{_OCTET}){{5}}", text):
         return _usable_mac(text.lower())
     digits = re.sub(r"[^0-9a-fA-F]", "", text).lower()
     separated = re.fullmatch(r"[0-9a-fA-F.:-]+", text)
@@ -76,11 +115,14 @@ def _usable_mac(text: str) -> str:
     return text
 
 
+LINK_NAME = Syntax("link name", r"(?!(\.|\.\.|lo)$)[A-Za-z0-9_.@-]{1,15}")
+
+
 @lru_cache(maxsize=4096)
 def _link(text: str) -> str:
     if not text or len(text) > 15:
         raise ValueError(f"{text!r} is not a link name: 1 to 15 characters, as Linux has it")
-    if text in (".", "..", "lo") or not re.fullmatch(r"[A-Za-z0-9_.@-]+", text):
+    if not LINK_NAME.fits(text):
         raise ValueError(f"{text!r} is not a link name such as eno1, bond0 or enp3s0f1")
     return text
 
@@ -96,29 +138,43 @@ KEY_TYPES = (
 )
 
 
+def _begin_of_key(kind: str) -> str:
+    """How every public key of this type begins: the type in words, and again as the first field of what is encoded.
+
+    What follows is the length of the next field, whose first bytes are zero.
+    """
+    head = len(kind).to_bytes(4, "big") + kind.encode()
+    return literally(f"{kind} {base64.b64encode(head + bytes(-len(head) % 3)).decode()}")
+
+
+_UNPRINTED = "\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
+"""Within brackets: control characters, line ends and what turns the direction of a text or has no width."""
+_BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+PUBLIC_KEY = Syntax(
+    "SSH public key", rf"[ \t\n]*{one_of(*map(_begin_of_key, KEY_TYPES))}{_BASE64}( [^{_UNPRINTED}]*)?[ \t\n]*"
+)
+
+
 @lru_cache(maxsize=4096)
 def _public_key(text: str) -> str:
     if "PRIVATE KEY" in text:
         raise ValueError("this is a private key; put the public one here (the .pub file) and make a new pair")
     kind, _, rest = text.strip().partition(" ")
-    body = rest.split(" ", 1)[0]
     if kind not in KEY_TYPES:
         raise ValueError(
             f"{text[:40]!r} is not an SSH public key; it starts with one of {', '.join(KEY_TYPES[:3])}, ..."
         )
-    try:
-        blob = base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        blob = b""
-    if blob[4 : 4 + len(kind)] != kind.encode() or "\n" in text.strip():
-        raise ValueError(f"{text[:40]!r}: the key is damaged (cut off or wrapped); copy the one line of the .pub file")
-    if not text.strip().isprintable():
+    if re.search(rf"(?!\n)[{_UNPRINTED}]", rest):
         raise ValueError(f"{text[:40]!r}: the comment of the key has characters that do not print")
+    if not PUBLIC_KEY.fits(text):
+        raise ValueError(f"{text[:40]!r}: the key is damaged (cut off or wrapped); copy the one line of the .pub file")
     return text.strip()
 
 
 SIZE_UNITS = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SIZE = Syntax("size", f"[1-9][0-9]{{0,8}}{one_of(*SIZE_UNITS)}")
+DURATION = Syntax("duration", f"[1-9][0-9]{{0,6}}{one_of(*TIME_UNITS)}")
 
 
 def with_unit(number: int, units: Mapping[str, int]) -> str:
@@ -140,9 +196,8 @@ def _one_text(value: object, wanted: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _size(text: str) -> int:
-    match = re.fullmatch(r"([1-9][0-9]{0,8})(Mi|Gi|Ti)", text)
-    if match:
-        return int(match[1]) * SIZE_UNITS[match[2]]
+    if SIZE.fits(text):
+        return int(text[:-2]) * SIZE_UNITS[text[-2:]]
     close = re.fullmatch(r"([1-9][0-9]{0,8}) ?([MGT])(i?B?)", text, re.IGNORECASE)
     fix = f"; did you mean {close[1]}{close[2].upper()}i?" if close else ""
     raise ValueError(f"{text!r} is not a size like 512Mi or 32Gi{fix}")
@@ -156,22 +211,23 @@ def _seconds(value: object) -> float:
 @lru_cache(maxsize=1024)
 def duration(text: str) -> float:
     """Seconds of 30s, 10m, 24h or 7d. Raises ValueError."""
-    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
-    if match:
-        return float(int(match[1]) * TIME_UNITS[match[2]])
+    if DURATION.fits(text):
+        return float(int(text[:-1]) * TIME_UNITS[text[-1]])
     fix = f"; did you mean {text}s?" if re.fullmatch(r"[1-9][0-9]*", text) else ""
     raise ValueError(f"{text!r} is not a duration like 30s, 10m or 24h{fix}")
+
+
+SHARE = Syntax("count or percent", f"[1-9][0-9]{{0,4}}|{between(1, 100)}%", most=99999)
 
 
 @lru_cache(maxsize=1024)
 def share(text: str) -> str:
     """A count or a percentage, as it stands there. Raises ValueError."""
-    match = re.fullmatch(r"([1-9][0-9]{0,4})(%?)", text)
-    if match is None:
-        raise ValueError(f"{text!r} is neither a count like 5 nor a part like 25%")
-    if match[2] and int(match[1]) > 100:
+    if SHARE.fits(text):
+        return text
+    if re.fullmatch("[1-9][0-9]*%", text):
         raise ValueError(f"{text!r} is more than all of them; at most 100%")
-    return text
+    raise ValueError(f"{text!r} is neither a count like 5 nor a part like 25%")
 
 
 def part_of(text: str, total: int) -> int:
@@ -180,8 +236,9 @@ def part_of(text: str, total: int) -> int:
 
 
 def _digits(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,18}", value):
-        raise ValueError(f"{value[:60]!r} is not a whole number")
+    if isinstance(value, str) and not re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value):
+        fix = f"; did you mean {int(value)}?" if re.fullmatch(r"0{1,3}[0-9]{1,9}", value) else ""
+        raise ValueError(f"{value[:60]!r} is not a whole number{fix}")
     return value
 
 
@@ -195,61 +252,80 @@ def _truth(value: object) -> object:
     return value
 
 
+_DEVICE = "/dev/disk/by-(id|path)/[A-Za-z0-9_.:@+=-]+"
+DEVICE = Syntax("disk", f"(?!.*-part[0-9]+$){_DEVICE}")
+
+
 @lru_cache(maxsize=4096)
 def _device(text: str) -> str:
-    if re.fullmatch(r"/dev/disk/by-(id|path)/[A-Za-z0-9_.:@+=-]+", text):
-        if re.search(r"-part[0-9]+$", text):
-            whole = re.sub(r"-part[0-9]+$", "", text)
-            raise ValueError(f"{text!r} is a partition; did you mean the disk {whole}?")
+    if DEVICE.fits(text):
         return text
+    if re.fullmatch(_DEVICE, text):
+        whole = re.sub(r"-part[0-9]+$", "", text)
+        raise ValueError(f"{text!r} is a partition; did you mean the disk {whole}?")
     if text.startswith("/dev/") and not text.startswith("/dev/disk/"):
         raise ValueError(f"{text!r} can name another disk after the next boot; take its /dev/disk/by-id/... name")
     raise ValueError(f"{text!r} is not a disk; expected /dev/disk/by-id/... (see `ls -l /dev/disk/by-id`)")
 
 
+_LETTERS = "A-Za-z\\u00c0-\\u1fff\\u3040-\\ud7ff"
+MOUNT_POINT = Syntax("absolute path", rf"/|(/(?!\.\.?(/|$))[{_LETTERS}0-9_.:@+=,~-]+)+/?")
+
+
 @lru_cache(maxsize=1024)
 def _mount_point(text: str) -> str:
-    if not text.startswith("/") or "//" in text or re.search(r"(^|/)\.\.?(/|$)|[^\w/.:@+=,~-]", text):
+    if not MOUNT_POINT.fits(text):
         raise ValueError(f"{text!r} is not an absolute path without '..' and blanks")
     return text if text == "/" else text.rstrip("/")
 
 
 @lru_cache(maxsize=4096)
 def _user_name(text: str) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_.-]{0,30}", text) or text.endswith("."):
+    if not USER_NAME.fits(text):
         raise ValueError(f"{text!r} is not a user name (a-z, 0-9, '_', '-' and '.', at most 31, a letter or '_' first)")
     return text
 
 
+TAG = Syntax("word", "[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
 @lru_cache(maxsize=4096)
 def _tag(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", text):
+    if not TAG.fits(text):
         raise ValueError(f"{text!r} is not a tag (letters, digits, '.', '_' and '-', at most 63)")
     return text
 
 
+_AFTER_SCHEME = r"://[A-Za-z0-9._~:/?#@&*+,=%\[\]-]+"
+URL = Syntax("URL", rf"(https?|oci|s3|ssh|git|file)(\+[a-z]+)?{_AFTER_SCHEME}")
+HTTP_URL = Syntax("http or https URL", f"https?{_AFTER_SCHEME}")
+HTTPS_URL = Syntax("https URL", f"https{_AFTER_SCHEME}")
+
+
 @lru_cache(maxsize=1024)
 def _url(text: str) -> str:
-    if not re.fullmatch(r"(https?|oci|s3|ssh|git|file)(\+[a-z]+)?://[A-Za-z0-9._~:/?#@&*+,=%\[\]-]+", text):
+    if not URL.fits(text):
         raise ValueError(f"{text!r} is not a URL such as https://cache.example.org")
     return text
 
 
 @lru_cache(maxsize=1024)
 def _http_url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    if not HTTP_URL.fits(text):
         raise ValueError(f"{text!r} is not a URL such as http://10.0.0.21:8080/healthz")
-    return _url(text)
+    return text
 
 
 @lru_cache(maxsize=256)
 def _https_url(text: str) -> str:
-    if not text.startswith("https://"):
+    if not HTTPS_URL.fits(text):
         raise ValueError(f"{text!r} is not a URL such as https://id.example.org")
-    return _url(text)
+    return text
 
 
-_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+_BLOCK = r"-----BEGIN CERTIFICATE-----[ \t\n][A-Za-z0-9+/= \t\n]+-----END CERTIFICATE-----"
+_ANYTHING = "[^\\x00]*"
+CERTIFICATES = Syntax("certificates (PEM)", f"(?!{_ANYTHING}PRIVATE KEY){_ANYTHING}{_BLOCK}{_ANYTHING}")
 
 
 @lru_cache(maxsize=64)
@@ -257,7 +333,7 @@ def _certificates(text: str) -> str:
     """PEM blocks of certificates and nothing else but comments."""
     if "PRIVATE KEY" in text:
         raise ValueError("holds a private key; put certificates alone here, and make a new key")
-    blocks = _BLOCK.findall(text)
+    blocks = re.findall(_BLOCK, text)
     if not blocks:
         raise ValueError(
             "has no certificate; paste the PEM text, from -----BEGIN CERTIFICATE----- to its end, below `|`"
@@ -279,9 +355,15 @@ def _require_certificate(block: str, number: int) -> None:
 _NUMBER = r"[0-9]{1,12}(\.[0-9]{1,3})?"
 
 
+QUANTITY = Syntax("quantity", rf"(?![0.]+[A-Za-z]*$){_NUMBER}(m|k|M|G|T|Ki|Mi|Gi|Ti)?", most=999_999_999_999.999)
+THRESHOLD = Syntax(
+    "quantity or percent", one_of(QUANTITY.pattern, r"([1-9]?[0-9](\.[0-9]{1,3})?|100)%"), most=QUANTITY.most
+)
+
+
 @lru_cache(maxsize=1024)
 def _quantity(text: str) -> str:
-    if re.fullmatch(rf"{_NUMBER}(m|k|M|G|T|Ki|Mi|Gi|Ti)?", text) and not re.fullmatch(r"[0.]+[A-Za-z]*", text):
+    if QUANTITY.fits(text):
         return text
     close = re.fullmatch(rf"({_NUMBER}) ?([kMGT])i?[bB]", text, re.IGNORECASE)
     fix = f"; did you mean {close[1]}{close[3].upper()}i?" if close else ""
@@ -303,9 +385,10 @@ def bytes_of(quantity: str) -> float:
 
 @lru_cache(maxsize=1024)
 def _threshold(text: str) -> str:
-    if re.fullmatch(r"([1-9]?[0-9](\.[0-9]{1,3})?|100)%", text):
-        return text
-    return _quantity(text)
+    return text if THRESHOLD.fits(text) else _quantity(text)
+
+
+PROXY_URL = Syntax("URL of a proxy", r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
 
 
 @lru_cache(maxsize=256)
@@ -315,9 +398,16 @@ def _proxy_url(text: str) -> str:
             "has a user or a password, which the Nix store shows to everybody on the machine; "
             "let the proxy know the machines by their addresses"
         )
-    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?", text):
+    if not PROXY_URL.fits(text):
         raise ValueError(f"{text!r} is not a proxy like http://proxy.example.org:3128")
     return text.rstrip("/")
+
+
+DIRECT = Syntax(
+    "address, CIDR or DNS name",
+    one_of(CIDR.pattern, IPV6, rf"({IPV4}|(?![0-9.]+(:|$))\.?{DNS_NAME.pattern})(:{PORT})?"),
+    longest=260,
+)
 
 
 @lru_cache(maxsize=256)
@@ -328,11 +418,20 @@ def _direct(text: str) -> str:
         raise ValueError(f"{text!r}: '*' means something else to each program{fix}")
     if "/" in text:
         return _canonical_cidr(text)
-    name, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
-    if port and not port.isdecimal():
-        raise ValueError(f"{text!r} is not an address, a network or a name")
+    name = text.partition(":")[0] if text.count(":") == 1 else text
     _address_or_name(name.removeprefix("."))
+    if not DIRECT.fits(text):
+        raise ValueError(f"{text!r} is not an address, a network or a name")
     return text.lower()
+
+
+FLAKE_URL = Syntax(
+    "flake URL",
+    one_of(
+        "(github|gitlab|sourcehut):[A-Za-z0-9~_.-]+/[A-Za-z0-9_./?=-]+",
+        r"(https?|oci|s3|ssh|git|file)(\+[a-z]+)?://[A-Za-z0-9._~:/?@+,=%-]+",
+    ),
+)
 
 
 @lru_cache(maxsize=1024)
@@ -340,9 +439,7 @@ def _flake(text: str) -> str:
     if re.search(r"[&*#\[\]]", text):
         # NixOS's upgrade puts the flake into a line of a shell as it is.
         raise ValueError(f"{text!r} has a sign that a shell would take for its own; `branch` names the branch")
-    if re.fullmatch(r"(github|gitlab|sourcehut):[A-Za-z0-9~_.-]+/[A-Za-z0-9_./?=-]+", text):
-        return text
-    return _url(text)
+    return text if FLAKE_URL.fits(text) else _url(text)
 
 
 _STORE_PARAMETERS = frozenset((
@@ -352,40 +449,48 @@ _STORE_PARAMETERS = frozenset((
 """What a store's address may say of how it is written; none names a key, or a file of this machine."""
 
 
+_PARAMETER = f"{one_of(*sorted(_STORE_PARAMETERS))}=[A-Za-z0-9._~:/%-]+"
+_STORE = "((https?|s3)://[A-Za-z0-9._~:/%-]+|file:///[A-Za-z0-9._~/%-]+)"
+CACHE_STORE = Syntax("store of a binary cache", rf"{_STORE}(\?{_PARAMETER}(&{_PARAMETER})*)?")
+
+
 @lru_cache(maxsize=1024)
 def _cache_store(text: str) -> str:
+    if CACHE_STORE.fits(text):
+        return text
     address, _, query = text.partition("?")
-    if not re.fullmatch(r"(https?|s3)://[A-Za-z0-9._~:/%-]+|file:///[A-Za-z0-9._~/%-]+", address):
+    wrong = [pair for pair in query.split("&") if not re.fullmatch(_PARAMETER, pair)]
+    if not re.fullmatch(_STORE, address) or not wrong:
         raise ValueError(f"{text!r} is no cache that Nix writes to, such as s3://BUCKET?region=eu-central-1")
-    for pair in query.split("&") if query else ():
-        name, _, value = pair.partition("=")
-        if name not in _STORE_PARAMETERS or not re.fullmatch(r"[A-Za-z0-9._~:/%-]+", value):
-            raise ValueError(f"{pair!r} is no parameter of a cache here; take {', '.join(sorted(_STORE_PARAMETERS))}")
-    return text
+    raise ValueError(f"{wrong[0]!r} is no parameter of a cache here; take {', '.join(sorted(_STORE_PARAMETERS))}")
+
+
+CACHE_KEY = Syntax("public key of a Nix cache", "[A-Za-z0-9._-]+:[A-Za-z0-9+/]{43}=")
 
 
 @lru_cache(maxsize=1024)
 def _cache_key(text: str) -> str:
-    name, _, body = text.partition(":")
-    try:
-        good = len(base64.b64decode(body, validate=True)) == 32
-    except (binascii.Error, ValueError):
-        good = False
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not good:
+    if not CACHE_KEY.fits(text):
         raise ValueError(f"{text!r} is not a public key of a Nix cache, like cache.example.org-1:...=")
     return text
 
 
+NIX_HASH = Syntax("sha256 hash (SRI)", "sha256-[A-Za-z0-9+/]{43}=")
+
+
 @lru_cache(maxsize=64)
 def _nix_hash(text: str) -> str:
-    if not re.fullmatch(r"sha256-[A-Za-z0-9+/]{43}=", text):
+    if not NIX_HASH.fits(text):
         raise ValueError(f"{text!r} is not a hash like sha256-...= (`nix hash file --sri FILE` prints it)")
     return text
 
 
+K0S_VERSION = Syntax("k0s release", r"1\.[0-9]{1,3}\.[0-9]{1,3}\+k0s\.[0-9]{1,3}")
+
+
 @lru_cache(maxsize=4096)
 def _k0s_version(text: str) -> str:
-    if re.fullmatch(r"1\.[0-9]{1,3}\.[0-9]{1,3}\+k0s\.[0-9]{1,3}", text):
+    if K0S_VERSION.fits(text):
         return text
     close = re.fullmatch(r"v?(1\.[0-9]{1,3}\.[0-9]{1,3})(?:[+-]k0s\.?([0-9]{1,3}))?", text)
     meant = close and (newest_release(f"{close[1]}+k0s.{close[2] or ''}") or f"{close[1]}+k0s.{close[2] or 0}")
@@ -393,24 +498,33 @@ def _k0s_version(text: str) -> str:
     raise ValueError(f"{text!r} is not a k0s release like 1.36.3+k0s.2{fix}")
 
 
+NIXOS_RELEASE = Syntax("NixOS release", r"[0-9]{2}\.(05|11)", most=99.11)
+
+
 @lru_cache(maxsize=64)
 def _nixos_release(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{2}\.(05|11)", text):
+    if not NIXOS_RELEASE.fits(text):
         raise ValueError(f"{text!r} is not a NixOS release like 26.05 or 25.11")
     return text
+
+
+AUTH_PASS = Syntax("password of VRRP", "[!-~]{1,8}")
 
 
 def _auth_pass(text: str) -> str:
     if not 1 <= len(text) <= 8:
         raise ValueError(f"has {len(text)} characters; VRRP takes 1 to 8 and k0s refuses more")
-    if not re.fullmatch(r"[!-~]+", text):
+    if not AUTH_PASS.fits(text):
         raise ValueError("has characters that keepalived does not take; use printable ASCII without blanks")
     return text
 
 
+TIME_ZONE = Syntax("time zone", "[A-Za-z_][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
+
+
 @lru_cache(maxsize=64)
 def _time_zone(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", text):
+    if not TIME_ZONE.fits(text):
         raise ValueError(f"{text!r} is not a time zone like Europe/Berlin or Etc/UTC")
     if text not in known_zones():
         near = slips.nearest(text, known_zones())
@@ -428,50 +542,63 @@ def known_zones() -> frozenset[str]:
 CALENDAR_WORDS = (
     "minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "yearly", "annually",
 )  # fmt: skip
-_DAY = r"(?i:mon(day)?|tue(sday)?|wed(nesday)?|thu(rsday)?|fri(day)?|sat(urday)?|sun(day)?)"
+_WEEK = ("mon(day)?", "tue(sday)?", "wed(nesday)?", "thu(rsday)?", "fri(day)?", "sat(urday)?", "sun(day)?")
+_DAY = re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", one_of(*_WEEK))
 _DAYS = rf"{_DAY}((\.\.|-|,){_DAY})*,?"
 _PART = r"(\*|[0-9]+(\.\.[0-9]+)?)(/[0-9]+)?"
 _LIST = rf"{_PART}(,{_PART})*"
 _DATE = rf"({_LIST}-)?{_LIST}[-~]{_LIST}"
 _SECOND = r"(\*|[0-9]+(\.[0-9]+)?(\.\.[0-9]+(\.[0-9]+)?)?)(/[0-9]+(\.[0-9]+)?)?"
 _TIME = rf"{_LIST}:{_LIST}(:{_SECOND}(,{_SECOND})*)?"
-_CALENDAR = re.compile(rf"(?=.)({_DAYS}(?= |$) ?)?({_DATE}(?= |$) ?)?({_TIME})?")
-"""Weekdays, date and time, each of which may be missing (systemd.time(7), Calendar Events)."""
+_EVENT = one_of(*CALENDAR_WORDS, rf"{_DAYS}( {_DATE})?( {_TIME})?", rf"{_DATE}( {_TIME})?", _TIME)
+"""A word, or weekdays, date and time, some of which may be missing (systemd.time(7), Calendar Events)."""
+CALENDAR = Syntax("systemd calendar expression", f"{_EVENT}( {TIME_ZONE.pattern})?", longest=80)
 
 
 @lru_cache(maxsize=256)
 def _calendar(text: str) -> str:
-    words = text.split(" ")
-    if len(words) > 1 and re.fullmatch(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*", words[-1]) and words[-1] in known_zones():
-        words.pop()
-    if len(text) <= 80 and (" ".join(words) in CALENDAR_WORDS or _CALENDAR.fullmatch(" ".join(words))):
+    if CALENDAR.fits(text):
+        if not re.fullmatch(_EVENT, text):
+            _time_zone(text.rpartition(" ")[2])
         return text
     near = slips.nearest(text, CALENDAR_WORDS)
     fix = f"; did you mean {near}?" if near else ""
     raise ValueError(f"{text!r} is not a systemd calendar expression like weekly or 04:40{fix}")
 
 
+GIT_BRANCH = Syntax("Git branch", r"(?!.*(\.\.|\.lock$|/$))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
+
+
 @lru_cache(maxsize=256)
 def _git_branch(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", text) or ".." in text or text.endswith((".lock", "/")):
+    if not GIT_BRANCH.fits(text):
         raise ValueError(f"{text!r} is not a Git branch")
     return text
 
 
+REGISTRY = Syntax("registry", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+
+
 @lru_cache(maxsize=1024)
 def _registry(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?", text):
+    if not REGISTRY.fits(text):
         raise ValueError(f"{text!r} is not a registry like docker.io or registry.example.org:5000")
     return text
+
+
+REGISTRY_OR_ALL = Syntax("registry or *", one_of(r"\*", REGISTRY.pattern))
 
 
 def _registry_or_all(text: str) -> str:
     return text if text == "*" else _registry(text)
 
 
+SECRET_NAME = Syntax("name of a Secret", "[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?")
+
+
 @lru_cache(maxsize=64)
 def _secret_name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?", text):
+    if not SECRET_NAME.fits(text):
         # Not quoted: it may be the secret itself.
         raise ValueError(
             "names no Secret (a-z, 0-9 and '-', at most 53); a user and a password belong into the Secret: "
@@ -480,14 +607,17 @@ def _secret_name(text: str) -> str:
     return text
 
 
+PORTS = Syntax("port or range", f"{PORT}([-:]{PORT})?", most=65535)
+
+
 @lru_cache(maxsize=1024)
 def _ports(text: str) -> str:
-    match = re.fullmatch(r"([1-9][0-9]{0,4})(?:([-:])([1-9][0-9]{0,4}))?", text)
-    if match is None or int(match[1]) > 65535 or int(match[3] or 1) > 65535:
+    if not PORTS.fits(text):
         raise ValueError(f"{text!r} is neither a port like 9100 nor a range like 30000-32767")
-    if match[3] and int(match[1]) >= int(match[3]):
-        raise ValueError(f"{text!r} ends before it begins; did you mean {match[3]}-{match[1]}?")
-    return text.replace(":", "-")
+    first, dash, last = text.replace(":", "-").partition("-")
+    if dash and int(first) >= int(last):
+        raise ValueError(f"{text!r} ends before it begins; did you mean {last}-{first}?")
+    return first + dash + last
 
 
 def port_range(ports: str) -> range:
@@ -501,6 +631,7 @@ def port_range(ports: str) -> range:
 
 
 SOURCES = ("nodes", "pods", "controllers")
+SOURCE = Syntax("nodes, pods, controllers or CIDR", one_of(*SOURCES, CIDR.pattern))
 
 
 @lru_cache(maxsize=1024)
@@ -514,13 +645,17 @@ def _source(text: str) -> str:
     return _canonical_cidr(text)
 
 
+K0S_FLAG = Syntax("flag", f"--?[a-z][a-z0-9-]*(=[^{BLANK}]*)?")
+
+
 def _k0s_flag(text: str) -> str:
-    if not re.fullmatch(r"--?[a-z][a-z0-9-]*(=\S*)?", text):
+    if not K0S_FLAG.fits(text):
         raise ValueError(f"{text!r} is not a flag of k0s like --debug or --logging=etcd=warning, in one word")
     return text
 
 
 RESERVED_NAMES = ("controller", "worker", "single", "localhost")
+HOST_NAME = Syntax("host name", f"(?!{one_of(*RESERVED_NAMES)}$){DNS_LABEL.pattern}")
 
 
 @lru_cache(maxsize=65536)
@@ -531,43 +666,61 @@ def _host_name(text: str) -> str:
     return text
 
 
+CRON = Syntax("cron schedule", "[0-9*][0-9*,/-]{0,30}( [0-9*][0-9*,/-]{0,30}){4}")
+
+
 def _cron(text: str) -> str:
-    if not re.fullmatch(r"[0-9*][0-9*,/-]{0,30}( [0-9*][0-9*,/-]{0,30}){4}", text):
+    if not CRON.fits(text):
         raise ValueError(f"{text!r} is not a schedule of five fields like '17 3 * * *'")
     return text
 
 
+RESTIC = Syntax("restic repository", "s3:https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*[A-Za-z0-9]")
+
+
 def _restic(text: str) -> str:
-    if not re.fullmatch(r"s3:https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*[A-Za-z0-9]", text):
+    if not RESTIC.fits(text):
         raise ValueError(
             f"{text!r} is not the beginning of a restic repository, like s3:https://s3.example.org/backups"
         )
     return text
 
 
+VERSION = Syntax("version", "v?[0-9A-Za-z][0-9A-Za-z._-]{0,127}(@sha256:[0-9a-f]{64})?")
+
+
 def _version(text: str) -> str:
-    if not re.fullmatch(r"v?[0-9A-Za-z][0-9A-Za-z._-]{0,127}(@sha256:[0-9a-f]{64})?", text):
+    if not VERSION.fits(text):
         raise ValueError(f"{text!r} is not a version like 1.2.3 or 1.2.3@sha256:...")
     return text
 
 
+EMAIL = Syntax("e-mail address", r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
+
+
 def _email(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", text):
+    if not EMAIL.fits(text):
         raise ValueError(f"{text!r} is not an e-mail address")
     return text
 
 
+TEXT = Syntax("text", r"[^\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]*")
+
+
 def _text(text: str) -> str:
-    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
+    if not TEXT.fits(text):
         raise ValueError("has control characters")
     return text
 
 
+FLAG_VALUE = Syntax("text without blanks", f"[^{BLANK}]*")
+
+
 def _flag_value(text: str) -> str:
-    if text != "".join(text.split()):
+    if not FLAG_VALUE.fits(text):
         # k0s takes --kubelet-extra-args apart at every blank (internal/pkg/flags).
         raise ValueError(f"{text!r} has a blank: k0s would read what follows as another flag of kubelet")
-    return _text(text)
+    return text
 
 
 NIX_OPTIONS = frozenset((
@@ -589,101 +742,88 @@ def _nix_option(text: str) -> str:
     return text
 
 
+_PLAIN_CACHE = "https?://[A-Za-z0-9._~:/@%-]+"
+PLAIN_CACHES = Syntax("URLs of binary caches", rf"[ \t\n]*({_PLAIN_CACHE}([ \t\n]+{_PLAIN_CACHE})*)?[ \t\n]*")
+
+
 def _nix_options(options: dict[str, str]) -> dict[str, str]:
     """A store's address has parameters of its own (`?trusted=1` takes what nobody signed), or is another program's."""
-    for address in options.get("substituters", "").split():
-        if not re.fullmatch(r"https?://[A-Za-z0-9._~:/@%-]+", address):
-            raise ValueError(f"substituters: {address!r} is not a plain http(s) address")
+    addresses = options.get("substituters", "")
+    if not PLAIN_CACHES.fits(addresses):
+        odd = next((each for each in addresses.split() if not re.fullmatch(_PLAIN_CACHE, each)), addresses)
+        raise ValueError(f"substituters: {odd!r} is not a plain http(s) address")
     return options
+
+
+KEY_PATH = Syntax("path", f'((?!\\$\\{{)[^"\\\\{_UNPRINTED}])*')
 
 
 def _key_path(path: Path) -> Path:
     """Paths that OpenSSH reads as we do: in its configuration it has no way to quote these signs."""
-    if not str(path).isprintable() or re.search(r'["\\]|\$\{', str(path)):
+    if not KEY_PATH.fits(str(path)):
         raise ValueError(f"{str(path)!r} has a quote, a backslash, ${{ or what does not print; rename the file")
     return path
 
 
-def _format(words: str, **more: str) -> WithJsonSchema:
-    """What the JSON Schema and the reference call a text of this kind."""
-    return WithJsonSchema({"type": "string", "format": words, **more})
-
-
-def _number_or(words: str, pattern: str) -> WithJsonSchema:
-    """A text that may be written as a bare number, which editors take for one."""
-    return WithJsonSchema({"type": ["string", "number"], "format": words, "pattern": pattern})
-
-
 Truth = Annotated[bool, BeforeValidator(_truth)]
-IpAddress = Annotated[str, AfterValidator(_canonical_address), _format("IP address")]
-JumpHost = Annotated[str, AfterValidator(_jump_host), _format("[user@]address[:port]")]
-IpOrName = Annotated[str, AfterValidator(_address_or_name), _format("IP address or DNS name")]
-Cidr = Annotated[str, AfterValidator(_canonical_cidr), _format("CIDR")]
-InterfaceAddress = Annotated[str, AfterValidator(_canonical_interface_address), _format("IP address/prefix length")]
-DnsLabel = Annotated[str, AfterValidator(dns_label), _format("DNS label")]
-DnsName = Annotated[str, AfterValidator(dns_name), _format("DNS name")]
-Mac = Annotated[str, AfterValidator(_mac), _format("MAC address")]
-LinkName = Annotated[str, AfterValidator(_link), _format("link name")]
-PublicKey = Annotated[str, AfterValidator(_public_key), _format("SSH public key")]
+IpAddress = Annotated[str, AfterValidator(_canonical_address), IP_ADDRESS.schema]
+JumpHost = Annotated[str, AfterValidator(_jump_host), JUMP_HOST.schema]
+IpOrName = Annotated[str, AfterValidator(_address_or_name), IP_OR_NAME.schema]
+Cidr = Annotated[str, AfterValidator(_canonical_cidr), CIDR.schema]
+InterfaceAddress = Annotated[str, AfterValidator(_canonical_interface_address), INTERFACE_ADDRESS.schema]
+DnsLabel = Annotated[str, AfterValidator(dns_label), DNS_LABEL.schema]
+DnsName = Annotated[str, AfterValidator(dns_name), DNS_NAME.schema]
+Mac = Annotated[str, AfterValidator(_mac), MAC.schema]
+LinkName = Annotated[str, AfterValidator(_link), LINK_NAME.schema]
+PublicKey = Annotated[str, AfterValidator(_public_key), PUBLIC_KEY.schema]
 DIGITS = BeforeValidator(_digits)
 Port = Annotated[int, Field(ge=1, le=65535), DIGITS]
-Ports = Annotated[str, AfterValidator(_ports), _number_or("port or range", "^[1-9][0-9]*([-:][1-9][0-9]*)?$")]
-_SOURCE = "^(nodes|pods|controllers|[0-9a-fA-F:.]+/[0-9]+)$"
-Source = Annotated[str, AfterValidator(_source), _format("nodes, pods, controllers or CIDR", pattern=_SOURCE)]
-K0sFlag = Annotated[str, AfterValidator(_k0s_flag), _format("flag", pattern="^--?[a-z][a-z0-9-]*(=\\S*)?$")]
-Bytes = Annotated[
-    int,
-    BeforeValidator(_bytes),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(Mi|Gi|Ti)$", "format": "size"}),
-]
-Seconds = Annotated[
-    float,
-    BeforeValidator(_seconds),
-    _format("duration", pattern="^[1-9][0-9]*[smhd]$"),
-]
-Share = Annotated[str, AfterValidator(share), _number_or("count or percent", "^[1-9][0-9]*%?$")]
-Device = Annotated[str, AfterValidator(_device), _format("disk")]
-MountPoint = Annotated[str, AfterValidator(_mount_point), _format("absolute path")]
-UserName = Annotated[str, AfterValidator(_user_name), _format("user name")]
-Tag = Annotated[str, AfterValidator(_tag), _format("word")]
-Url = Annotated[str, AfterValidator(_url), _format("URL")]
-HttpUrl = Annotated[str, AfterValidator(_http_url), _format("URL")]
-ProxyUrl = Annotated[str, AfterValidator(_proxy_url), _format("URL of a proxy")]
-Direct = Annotated[str, AfterValidator(_direct), _format("address, CIDR or DNS name")]
-FlakeUrl = Annotated[str, AfterValidator(_flake), _format("flake URL")]
-HttpsUrl = Annotated[str, AfterValidator(_https_url), _format("https URL")]
-Certificates = Annotated[str, AfterValidator(_certificates), _format("certificates (PEM)")]
-Quantity = Annotated[str, AfterValidator(_quantity), _number_or("quantity", r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
-Threshold = Annotated[
-    str, AfterValidator(_threshold), _number_or("quantity or percent", r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti|%)?$")
-]
+Ports = Annotated[str, AfterValidator(_ports), PORTS.schema]
+Source = Annotated[str, AfterValidator(_source), SOURCE.schema]
+K0sFlag = Annotated[str, AfterValidator(_k0s_flag), K0S_FLAG.schema]
+Bytes = Annotated[int, BeforeValidator(_bytes), SIZE.schema]
+Seconds = Annotated[float, BeforeValidator(_seconds), DURATION.schema]
+Share = Annotated[str, AfterValidator(share), SHARE.schema]
+Device = Annotated[str, AfterValidator(_device), DEVICE.schema]
+MountPoint = Annotated[str, AfterValidator(_mount_point), MOUNT_POINT.schema]
+UserName = Annotated[str, AfterValidator(_user_name), USER_NAME.schema]
+Tag = Annotated[str, AfterValidator(_tag), TAG.schema]
+Url = Annotated[str, AfterValidator(_url), URL.schema]
+HttpUrl = Annotated[str, AfterValidator(_http_url), HTTP_URL.schema]
+ProxyUrl = Annotated[str, AfterValidator(_proxy_url), PROXY_URL.schema]
+Direct = Annotated[str, AfterValidator(_direct), DIRECT.schema]
+FlakeUrl = Annotated[str, AfterValidator(_flake), FLAKE_URL.schema]
+HttpsUrl = Annotated[str, AfterValidator(_https_url), HTTPS_URL.schema]
+Certificates = Annotated[str, AfterValidator(_certificates), CERTIFICATES.schema]
+Quantity = Annotated[str, AfterValidator(_quantity), QUANTITY.schema]
+Threshold = Annotated[str, AfterValidator(_threshold), THRESHOLD.schema]
 Resource = Literal["cpu", "memory", "ephemeral-storage", "pid"]
 EvictionSignal = Literal[
     "memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree",
     "pid.available",
 ]  # fmt: skip
-CacheKey = Annotated[str, AfterValidator(_cache_key), _format("public key of a Nix cache")]
-CacheStore = Annotated[str, AfterValidator(_cache_store), _format("store of a binary cache")]
-LabelKey = Annotated[str, AfterValidator(label_key), _format("label key")]
-LabelValue = Annotated[str, AfterValidator(label_value), _format("label value")]
-Taint = Annotated[str, AfterValidator(taint), _format("key=value:Effect")]
-K0sVersion = Annotated[str, AfterValidator(_k0s_version), _format("k0s release")]
-NixosRelease = Annotated[str, AfterValidator(_nixos_release), _format("NixOS release")]
-AuthPass = Annotated[str, AfterValidator(_auth_pass)]
-TimeZone = Annotated[str, AfterValidator(_time_zone), _format("time zone")]
-Calendar = Annotated[str, AfterValidator(_calendar), _format("systemd calendar expression")]
-GitBranch = Annotated[str, AfterValidator(_git_branch), _format("Git branch")]
-Registry = Annotated[str, AfterValidator(_registry), _format("registry")]
-RegistryOrAll = Annotated[str, AfterValidator(_registry_or_all), _format("registry or *")]
-SecretName = Annotated[str, AfterValidator(_secret_name), _format("name of a Secret")]
-HostName = Annotated[str, AfterValidator(_host_name), _format("DNS label")]
+CacheKey = Annotated[str, AfterValidator(_cache_key), CACHE_KEY.schema]
+CacheStore = Annotated[str, AfterValidator(_cache_store), CACHE_STORE.schema]
+LabelKey = Annotated[str, AfterValidator(label_key), LABEL_KEY.schema]
+LabelValue = Annotated[str, AfterValidator(label_value), LABEL_VALUE.schema]
+Taint = Annotated[str, AfterValidator(taint), TAINT.schema]
+K0sVersion = Annotated[str, AfterValidator(_k0s_version), K0S_VERSION.schema]
+NixosRelease = Annotated[str, AfterValidator(_nixos_release), NIXOS_RELEASE.schema]
+AuthPass = Annotated[str, AfterValidator(_auth_pass), AUTH_PASS.schema]
+TimeZone = Annotated[str, AfterValidator(_time_zone), TIME_ZONE.schema]
+Calendar = Annotated[str, AfterValidator(_calendar), CALENDAR.schema]
+GitBranch = Annotated[str, AfterValidator(_git_branch), GIT_BRANCH.schema]
+Registry = Annotated[str, AfterValidator(_registry), REGISTRY.schema]
+RegistryOrAll = Annotated[str, AfterValidator(_registry_or_all), REGISTRY_OR_ALL.schema]
+SecretName = Annotated[str, AfterValidator(_secret_name), SECRET_NAME.schema]
+HostName = Annotated[str, AfterValidator(_host_name), HOST_NAME.schema]
 Mtu = Annotated[int, Field(ge=1280, le=9216), DIGITS]
-NixHash = Annotated[str, AfterValidator(_nix_hash), _format("sha256 hash (SRI)")]
-Text = Annotated[str, AfterValidator(_text)]
-Cron = Annotated[str, AfterValidator(_cron), _format("cron schedule")]
-ResticRepository = Annotated[str, AfterValidator(_restic), _format("restic repository")]
-Version = Annotated[str, AfterValidator(_version), _format("version")]
-Email = Annotated[str, AfterValidator(_email), _format("e-mail address")]
+NixHash = Annotated[str, AfterValidator(_nix_hash), NIX_HASH.schema]
+Text = Annotated[str, AfterValidator(_text), TEXT.schema]
+Cron = Annotated[str, AfterValidator(_cron), CRON.schema]
+ResticRepository = Annotated[str, AfterValidator(_restic), RESTIC.schema]
+Version = Annotated[str, AfterValidator(_version), VERSION.schema]
+Email = Annotated[str, AfterValidator(_email), EMAIL.schema]
 ChartName = Literal[
     "cert-manager", "cilium", "cloudnative-pg", "external-dns", "external-secrets", "external-snapshotter",
     "flux-operator", "forgejo", "gateway-api", "gitea", "gitlab", "kube-prometheus-stack", "local-path-provisioner",
@@ -692,7 +832,8 @@ ChartName = Literal[
 ]  # fmt: skip
 """The charts of the stages, and the sets of CRDs (generate/gitops/charts.py has where they are)."""
 ImageName = Literal["forgejo", "gitea", "openbao", "podinfo", "postgresql", "seaweedfs", "valkey", "volsync"]
-FlagValue = Annotated[str, AfterValidator(_flag_value)]
-KeyPath = Annotated[Path, AfterValidator(_key_path)]
-NixOptions = Annotated[dict[Annotated[str, AfterValidator(_nix_option)], Text], AfterValidator(_nix_options)]
+FlagValue = Annotated[str, AfterValidator(_flag_value), FLAG_VALUE.schema]
+KeyPath = Annotated[Path, AfterValidator(_key_path), KEY_PATH.schema]
+NixOption = Annotated[str, AfterValidator(_nix_option), Syntax("option of Nix", one_of(*sorted(NIX_OPTIONS))).schema]
+NixOptions = Annotated[dict[NixOption, Text], AfterValidator(_nix_options)]
 FreeForm = dict[str, Any]
