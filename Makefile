@@ -57,7 +57,7 @@ lab-cluster lab-machines:
 	pytest tests/lab --lab=required --lab-part=$(@:lab-%=%) -m "not nightly" --durations=10 $(NAMED)
 
 .PHONY: nightly
-nightly: setup test-packages ## All tests of the lab: what make test runs, the slow ones, and the stage cluster-base-apps (more than an hour)
+nightly: setup test-packages ## All tests of the lab: what make test runs, the slow ones, and the later stages with the loss of all machines
 	slipway lab build
 	pytest tests/lab --lab=required --durations=20
 
