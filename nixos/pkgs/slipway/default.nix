@@ -1,6 +1,7 @@
 # The command line tool.
 {
   lib,
+  installShellFiles,
   python3Packages,
   src,
   tools,
@@ -24,6 +25,16 @@ python3Packages.buildPythonApplication {
     ruamel-yaml
     typer
   ];
+  nativeBuildInputs = [ installShellFiles ];
+  # Both from the commands themselves. To files first: what fails within <( ) fails unseen.
+  postInstall = ''
+    python -c 'from slipway.cli import man; print(man.render(), end="")' >slipway.1
+    for shell in bash zsh fish; do
+      $out/bin/slipway completion $shell >slipway.$shell
+    done
+    installManPage slipway.1
+    installShellCompletion slipway.{bash,zsh,fish}
+  '';
   nativeCheckInputs = with python3Packages; [ pytestCheckHook hypothesis jsonschema ];
   # Whoever runs it with `nix run` need have nothing but Nix.
   makeWrapperArgs = [ "--prefix" "PATH" ":" (lib.makeBinPath tools) ];

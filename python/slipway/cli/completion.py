@@ -53,8 +53,9 @@ _slipway() {
     done
     _describe slipway said
 }
-compdef _slipway slipway
+if [[ $funcstack[1] == _slipway ]]; then _slipway "$@"; else compdef _slipway slipway; fi
 """
+# As a file of zsh's fpath it is the body of the function itself, called for the first answer already.
 
 FISH = """\
 # fish completion for slipway: slipway completion fish | source

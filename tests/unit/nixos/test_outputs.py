@@ -3,9 +3,13 @@ they were asked for."""
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from slipway.cli import man
+from slipway.cli.completion import SCRIPTS
 
 ROOT = Path(__file__).parents[3]
 NIXOS = ROOT / "nixos"
@@ -103,6 +107,35 @@ def test_the_package_of_slipway_runs_its_tests_and_finds_its_tools(flake):
     assert {"hook", "hypothesis", "jsonschema"} <= set(flake(f"{package}.nativeCheckInputs"))
     path = flake(f"{package}.makeWrapperArgs")[-1]
     assert path == "/age/bin:/git/bin:/kubectl/bin:/helm/bin:/openssh/bin:/sops/bin"
+
+
+FAKE_HOOK = """
+installManPage() { for page in "$@"; do install -D "$page" "$out/share/man/man${page##*.}/$page"; done; }
+installShellCompletion() { for file in "$@"; do install -D "$file" "$out/share/fake-completions/$file"; done; }
+"""
+"""As installShellFiles of nixpkgs has them, for what is asked of them here."""
+
+
+def test_the_package_of_slipway_has_its_manual_page_and_completions(flake, tmp_path):
+    assert "/installShellFiles" in flake("self.packages.x86_64-linux.slipway.nativeBuildInputs")
+    program = tmp_path / "out/bin/slipway"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from slipway.cli.start import main; main()" "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    environment = {
+        "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+        "PYTHONPATH": f"{ROOT}/python:{':'.join(sys.path)}",
+        "HOME": "/homeless-shelter",
+        "out": str(tmp_path / "out"),
+    }
+    script = FAKE_HOOK + flake("self.packages.x86_64-linux.slipway.postInstall")
+    subprocess.run(["bash", "-euc", script], env=environment, cwd=tmp_path, check=True)
+    share = tmp_path / "out/share"
+    assert (share / "man/man1/slipway.1").read_text() == man.render()
+    for shell, text in SCRIPTS.items():
+        assert (share / f"fake-completions/slipway.{shell}").read_text().strip() == text.strip()
 
 
 def test_the_module_is_what_an_old_nix_takes_when_it_checks_a_flake(flake):
