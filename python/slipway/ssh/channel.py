@@ -54,7 +54,7 @@ SEND_AGAIN = 0.02
 """Seconds until the next try when the node takes no more input for the moment."""
 MOST_OUTPUT = 16 << 20
 """Bytes of each stream of one command; who says more is ended, since half an answer is none."""
-_OF_ITS_PROCESS = re.compile(r"\$\$|PPID|\$\{\$")
+_OF_ITS_PROCESS = re.compile(r"\$\$|PPID|\$\{\$|\$\{?0")
 LONGEST_TAIL = 64
 """Bytes between the ending word and its newline: an exit code or a process group, generously."""
 
@@ -142,14 +142,16 @@ def _started(argv: Sequence[str]) -> str:
 
 
 def _evaluated(argv: Sequence[str]) -> str:
-    """`sh -c SCRIPT` for the shell that is there already, a copy of which runs it; empty for anything else.
+    """`sh -c SCRIPT [NAME ARGUMENT...]` for the shell that is there already, a copy of which runs it; empty for
+    anything else.
 
-    Starting a program is most of what a small question costs a node. A script that asks for its process is left alone:
-    the copy would say the number of the shell that it is a copy of.
+    Starting a program is most of what a small question costs a node. A script that asks for its process or its name is
+    left alone: the copy would say those of the shell that it is a copy of.
     """
     match argv:
-        case ["sh", "-c", script] if not _OF_ITS_PROCESS.search(script):
-            return f"eval 'unset A B C D E GROUP LINE N; '{quote(script)}"
+        case ["sh", "-c", script, *rest] if not _OF_ITS_PROCESS.search(script):
+            arguments = "".join(f" {quote(word)}" for word in rest[1:])
+            return f"set --{arguments}; eval 'unset A B C D E GROUP LINE N; '{quote(script)}"
         case _:
             return ""
 

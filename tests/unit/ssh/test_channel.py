@@ -177,3 +177,23 @@ def test_a_script_that_asks_for_its_process_is_one(shell, script):
     assert int(shell.run(["sh", "-c", script], None, 10).stdout) not in (0, os.getppid())
     mine = [int(shell.run(["sh", "-c", "echo $$"], None, 10).stdout) for _ in range(2)]
     assert mine[0] != mine[1]
+
+
+SHOWN = """printf '%s|' "$#" "$@" "${1-none}" "$*" """
+
+
+@pytest.mark.parametrize("arguments", [[], ["one"], ["", "a b", "it's", "two\nlines", "$HOME `id` \\n", "-e"]])
+def test_a_script_is_given_its_arguments_and_leaves_none_behind(shell, arguments):
+    argv = ["sh", "-c", SHOWN, "a name", *arguments]
+    own = subprocess.run(argv, check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    assert shell.run(argv, None, 10).stdout == own.stdout
+    assert shell.run(["sh", "-c", 'echo "$#"'], None, 10).stdout == b"0\n"
+
+
+def test_a_script_with_arguments_reads_its_input(shell):
+    answer = shell.run(["sh", "-c", 'cat >&2; echo "$1"; exit 3', "name", "x"], b"input\n", 10)
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (3, b"x\n", b"input\n")
+
+
+def test_a_script_that_asks_for_its_name_has_it(shell):
+    assert shell.run(["sh", "-c", 'echo "$0"', "its name"], None, 10).stdout == b"its name\n"
