@@ -51,8 +51,11 @@ esac
 """
 READLINK = """#!/bin/sh
 case "$*" in
-  */run/current-system|*/run/booted-system|*/profiles/system)
-    set -- $SSH_CONNECTION; read -r name <{folder}/names/$3; echo "{systems}/$name" ;;
+  */run/current-system*|*/profiles/system*)
+    set -- $SSH_CONNECTION "$@"; read -r name <{folder}/names/$3; shift 4
+    for link; do
+      case "$link" in -*) ;; /) echo / ;; *) echo "{systems}/$name" ;; esac
+    done ;;
   *) exec /usr/bin/readlink "$@" ;;
 esac
 """

@@ -14,12 +14,16 @@ LEAST_FREE = 256
 RENAME = f"install -D /dev/null {NIXOS.allow_rename}"
 """Lets the next deploy rename the machine, which takes the permission back (cluster/join.py)."""
 
+# Starting programs is most of what this costs a node, so the shell does what it can. `/` names itself: between two
+# links it tells them apart, where one leads nowhere and readlink says nothing of it.
 READ = """say() { printf '%s=%s\\n' "$1" "$2"; }
 say hostname "$(cat /proc/sys/kernel/hostname)"
-say boot_id "$(cat /proc/sys/kernel/random/boot_id)"
-say current "$(readlink -f "$1")"
-say booted "$(readlink -f "$2")"
-say profile "$(readlink -f "$3")"
+read -r boot </proc/sys/kernel/random/boot_id
+say boot_id "$boot"
+number=1
+readlink -f "$1" / "$2" / "$3" | while IFS= read -r path; do
+  if [ "$path" = / ]; then number=$((number + 1)); else say "system$number" "$path"; fi
+done
 if [ -e "$4" ]; then say rename 1; fi
 if [ -e "$6" ]; then say logins 1; fi
 # Every system of ours has k0s's unit, every member of a cluster has its certificates. nixos/modules/guard.nix looks for
@@ -28,14 +32,14 @@ for path in /etc/systemd/system/k0s.service /var/lib/k0s/pki /var/lib/k0s/kubele
   if [ -e "$path" ]; then say member 1; fi
 done
 if [ -r /etc/os-release ]; then
-  say os "$(. /etc/os-release; printf '%s' "${PRETTY_NAME-${ID-}}")"
-  say variant "$(. /etc/os-release; printf '%s' "${VARIANT_ID-}")"
+  (. /etc/os-release; say os "${PRETTY_NAME-${ID-}}"; say variant "${VARIANT_ID-}")
 fi
 if [ -d /run/systemd/system ]; then say systemd 1; fi
 if { command -v nix-daemon && command -v nix-env; } >/dev/null; then say nix 1; fi
-say failed "$(systemctl list-units --failed --plain --no-legend 2>/dev/null | cut -d ' ' -f 1 | tr '\\n' ' ')"
-say note "$(head -c 300 "$5" 2>/dev/null | head -n 1)"
-say free "$(df -Pm /nix/store 2>/dev/null | awk 'NR == 2 { print $4 }')"
+failed() { systemctl list-units --failed --plain --no-legend 2>/dev/null; }
+say failed "$(failed | while read -r unit rest; do printf '%s ' "$unit"; done)"
+if [ -r "$5" ]; then IFS= read -r note <"$5"; printf 'note=%.300s\\n' "$note"; fi
+df -Pm /nix/store 2>/dev/null | { read -r head; read -r device blocks used free rest; say free "$free"; }
 """
 
 
@@ -96,9 +100,9 @@ def read(host: Host, places: Places = NIXOS) -> Facts:
         return Facts(
             hostname=facts["hostname"],
             boot_id=facts["boot_id"],
-            current=_system(facts, "current", places.current),
-            booted=_system(facts, "booted", places.booted),
-            profile=_system(facts, "profile", places.profile),
+            current=_system(facts, "system1", places.current),
+            booted=_system(facts, "system2", places.booted),
+            profile=_system(facts, "system3", places.profile),
             may_be_renamed="rename" in facts,
             has_systemd="systemd" in facts,
             has_nix="nix" in facts,
@@ -114,4 +118,4 @@ def read(host: Host, places: Places = NIXOS) -> Facts:
 
 def _system(facts: dict[str, str], name: str, link: str) -> str | None:
     """`readlink -f` prints the link itself where it does not exist."""
-    return facts[name] if facts[name] not in ("", link) else None
+    return facts[name] if facts.get(name, "") not in ("", link) else None

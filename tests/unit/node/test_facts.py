@@ -6,6 +6,11 @@ import pytest
 
 from slipway.node import facts
 
+SYSTEMCTL = """#!/bin/sh
+echo "broken.service loaded failed failed Something is * broken"
+echo "other.mount   loaded failed failed Another"
+"""
+
 
 @pytest.fixture
 def here(node, remote):
@@ -37,6 +42,39 @@ def test_what_is_not_there_is_none(node, remote):
         Path(link).unlink()
     here = facts.read(remote, node.places)
     assert (here.current, here.booted, here.profile) == (None, None, None)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_link_that_leads_to_no_place_is_taken_for_no_other(node, remote, lost):
+    """readlink says nothing at all of a link below a folder that is not there."""
+    places = (node.places.current, node.places.booted, node.places.profile)
+    Path(places[lost]).unlink()
+    Path(places[lost]).symlink_to("/nowhere/at/all")
+    here = facts.read(remote, node.places)
+    old = str(node.folder / "old")
+    assert (here.current, here.booted, here.profile) == tuple(None if n == lost else old for n in range(3))
+
+
+def test_units_that_have_failed_are_named(node, remote, sshd):
+    program = sshd.folder / "bin" / "systemctl"
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    try:
+        assert facts.read(remote, node.places).failed_units == ("broken.service", "other.mount")
+    finally:
+        program.unlink()
+
+
+@pytest.mark.parametrize("text", ["/nix/store/x abc\ncurrent=/evil\n", "/nix/store/x abc", "x" * 999])
+def test_of_a_note_the_first_line_is_read_and_not_all_of_a_long_one(node, remote, text):
+    Path(node.places.note).write_text(text)
+    here = facts.read(remote, node.places)
+    assert here.note == text.split("\n")[0][:300]
+    assert here.current == str(node.folder / "old")
+
+
+def test_room_in_the_store_is_what_df_says(here):
+    assert here.free > 0 or not Path("/nix/store").exists()
 
 
 def test_a_system_that_is_not_the_default_does_not_count_as_run(here, node):
