@@ -64,10 +64,11 @@ NIX = """#!/bin/sh
 case "$*" in
   *" build "*) exec cat {root}/built.json ;;
   *" --add-root "*)
-    for word; do
-      [ "$before" = --realise ] && system=$word
-      [ "$before" = --add-root ] && ln -sfn "$system" "$word"
-      before=$word
+    while [ "$1" != --realise ]; do shift; done
+    shift; systems=; number=1
+    while [ "$1" != --add-root ]; do systems="$systems $1"; shift; done
+    for system in $systems; do
+      ln -sfn "$system" "$2$suffix"; number=$((number + 1)); suffix=-$number
     done ;;
 esac
 """

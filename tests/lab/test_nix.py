@@ -57,13 +57,23 @@ def test_each_host_gets_its_own_system(flake):
     }
 
 
-def test_built_systems_are_kept_by_a_link_per_host(flake, tmp_path):
-    systems = build(flake, "cp1", "w1")
+def roots_of(system: str) -> list[str]:
+    return [line.split(" -> ")[0] for line in run(["nix-store", "--query", "--roots", system]).stdout.splitlines()]
+
+
+def test_built_systems_are_kept_until_their_host_has_another(flake, tmp_path):
+    folder, systems = tmp_path / "kept", build(flake, "cp1", "w1", "w2")
     for _ in range(2):
-        nix.keep(systems, tmp_path / "roots", options=OFFLINE)
-    assert {link.name: str(link.readlink()) for link in (tmp_path / "roots").iterdir()} == systems
-    roots = run(["nix-store", "--query", "--roots", systems["w1"]])
-    assert str(tmp_path / "roots" / "w1") in roots.stdout
+        nix.keep(systems, folder, options=OFFLINE)
+    for name, system in systems.items():
+        assert (folder / name).readlink() == Path(system)
+        assert len([root for root in roots_of(system) if root.startswith(f"{folder}/")]) == 1
+    (flake / "hosts" / "w1.nix").write_text('{ script = "echo other > $out/other"; }\n')
+    newer = build(flake, "w1")
+    nix.keep(newer, folder, options=OFFLINE)
+    assert not roots_of(systems["w1"])
+    for system in (newer["w1"], systems["cp1"], systems["w2"]):
+        assert len([root for root in roots_of(system) if root.startswith(f"{folder}/")]) == 1
 
 
 def test_a_mistake_in_a_host_s_file_is_told_with_its_place(flake):

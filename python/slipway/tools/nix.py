@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import re
+import secrets
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ FEATURES = ("--extra-experimental-features", "nix-command flakes")
 QUESTION = 60.0
 """Seconds for Nix to say what it is."""
 NOISE = ("warning: Git tree", "warning: the group 'nixbld'", "warning: not writing modified lock file")
+
+ROOTS = ".roots"
+"""Folder of links beside those that are named after hosts; no host's name begins so."""
 
 _COPY = re.compile(r"(/nix/store/[0-9a-z]{32}-source|«git\+file:[^»]*»)/")
 """What stands for the repository in messages: its copy in the store, or its name in newer versions."""
@@ -137,12 +141,37 @@ def graph(paths: Iterable[str], *, timeout: float) -> Graph:
 
 
 def keep(systems: Mapping[str, str], folder: Path, *, options: Mapping[str, str]) -> None:
-    """Protect the systems from the garbage collector by one link per host in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Protect the systems from the garbage collector, each until its host has another one.
+
+    `folder` has a link per host, which says what is to be kept. What Nix heeds are its own links to the same, below
+    ROOTS: it makes any number of them in one call, and names them itself.
+    """
+    roots = folder / ROOTS
+    roots.mkdir(parents=True, exist_ok=True)
     for host, system in systems.items():
-        link = folder / host
-        if not link.is_symlink() or str(link.readlink()) != system:
-            run(["nix-store", *_options(options), "--realise", system, "--add-root", str(link), "--indirect"])
+        _link(folder / host, system)
+    there = _links(roots)
+    lacking = sorted({*systems.values()} - {*there.values()})
+    if lacking:
+        first = str(roots / secrets.token_hex(8))
+        run(["nix-store", *_options(options), "--realise", *lacking, "--add-root", first, "--indirect"])
+    wanted = {*_links(folder).values()}
+    for link in (link for link, system in there.items() if system not in wanted):
+        link.unlink(missing_ok=True)
+
+
+def _links(folder: Path) -> dict[Path, str]:
+    """Each symbolic link in it, and where it leads."""
+    return {path: str(path.readlink()) for path in folder.iterdir() if path.is_symlink()}
+
+
+def _link(path: Path, target: str) -> None:
+    """As a whole: there is always one of the two."""
+    if path.is_symlink() and str(path.readlink()) == target:
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary.symlink_to(target)
+    temporary.replace(path)
 
 
 def copy(

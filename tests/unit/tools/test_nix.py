@@ -180,6 +180,63 @@ def fake_nix(tmp_path, monkeypatch):
     return lambda: [each.strip().splitlines() for each in (tmp_path / "asked").read_text().split("\nend\n") if each]
 
 
+FAKE_NIX_STORE = """#!/bin/sh
+echo "$*" >>"$ASKED"
+number=1
+for word; do
+  case "$word" in /*) paths="$paths $word" ;; esac
+  last=$word
+done
+for path in $paths; do first=$path; done
+for path in ${paths% *}; do
+  ln -s "$path" "$first$suffix" || exit 1
+  number=$((number + 1)); suffix=-$number
+done
+"""
+
+
+@pytest.fixture
+def fake_nix_store(fake_nix, tmp_path):
+    """A stand-in for nix-store that makes and numbers links as Nix does; returns its calls so far."""
+    program = tmp_path / "bin" / "nix-store"
+    program.write_text(FAKE_NIX_STORE)
+    program.chmod(0o755)
+    asked = tmp_path / "asked"
+    return lambda: asked.read_text().splitlines() if asked.exists() else []
+
+
+def kept(folder: Path) -> dict[str, list[str]]:
+    """What the links say by host, and what those that Nix heeds lead to."""
+    hosts = {path.name: [str(path.readlink())] for path in folder.iterdir() if path.is_symlink()}
+    return {**hosts, "roots": sorted(str(link.readlink()) for link in (folder / nix.ROOTS).iterdir())}
+
+
+def test_all_systems_are_kept_by_one_call_and_then_by_none(fake_nix_store, tmp_path):
+    folder, systems = tmp_path / "kept", {f"w{number}": f"/store/{number}" for number in range(30)}
+    for _ in range(2):
+        nix.keep(systems, folder, options={})
+    assert len(fake_nix_store()) == 1
+    assert kept(folder) == {**{name: [path] for name, path in systems.items()}, "roots": sorted(systems.values())}
+
+
+def test_a_system_is_let_go_when_its_host_has_another_and_no_sooner(fake_nix_store, tmp_path):
+    folder = tmp_path / "kept"
+    nix.keep({"cp1": "/store/a", "w1": "/store/b"}, folder, options={})
+    nix.keep({"w1": "/store/c"}, folder, options={})
+    assert kept(folder) == {"cp1": ["/store/a"], "w1": ["/store/c"], "roots": ["/store/a", "/store/c"]}
+    assert len(fake_nix_store()) == 2
+
+
+def test_a_link_that_nix_heeds_is_made_anew_where_it_is_gone(fake_nix_store, tmp_path):
+    """As after a run that was killed between the two, or in a folder of before."""
+    folder = tmp_path / "kept"
+    nix.keep({"w1": "/store/a"}, folder, options={})
+    for link in (folder / nix.ROOTS).iterdir():
+        link.unlink()
+    nix.keep({"w1": "/store/a"}, folder, options={})
+    assert kept(folder) == {"w1": ["/store/a"], "roots": ["/store/a"]}
+
+
 AT = nix.Elsewhere("ssh-ng://root@builder", ["-o", "Port=22"])
 
 
