@@ -20,8 +20,8 @@ demo: setup ## One inventory to a verified, handed-over cluster, in the lab on t
 	@slipway lab demo demo
 
 .PHONY: demo-full
-demo-full: setup ## The same with the stage cluster-base-apps: OpenBao, secrets, volumes saved in S3 (its programs build on first use)
-	@slipway lab demo demo-full --until cluster-base-apps
+demo-full: setup ## The same with all stages, then the loss of every machine and the way back (its programs build on first use)
+	@slipway lab demo demo-full --until cluster-apps --rebuild
 
 .PHONY: rebuild
 rebuild: setup test-packages ## That stage's tests: faults, and a cluster that comes back out of what it saved in S3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import typer
 from slipway.cli import typed
 from slipway.cli.console import say
 from slipway.cli.typed import Step
-from slipway.errors import ChangesPending
+from slipway.errors import ChangesPending, UsageError
+from slipway.events import Events
+from slipway.generate.gitops.apps import APPS_STAGE, BOOTSTRAP
 
 STOPPED = "the words above say why; `slipway lab down` takes the lab away"
 STEPS = (
@@ -36,6 +39,30 @@ STEPS = (
 )
 
 
+def _kubectl(*words: str, why: str, short: str) -> Step:
+    """On the first controller, which has it: this machine need not."""
+    return Step(("lab", "ssh", "cp1", "--", "k0s", "kubectl", *words), why, inside=False, short=short)
+
+
+_SINCE = _kubectl(
+    "--namespace", "sample", "exec", "deployment/sample", "--container", "sample", "--", "cat", "/data/since",
+    why="what its volume has from its first start on", short="kubectl exec deployment/sample -- cat /data/since",
+)  # fmt: skip
+_HEALTHY = _kubectl(
+    "--namespace", "flux-system", "wait", "--for=condition=Ready", "kustomization/sample", "--timeout=30m",
+    why="the sample application runs", short="kubectl wait kustomization/sample",
+)  # fmt: skip
+_SAVED = _kubectl(
+    "--namespace", "sample", "wait", "--for=jsonpath={.status.latestMoverStatus.result}=Successful",
+    "replicationsource/sample-data", "--timeout=30m", why="and its volume was saved",
+    short="kubectl wait replicationsource/sample-data",
+)  # fmt: skip
+_BACKED = _kubectl(
+    "--namespace", "flux-system", "wait", "--for=condition=Ready", "kustomization/sample-data-backup", "--timeout=30m",
+    why="so does what saves its volume", short="kubectl wait kustomization/sample-data-backup",
+)  # fmt: skip
+
+
 K0sOption = Annotated[
     str | None,
     typer.Option(metavar="VERSION", help="Download this k0s release, and let it be the k0s of a new lab's machines."),
@@ -52,6 +79,11 @@ UntilOption = Annotated[
 ]
 
 
+RebuildOption = Annotated[
+    bool, typer.Option("--rebuild", help="Then take every machine away, and bring the cluster back from what it saved.")
+]
+
+
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where the demo's repository is made.", metavar="DIR")] = Path(
         "demo"
@@ -60,16 +92,21 @@ def demo(
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
     k0s: K0sOption = None,
     until: UntilOption = None,
+    rebuild: RebuildOption = False,
 ) -> None:
     """Take one inventory to a verified, handed-over cluster in the lab, command by command.
 
     Example: slipway lab demo demo
 
-    Example: slipway lab demo demo-full --until cluster-base-apps
+    Example: slipway lab demo demo-full --until cluster-apps --rebuild
     """
+    if rebuild and until in (None, BOOTSTRAP):
+        raise UsageError("--rebuild: bootstrap saves nothing", hint="slipway lab demo --until cluster-apps --rebuild")
     given = {"--controllers": controllers, "--workers": workers, "--k0s": k0s, "--until": until}
     options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    typed.show([typed.take(step, directory, hint=STOPPED) for step in steps(directory, options)])
+    todo = [*steps(directory, options), *(lost_and_back(options, until or BOOTSTRAP) if rebuild else ())]
+    env = _with_programs() if rebuild else None
+    typed.show([typed.take(step, directory, hint=STOPPED, env=env) for step in todo])
     say(f"\nThe cluster is yours: cd {directory}; slipway lab ssh cp1 -- k0s kubectl get pods -A; slipway lab down")
 
 
@@ -79,3 +116,20 @@ def steps(directory: Path, options: Sequence[str]) -> Sequence[Step]:
     up = replace(STEPS[0], words=(*STEPS[0].words, *options))
     made = Step(("lab", "init", str(directory)), "a repository with one inventory", inside=False)
     return (up, made, *STEPS[1:])
+
+
+def lost_and_back(options: Sequence[str], last: str) -> Sequence[Step]:
+    """Every machine is lost with all that it had, and new ones become the cluster that was. What the account in S3 has,
+    and this repository, are left."""
+    sample = (_HEALTHY, _BACKED, _SAVED, _SINCE) if last == APPS_STAGE else ()
+    lost = Step(("lab", "down", "--keep-s3"), "every machine is lost; what was saved is elsewhere", inside=False)
+    up = replace(STEPS[0], words=(*STEPS[0].words, *options), why="new machines, with nothing on them")
+    back = Step(("rebuild",), "from the repository, the age key and what was saved")
+    return (*sample, lost, up, back, *((_HEALTHY, _SINCE) if sample else ()))
+
+
+def _with_programs() -> dict[str, str]:
+    """Where a rebuild finds what it tries the backups with: the lab's own."""
+    from slipway.lab import cold_start
+
+    return {"PATH": f"{os.environ['PATH']}:{cold_start.ensure(Events())}"}

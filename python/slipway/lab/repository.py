@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from slipway.errors import PrerequisiteMissing, UsageError
 from slipway.generate.gitops.apps import BOOTSTRAP
 from slipway.generate.gitops.secrets import BY_NAME
-from slipway.inventory import load
+from slipway.inventory import edit, load
 from slipway.lab import account, definitions, keys, registry, until
 from slipway.lab.charts import repositories
 from slipway.lab.images import tag
@@ -19,6 +19,7 @@ from slipway.lab.settings import Lab, LabRole, Machine
 from slipway.lab.state import recorded
 from slipway.paths import resource
 from slipway.secrets import making, store
+from slipway.stages.comeback import MODE
 from slipway.tools.run import find_program
 
 CLUSTER = "lab"
@@ -47,13 +48,18 @@ def write(lab: Lab, directory: Path) -> tuple[Path, ...]:
 
 def fill(lab: Lab, directory: Path) -> tuple[Path, ...]:
     """Encrypt the login of the lab's S3 account for the stages that save there, in the place of another lab's; and what
-    these stages want beside it. Return what was written; nothing where the lab has no such stage."""
+    these stages want beside it. Of an account that is new nothing can be restored: the inventory says install again.
+
+    Return what was written; nothing where the lab has no such stage."""
     if until.chosen(lab) == BOOTSTRAP:
         return ()
     inventory, login = load(directory / "inventory.yaml"), account.login(lab)
     made = making.fill(inventory, {ACCOUNT.name: login}).files
     if store.read(directory, ACCOUNT.file).values != login:
         made = (*made, making.save(directory, ACCOUNT, login), *making.repeat(inventory))
+        if inventory.stages.mode == "restore":
+            edit.change(inventory.path, MODE, "install")
+            made = (*made, Path(inventory.path.name))
     return tuple(directory / path for path in made)
 
 

@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 
 from slipway.cli import demo, typed
 from slipway.cli.lab import app
+from slipway.errors import UsageError
+from slipway.lab import cold_start
 
 
 @pytest.fixture
@@ -18,6 +20,7 @@ def lines_typed(monkeypatch):
         return 0
 
     monkeypatch.setattr(typed, "call", call)
+    monkeypatch.setattr(cold_start, "ensure", lambda _events: Path("/programs"))
     return lines
 
 
@@ -36,6 +39,23 @@ def test_without_options_it_types_what_it_always_did(lines_typed):
     assert lines_typed[lines_typed.index("handoff") - 2] == "git add --all"
     assert "git -c user.name=demo" in lines_typed[lines_typed.index("handoff") - 1], "what Flux is to read is committed"
     assert demo.steps(Path("demo"), ())[0].words == ("lab", "up")
+
+
+def test_with_rebuild_every_machine_goes_and_comes_back_with_what_the_sample_had_saved(lines_typed):
+    ran = CliRunner().invoke(app, ["demo", "here", "--until", "cluster-apps", "--rebuild"])
+    assert ran.exit_code == 0, ran.output
+    lost = lines_typed.index("lab down --keep-s3")
+    assert lines_typed[lost + 1 : lost + 3] == ["lab up --until cluster-apps", "rebuild"]
+    saved = next(place for place, line in enumerate(lines_typed) if "replicationsource/sample-data" in line)
+    assert lines_typed.index("status") < saved < lost, "what was never saved cannot come back"
+    assert lines_typed[-1] == lines_typed[lost - 1]
+    assert lines_typed[-1].endswith("cat /data/since"), "the same question before and after"
+
+
+def test_where_no_stage_saves_anything_there_is_no_rebuild(lines_typed):
+    ran = CliRunner().invoke(app, ["demo", "here", "--rebuild"])
+    assert isinstance(ran.exception, UsageError)
+    assert lines_typed == []
 
 
 @pytest.mark.parametrize(("code", "goes_on"), [(4, True), (0, True), (5, False)])

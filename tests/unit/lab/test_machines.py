@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 import typer
+from tests.unit.sealed import keys_of
 
+from slipway.cli.generate import set_up
 from slipway.errors import PrerequisiteMissing, UsageError
 from slipway.generate.gitops import apps
 from slipway.generate.gitops import charts as gitops_charts
-from slipway.inventory import load
-from slipway.lab import cgroups, mounts, network, nspawn, prerequisites, repository, rootfs, state
+from slipway.generate.skeleton import Flake
+from slipway.inventory import edit, load
+from slipway.lab import account, cgroups, mounts, network, nspawn, prerequisites, repository, rootfs, state
 from slipway.lab.settings import Lab, LabRole, Machine
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE52Dut9WaGOK4+VLk/lxDYK45hWFantGsFEEe7b9iF9"
@@ -251,6 +254,20 @@ class TestRepository:
         assert {each.url for each in kinds} == {"oci+http://10.77.0.1:5000/charts"}
         own = {app.name for app in apps.in_stage(inventory, "cluster-apps")}
         assert own == ({"sample"} if last == "cluster-apps" else set())
+
+    def test_with_another_account_there_is_nothing_to_restore(self, lab, machines, tmp_path, monkeypatch):
+        keys_of(monkeypatch, tmp_path / "config")
+        (lab.state / "until").write_text("cluster-apps\n")
+        demo = tmp_path / "demo"
+        repository.write(lab, demo)
+        set_up(demo, repository.CLUSTER, Flake())
+        assert demo / repository.ACCOUNT.file in repository.fill(lab, demo)
+        edit.change(demo / "inventory.yaml", ("stages", "mode"), "restore")
+        assert demo / repository.ACCOUNT.file not in repository.fill(lab, demo)
+        assert load(demo / "inventory.yaml").stages.mode == "restore", "what was saved there is there"
+        (account.home(lab) / "login.json").unlink()
+        assert demo / "inventory.yaml" in repository.fill(lab, demo)
+        assert load(demo / "inventory.yaml").stages.mode == "install"
 
     def test_several_controllers_have_a_virtual_address_that_no_machine_has(self, lab, machines, tmp_path):
         repository.write(lab, tmp_path / "demo")
