@@ -83,8 +83,15 @@ def about(name: str, namespace: str) -> Manifest:
 
 
 def mover_patches(volume: Volume) -> list[Manifest]:
-    """Who VolSync's movers are."""
-    context = {"runAsUser": volume.user, "runAsGroup": volume.group, "fsGroup": volume.group}
+    """Who VolSync's movers are, and that they are no more than a namespace takes that enforces the level restricted: of
+    what that asks of a pod VolSync sets only the container's part (volsync, internal/controller/mover/restic)."""
+    context = {
+        "runAsUser": volume.user,
+        "runAsGroup": volume.group,
+        "fsGroup": volume.group,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     patch = [{"op": "add", "path": "/spec/restic/moverSecurityContext", "value": context}]
     return [{"target": {"kind": "Replication.*"}, "patch": to_yaml(patch) + "\n"}]
 

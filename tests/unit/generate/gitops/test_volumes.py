@@ -1,14 +1,17 @@
 """The guards of the modes, run as the pods run them with a restic of the test's; and when dumps are made."""
 
+import re
 import stat
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from slipway.generate import gitops
 from slipway.generate.gitops import volumes
+from slipway.generate.gitops.apps import APPS
 
 SNAPSHOT = '[{"id":"4bba301e","time":"2026-11-01T03:17:00Z"}]'
 
@@ -92,3 +95,16 @@ def test_backups_after_a_restore_wait_for_somebody_who_looked(make, verified, pa
     files = {str(path): text for path, text in gitops.render(inventory).items()}
     build = files["gitops/cluster-base-apps/openbao/snapshots-backup/kustomization.yaml"]
     assert ("backup-paused" in build) is paused
+
+
+@pytest.mark.parametrize("volume", [each for app in APPS for each in app.volumes], ids=lambda volume: volume.name)
+def test_movers_are_pods_that_a_restricted_namespace_takes(volume):
+    """What the level restricted asks of a pod (Kubernetes, Pod Security Standards) and VolSync leaves out itself."""
+    (patch,) = volumes.mover_patches(volume)
+    ((operation,), target) = yaml.safe_load(patch["patch"]), re.compile(patch["target"]["kind"])
+    context = operation["value"]
+    assert operation["path"] == "/spec/restic/moverSecurityContext"
+    assert context["runAsNonRoot"] is True
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert context["runAsUser"] > 0, "who is not root says so"
+    assert all(map(target.fullmatch, ("ReplicationSource", "ReplicationDestination")))
