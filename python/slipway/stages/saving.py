@@ -1,15 +1,18 @@
 """Whether volumes are saved, and in words why one is not: what VolSync says of its ReplicationSources, and what its
-movers said last (VolSync: a mover is a Job `volsync-src-NAME`, tried again until it succeeds). Pure."""
+movers said last (VolSync: a mover is a Job `volsync-src-NAME`, tried again until it succeeds)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from slipway.stages import readiness
 from slipway.stages.reasons import Asked
 
 SOURCES = "replicationsources.volsync.backube"
+NO_MOVER = 120.0
+"""Seconds after which a mover without a pod is no longer one that is about to have one."""
 
 Object = Mapping[str, Any]
 
@@ -45,11 +48,21 @@ def trouble(source: Object, pods: Iterable[Object], asked: Asked) -> tuple[str, 
     first backup is under way, as long as no mover has failed."""
     said = lacks(source) if source.get("status", {}).get("latestMoverStatus", {}).get("result") == "Failed" else ""
     if not said and at_work(source):
-        failed = [pod for pod in pods if _moves(pod, source) and pod.get("status", {}).get("phase") == "Failed"]
-        words = asked.words(failed[-1]).rpartition(" / ")[2] if failed else ""
-        said = f"the backup fails, and is tried again: {_last_line(words)}" if failed else ""
+        said = _of_movers(source, [pod for pod in pods if _moves(pod, source)], asked)
     saved = last(source)
     return (said, f"last saved {saved}" if saved else "never saved before") if said else ()
+
+
+def _of_movers(source: Object, movers: Sequence[Object], asked: Asked) -> str:
+    failed = [pod for pod in movers if pod.get("status", {}).get("phase") == "Failed"]
+    if failed:
+        return f"the backup fails, and is tried again: {_last_line(asked.words(failed[-1]).rpartition(' / ')[2])}"
+    begun = str(source.get("status", {}).get("lastSyncStartTime") or "")
+    if movers or not begun or (datetime.now(UTC) - datetime.fromisoformat(begun)).total_seconds() < NO_MOVER:
+        return ""
+    about = source["metadata"]
+    look = f"kubectl --namespace {about['namespace']} describe job volsync-src-{about['name']}"
+    return f"the backup is under way since {begun}, and no pod is there that makes it: {look}"
 
 
 def _moves(pod: Object, source: Object) -> bool:

@@ -129,6 +129,18 @@ def test_a_volume_that_cannot_be_saved_says_why_in_its_movers_words():
     assert gather([STAGE], [], [], [others], log, [at_work]).failing == ()
 
 
+def test_a_backup_that_no_pod_makes_is_told_once_it_should_have_one():
+    """As where the namespace lets the mover's pod not in."""
+
+    def begun(time: str) -> dict[str, Any]:
+        syncing = {"lastSyncStartTime": time, "conditions": [{"type": "Synchronizing", "status": "True"}]}
+        return {"metadata": {"name": "data", "namespace": "sample"}, "spec": {}, "status": syncing}
+
+    (item,) = gather([], [], [], [], silent, [begun("2026-11-26T00:00:00Z")]).failing
+    assert "describe job volsync-src-data" in item.why
+    assert gather([], [], [], [], silent, [begun("2126-11-26T00:00:00Z")]).failing == ()
+
+
 def test_a_volume_that_is_not_to_be_saved_is_no_trouble():
     paused = {"metadata": {"name": "data", "namespace": "sample"}, "spec": {"paused": True}}
     (item,) = gather([], [], [], [], silent, [paused]).items
