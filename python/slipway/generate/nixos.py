@@ -6,33 +6,19 @@ same everywhere stands in cluster.nix, so that one change touches few files. Wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
 from typing import Any
+
+from pydantic import BaseModel
 
 from slipway.generate import kubelet, proxy
 from slipway.generate.networks import node_networks
 from slipway.generate.nixlang import Raw
 from slipway.generate.templates import digest_of, header, template
 from slipway.inventory import Host, Inventory
-from slipway.inventory.model import (
-    AirgapBundle,
-    Bond,
-    BuildMachine,
-    Disk,
-    FirewallRule,
-    HostNetwork,
-    Ipv6,
-    Journald,
-    Link,
-    Nix,
-    NixGc,
-    Provider,
-    Proxy,
-    Route,
-    StorageClients,
-    System,
-    User,
-)
+from slipway.inventory.model import AirgapBundle, NixGc, Provider, System
 
 Settings = dict[str, Any]
 DAY = 86400.0
@@ -100,179 +86,75 @@ def _set(**settings: Any) -> Settings:  # noqa: ANN401 (plain data for Nix)
 
 # --- one host --------------------------------------------------------------------------------------------------------
 
+_NOT_HERE = ("name", "system", "description", "groups", "tags", "deploy", "labels", "taints")
+"""Of a host: what no option below `slipway` says under that name."""
+_FIRST = (
+    "role", "address", "ssh", "network", "firewall", "k0s", "boot", "disks", "storage", "hardware", "users", "proxy",
+    "nix", "pull", "watchdog",
+)  # fmt: skip
+"""In the order in which the file of a host has them; any other follows."""
+
 
 def _host_settings(host: Host) -> Settings:
-    return _set(
-        role=host.role.value,
-        address=host.address,
-        ssh=_ssh(host),
-        network=_network(host.network),
-        firewall=_firewall(host),
-        k0s=_k0s(host),
-        boot=_boot(host),
-        disks={name: _disk(disk) for name, disk in host.disks.items()},
-        storage=_storage(host.storage),
-        hardware=_set(cpu=host.hardware.cpu),
-        users={name: _user(user) for name, user in host.users.items()},
-        proxy=_proxy(host.proxy),
-        nix=_nix(host.nix),
-        pull=_pull(host),
-        watchdog=_watchdog(host),
-        journald=_set(maxUse=_unless(Journald().max_use, host.journald.max_use)),
-    )
+    """The modules' options are named as the inventory's keys: only what is said in another way stands here."""
+    otherwise = {
+        "ssh": _said(host.ssh, "address", "identity", "jump"),
+        "k0s": _k0s(host),
+        "hardware": _set(cpu=host.hardware.cpu),
+        "nix": {**_said(host.nix, "gc"), **_set(gc=_gc(host.nix.gc))},
+        "watchdog": {"enable": True, **_said(host.watchdog, whole=True)} if host.watchdog else None,
+    }
+    said = _set(**_said(host, *_NOT_HERE, *otherwise), **otherwise)
+    return {name: said[name] for name in sorted(said, key=lambda name: (*_FIRST, name).index(name))}
 
 
-def _unless(default: object, value: Any) -> Any:  # noqa: ANN401 (plain data for Nix)
-    """`value`, or None where it is what the module has by itself."""
-    return None if value == default else value
+def _said(section: BaseModel, *without: str, whole: bool = False) -> Settings:
+    """What a section says, by the keys of the file; what is so by default only `whole`, and then nothing empty."""
+    said: Settings = {}
+    for name, key, default in _keys(type(section), without):
+        value = section.__dict__[name]
+        differs = value is not default and value != default
+        if differs or (whole and value):
+            said[key] = _plain(value, whole or default is None)
+    return {key: value for key, value in said.items() if value is not None and value != {}}
 
 
-def _ssh(host: Host) -> Settings:
-    ssh = host.ssh
-    return _set(
-        user=_unless("root", ssh.user),
-        sudoPassword=_unless(False, ssh.sudo_password),
-        port=_unless(22, ssh.port),
-        authorizedKeys=list(ssh.authorized_keys),
-    )
+@cache
+def _keys(shape: type[BaseModel], without: tuple[str, ...]) -> tuple[tuple[str, str, Any], ...]:
+    """Of a section: attribute, key in the file, default."""
+    fields = [(name, field) for name, field in shape.model_fields.items() if name not in without]
+    return tuple((name, field.alias or name, field.get_default(call_default_factory=True)) for name, field in fields)
 
 
-def _network(network: HostNetwork) -> Settings:
-    return _set(
-        interface=network.interface,
-        mac=network.mac,
-        dhcp=network.dhcp or None,
-        prefixLength=network.prefix_length,
-        gateway=network.gateway,
-        nameservers=list(network.nameservers),
-        searchDomains=list(network.search_domains),
-        mtu=network.mtu,
-        addresses=list(network.addresses),
-        routes=_routes(network.routes),
-        slaac=network.slaac or None,
-        ipv6=_ipv6(network.ipv6),
-        bonds={name: _bond(bond) for name, bond in network.bonds.items()},
-        bridges={name: {"interfaces": list(bridge.interfaces)} for name, bridge in network.bridges.items()},
-        vlans={name: {"id": vlan.id, "interface": vlan.interface} for name, vlan in network.vlans.items()},
-        links={name: _link(link) for name, link in network.links.items()},
-    )
-
-
-def _ipv6(ipv6: Ipv6 | None) -> Settings:
-    return _set(address=ipv6.address, prefixLength=ipv6.prefix_length, gateway=ipv6.gateway) if ipv6 else {}
-
-
-def _link(link: Link) -> Settings:
-    return _set(
-        mac=link.mac,
-        dhcp=link.dhcp or None,
-        addresses=list(link.addresses),
-        mtu=link.mtu,
-        routes=_routes(link.routes),
-    )
-
-
-def _routes(routes: Iterable[Route]) -> list[Settings]:
-    return [{"to": route.to, "via": route.via} for route in routes]
-
-
-def _bond(bond: Bond) -> Settings:
-    return _set(
-        interfaces=list(bond.interfaces),
-        mode=bond.mode,
-        lacpRate=bond.lacp_rate,
-        transmitHashPolicy=bond.transmit_hash_policy,
-        primary=bond.primary,
-        minLinks=bond.min_links,
-    )
-
-
-def _firewall(host: Host) -> Settings:
-    firewall = host.firewall
-    return _set(
-        sshFrom=list(firewall.ssh_from),
-        apiFrom=list(firewall.api_from),
-        allowedTCPPorts=list(firewall.allowed_tcp_ports),
-        allowedUDPPorts=list(firewall.allowed_udp_ports),
-        podTCPPorts=list(firewall.pod_tcp_ports),
-        podUDPPorts=list(firewall.pod_udp_ports),
-        rules=[_rule(rule) for rule in firewall.rules],
-    )
-
-
-def _rule(rule: FirewallRule) -> Settings:
-    return _set(ports=list(rule.ports), protocol=rule.protocol, **{"from": list(rule.from_)})
+def _plain(value: Any, whole: bool) -> Any:  # noqa: ANN401 (plain data for Nix)
+    """As Nix has it. Sections that may be missing, and those with a name or a number, stand there as a whole."""
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(each, whole=True) for each in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(each, whole=True) for name, each in value.items()}
+    return int(value) if isinstance(value, float) else _said(value, whole=whole)
 
 
 def _k0s(host: Host) -> Settings:
-    return _set(
-        version=host.k0s.version,
-        configFile=Raw("./k0s.yaml") if host.is_controller else None,
-        labels=dict(host.labels),
-        taints=list(host.taints),
-        profile=host.k0s.profile,
-        kubeletExtraArgs=dict(host.k0s.kubelet_extra_args),
-        extraFlags=list(host.k0s.extra_flags),
-        systemReserved=dict(host.k0s.system_reserved),
-        kubeReserved=dict(host.k0s.kube_reserved),
-        evictionHard=dict(kubelet.eviction_hard(host)),
-    )
+    return {
+        **_set(
+            version=host.k0s.version,
+            configFile=Raw("./k0s.yaml") if host.is_controller else None,
+            labels=dict(host.labels),
+            taints=list(host.taints),
+        ),
+        **_said(host.k0s, "eviction_hard"),
+        **_set(evictionHard=dict(kubelet.eviction_hard(host))),
+    }
 
 
-def _boot(host: Host) -> Settings:
-    return _set(mode=_unless("uefi", host.boot.mode), initrdModules=list(host.boot.initrd_modules))
-
-
-def _disk(disk: Disk) -> Settings:
-    return _set(device=disk.device, mountPoint=disk.mount_point, filesystem=disk.filesystem, swap=disk.swap)
-
-
-def _storage(storage: StorageClients) -> Settings:
-    return {kind: True for kind, wanted in storage.model_dump().items() if wanted}
-
-
-def _user(user: User) -> Settings:
-    return _set(authorizedKeys=list(user.authorized_keys), extraGroups=list(user.extra_groups))
-
-
-def _proxy(settings: Proxy | None) -> Settings:
-    if settings is None:
-        return {}
-    return _set(http=settings.http, https=settings.https, noProxy=list(settings.no_proxy))
-
-
-def _nix(nix: Nix) -> Settings:
-    days = int(nix.gc.older_than // DAY)
-    return _set(
-        substituters=list(nix.substituters),
-        trustedPublicKeys=list(nix.trusted_public_keys),
-        buildMachines=[_build_machine(machine) for machine in nix.build_machines],
-        gc=_set(dates=_unless(NixGc().dates, nix.gc.dates), olderThanDays=_unless(NixGc().older_than // DAY, days)),
-    )
-
-
-def _build_machine(machine: BuildMachine) -> Settings:
-    return _set(
-        hostName=machine.host_name,
-        systems=[system.value for system in machine.systems],
-        sshUser=machine.ssh_user,
-        sshKey=machine.ssh_key,
-        maxJobs=machine.max_jobs,
-        speedFactor=machine.speed_factor,
-        supportedFeatures=list(machine.supported_features),
-    )
-
-
-def _pull(host: Host) -> Settings:
-    pull = host.pull
-    return _set(engine=pull.engine, url=pull.url, branch=pull.branch, dates=pull.dates) if pull else {}
-
-
-def _watchdog(host: Host) -> Settings:
-    watchdog = host.watchdog
-    if watchdog is None:
-        return {}
-    return _set(enable=True, device=watchdog.device, runtime=int(watchdog.runtime), reboot=int(watchdog.reboot))
+def _gc(gc: NixGc) -> Settings:
+    days = {} if gc.older_than == NixGc().older_than else {"olderThanDays": int(gc.older_than // DAY)}
+    return {**_said(gc, "older_than"), **days}
 
 
 # --- the cluster -----------------------------------------------------------------------------------------------------
