@@ -9,20 +9,23 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 from tests.unit.nixos.test_options import Option, Options
 from tests.unit.nixos.test_reference import page as page
 
 from slipway.generate import gitops, k0s, nixos
 from slipway.inventory import InvalidInventory, Inventory, load
+from slipway.inventory.model import File, HostEntry
 
 VALID = Path(__file__).parents[2] / "inventories/valid"
 EVERYTHING: dict[str, Any] = YAML(typ="safe").load((VALID / "everything.yaml").read_text())
 EVERYTHING["stages"]["until"] = "cluster-apps"
-PLAIN = {"w2": {"address": "10.0.0.99", "role": "worker"}}
+ELSE: dict[str, Any] = YAML(typ="safe").load((VALID / "everything-else.yaml").read_text())
+PLAIN = {"w2": {"address": "10.0.0.99", "role": "worker", "network": {"ipv6": {"address": "fd00::99"}}}}
 """Without taints, for what the stages put on any node."""
 
 READ_ELSEWHERE = {
@@ -36,6 +39,7 @@ READ_ELSEWHERE = {
     "hosts.hardware": "the pack hardware",
     "hosts.deploy": "the commands that deploy",
     "hosts.ssh.identity": "the connection",
+    "hosts.ssh.address": "the connection",
     "hosts.ssh.jump": "the connection",
     "hosts.pull.branch": "comin alone; here the host pulls by autoUpgrade",
     "hosts.ssh.sudoPassword": "the module, where the user is another than root",
@@ -60,8 +64,69 @@ def leaves(node: Any, path: Keys = ()) -> Iterator[Keys]:
         yield path
 
 
-def without(path: Keys) -> dict[str, Any]:
-    made = copy.deepcopy(EVERYTHING)
+def sections(shape: Any) -> Iterator[type[BaseModel]]:
+    """Those within an annotation: Optional, list or mapping of them."""
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        yield shape
+    for part in get_args(shape):
+        yield from sections(part)
+
+
+LAYERS = ("defaults", "groups", "hosts")
+
+
+def keys_of(shape: type[BaseModel], path: Keys = ()) -> Iterator[str]:
+    """Every key of the model that holds a value, as a person calls it."""
+    for name, field in shape.model_fields.items():
+        here = (*path, field.alias or name)
+        inner = list(sections(field.annotation))
+        if not inner:
+            yield ".".join(here)
+        for part in inner if here[0] not in LAYERS or path else ():
+            yield from keys_of(part, here)
+
+
+def said_in(node: Any, shape: type[BaseModel], path: Keys = ()) -> Iterator[str]:
+    """Those of them that a part of an inventory has."""
+    for name, field in shape.model_fields.items():
+        key = field.alias or name
+        for value in [node[key]] if isinstance(node, dict) and node.get(key) is not None else []:
+            parts = list(sections(field.annotation))
+            if not parts:
+                yield ".".join((*path, key))
+            many = get_origin(field.annotation) in (dict, tuple)
+            each = list(value.values()) if many and isinstance(value, dict) else value if many else [value]
+            for part in parts:
+                for one in each:
+                    yield from said_in(one, part, (*path, key))
+
+
+def said(document: dict[str, Any]) -> set[str]:
+    layers = [document.get("defaults", {}), *document.get("groups", {}).values(), *document.get("hosts", {}).values()]
+    hosts = {key for layer in layers for key in said_in(layer, HostEntry, ("hosts",))}
+    return hosts | set(said_in({key: value for key, value in document.items() if key not in LAYERS}, File))
+
+
+def every_key() -> set[str]:
+    return {*keys_of(File), *keys_of(HostEntry, ("hosts",))}
+
+
+def test_every_key_is_said_in_an_inventory_of_the_tests():
+    missing = sorted(every_key() - said(EVERYTHING) - said(ELSE))
+    assert missing == [], "add a line to tests/inventories/valid/everything.yaml"
+
+
+def test_control_a_key_that_no_inventory_says_is_seen():
+    document = copy.deepcopy(EVERYTHING)
+    del document["defaults"]["journald"]["maxUse"], document["stages"]["backup"]["keep"]["weekly"]
+    assert every_key() - said(document) - said(ELSE) == {
+        "hosts.journald.maxUse",
+        "stages.backup.keep.weekly",
+    }
+
+
+def without(document: dict[str, Any], path: Keys) -> dict[str, Any]:
+    made = copy.deepcopy(document)
     node = made
     for key in path[:-1]:
         node = node[key]
@@ -103,14 +168,14 @@ def same(one: Inventory, other: Inventory) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
-def unread(folder: Path) -> Iterator[str]:
-    whole = loaded(folder, EVERYTHING)
+def unread(folder: Path, document: dict[str, Any]) -> Iterator[str]:
+    whole = loaded(folder, document)
     assert whole is not None
     before = {stages: generated(whole, stages=stages) for stages in (False, True)}
     read: dict[str, bool] = {}
-    for path in leaves(EVERYTHING):
+    for path in leaves(document):
         stages, name = path[0] in ("stages", "mirrors"), name_of(path)
-        inventory = None if known(name) or read.get(name) else loaded(folder, without(path))
+        inventory = None if known(name) or read.get(name) else loaded(folder, without(document, path))
         if inventory is not None and not same(inventory, whole):
             read[name] = generated(inventory, stages=stages) != before[stages]
     for name, is_read in read.items():
@@ -118,15 +183,18 @@ def unread(folder: Path) -> Iterator[str]:
             yield f"{name}: nothing in generate/ reads it; or say in READ_ELSEWHERE who does"
 
 
-def test_every_key_is_read_by_something(tmp_path):
-    assert sorted(set(unread(tmp_path))) == []
+@pytest.mark.parametrize("document", [EVERYTHING, ELSE], ids=["everything", "everything-else"])
+def test_every_key_is_read_by_something(tmp_path, document):
+    assert sorted(set(unread(tmp_path, document))) == []
 
 
 def test_control_a_key_that_nothing_reads_is_seen(tmp_path, monkeypatch):
     monkeypatch.delitem(READ_ELSEWHERE, "hosts.tags")
     monkeypatch.setitem(EVERYTHING, "stages", {})
     monkeypatch.setitem(EVERYTHING, "mirrors", {})
-    assert [line for line in unread(tmp_path) if line.startswith("hosts.tags: nothing in generate/ reads it")]
+    assert [
+        line for line in unread(tmp_path, EVERYTHING) if line.startswith("hosts.tags: nothing in generate/ reads it")
+    ]
 
 
 @pytest.fixture
