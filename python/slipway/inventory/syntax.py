@@ -36,7 +36,12 @@ class Syntax:
 
     @property
     def schema(self) -> WithJsonSchema:
-        """The JSON Schema of a value. To editors `on: 12` is a number and `on: true` a truth value; to the loader both
+        """For the annotation of a value; nothing is compiled before somebody reads or describes one."""
+        return _Described(self)
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """What editors are told. To them `on: 12` is a number and `on: true` a truth value; to the loader both
         are text, and right where such a text is. Of numbers a schema knows the size only, not the digits."""
         made: dict[str, Any] = {
             "type": ["string", *self._bare()],
@@ -47,7 +52,7 @@ class Syntax:
             made["maxLength"] = self.longest
         if "number" in made["type"] or "integer" in made["type"]:
             made |= self._bounds()
-        return WithJsonSchema({**made, "type": "string"} if made["type"] == ["string"] else made)
+        return {**made, "type": "string"} if made["type"] == ["string"] else made
 
     def _bare(self) -> list[str]:
         """Types that editors see where such a text stands without quotes."""
@@ -58,6 +63,20 @@ class Syntax:
     def _bounds(self) -> dict[str, float]:
         low: dict[str, float] = {} if self.fits("-1") else {"minimum": 0} if self.fits("0") else {"exclusiveMinimum": 0}
         return low if self.most is None else {**low, "maximum": self.most}
+
+
+class _Described(WithJsonSchema):
+    """A schema that is made when it is asked for: expressions are long, and each command has all of them."""
+
+    def __init__(self, syntax: Syntax) -> None:
+        self.mode = None
+        self._syntax = syntax
+
+    @property
+    def json_schema(self) -> dict[str, Any]:  # type: ignore[override]  # (an attribute of pydantic's)
+        return self._syntax.json_schema
+
+    __hash__ = WithJsonSchema.__hash__
 
 
 def one_of(*patterns: str) -> str:
