@@ -6,8 +6,11 @@ It lies outside of the machines, as at a site: `down(keep_s3)` can take the mach
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from slipway.lab import binaries, cgroups, nspawn
@@ -15,13 +18,14 @@ from slipway.lab.settings import Lab
 from slipway.secret import Secret
 from slipway.tools import s3
 from slipway.tools.run import run
-from slipway.wait import wait_until
+from slipway.wait import WaitedTooLong, wait_until
 
 PROGRAM = "weed"
 PORT = 8333
 BUCKET = "backups"
 START_TIMEOUT = 180.0
 """Seconds until it stores something; two where nothing else is at work."""
+STOP_TIMEOUT = 30.0
 INTERVAL = 0.5
 _CATALOGS = ("-s3.port.iceberg=0", "-s3.port.lance=0")
 _SMALL = ("-volume.max=20", "-master.volumeSizeLimitMB=64", "-master.telemetry=false")
@@ -53,7 +57,7 @@ def up(lab: Lab) -> None:
     account = s3.Account.of(login(lab))
     pid_file = lab.state / "s3.pid"
     if nspawn.kept(pid_file) is None:
-        files = map(str, cgroups.create(f"{lab.name}/s3"))
+        files = map(str, cgroups.create(group(lab)))
         join, keep = (str(Path(__file__).parent / name) for name in ("join.sh", "keep.sh"))
         keeper = ["sh", keep, str(pid_file), str(lab.state / "s3.log")]
         run(["setsid", "--fork", "sh", join, *files, "--", *keeper, *_server(lab, account)], timeout=START_TIMEOUT)
@@ -68,6 +72,25 @@ def up(lab: Lab) -> None:
 
     # The first object makes the bucket: restic asks again and again where there is none.
     wait_until(stores, deadline=START_TIMEOUT, describe=f"the S3 account at {place}", interval=INTERVAL)
+
+
+def down(lab: Lab) -> None:
+    """Have it end in order, with all that it was given on the disk; whoever calls ends by force what does not."""
+    for process in cgroups.processes(group(lab)):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
+
+    def ended() -> tuple[bool | None, str]:
+        left = len(cgroups.processes(group(lab)))
+        return (None, f"{left} still there") if left else (True, "")
+
+    with suppress(WaitedTooLong):
+        wait_until(ended, deadline=STOP_TIMEOUT, describe="the end of the S3 account", interval=INTERVAL / 5)
+
+
+def group(lab: Lab) -> str:
+    """Its control group."""
+    return f"{lab.name}/s3"
 
 
 def _server(lab: Lab, account: s3.Account) -> list[str]:

@@ -64,6 +64,8 @@ def down(lab: Lab, events: Events, *, keep: bool = False, keep_s3: bool = False)
     prerequisites.check_root()
     with state.locked(lab):
         _each(partial(_switch_off, orderly=keep, events=events), state.traces(lab))
+        if keep or keep_s3:
+            account.down(lab)
         # Even where the state was deleted by hand, its control group still knows what runs.
         cgroups.end_processes(lab.name)
         cgroups.remove(lab.name)

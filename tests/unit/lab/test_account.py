@@ -1,12 +1,14 @@
 """The lab's S3 account: its login, and what its server is told."""
 
 import json
+import subprocess
 
 import pytest
 
-from slipway.lab import account, binaries
+from slipway.lab import account, binaries, cgroups
 from slipway.lab.settings import Lab
 from slipway.tools.s3 import Account
+from slipway.wait import wait_until
 
 
 @pytest.fixture
@@ -36,3 +38,25 @@ def test_the_secret_is_in_no_argument(lab):
     assert secret not in " ".join(words)
     (who,) = json.loads((account.home(lab) / "identities.json").read_text())["identities"]
     assert who["credentials"] == [{"accessKey": "slipway-lab", "secretKey": secret}]
+
+
+def test_it_ends_in_order_and_whoever_does_not_is_left_to_others(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(account, "STOP_TIMEOUT", 0.5)
+    script = "trap 'echo kept >kept; exit 0' TERM; touch ready; while :; do sleep 0.1; done"
+    deaf = "trap '' TERM; touch deaf; while :; do sleep 0.1; done"
+    with (
+        subprocess.Popen(["sh", "-c", script], cwd=tmp_path) as server,
+        subprocess.Popen(["sh", "-c", deaf], cwd=tmp_path) as other,
+    ):
+        wait_until(
+            lambda: (((tmp_path / "ready").exists() and (tmp_path / "deaf").exists()) or None, ""),
+            deadline=60,
+            describe="both",
+        )
+        left = {server: server.pid, other: other.pid}
+        monkeypatch.setattr(cgroups, "processes", lambda _group: {n for each, n in left.items() if each.poll() is None})
+        account.down(lab)
+        assert server.wait(60) == 0
+        assert (tmp_path / "kept").read_text() == "kept\n"
+        assert other.poll() is None
+        other.kill()
