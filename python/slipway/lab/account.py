@@ -27,6 +27,9 @@ START_TIMEOUT = 180.0
 """Seconds until it stores something; two where nothing else is at work."""
 STOP_TIMEOUT = 30.0
 INTERVAL = 0.5
+_PARTS, _GRPC = ("master", "volume", "filer", "s3"), 20000
+"""SeaweedFS's parts reach each other by sockets in /tmp with the port alone in their name (weed/command/server.go):
+with the ports of another lab two accounts would become one, and lose what they have with the other."""
 _CATALOGS = ("-s3.port.iceberg=0", "-s3.port.lance=0")
 _SMALL = ("-volume.max=20", "-master.volumeSizeLimitMB=64", "-master.telemetry=false")
 
@@ -101,7 +104,8 @@ def _server(lab: Lab, account: s3.Account) -> list[str]:
     who = {"name": "backup", "actions": ["Admin", "Read", "Write", "List"], "credentials": [allowed]}
     identities.write_text(json.dumps({"identities": [who]}))
     sockets = (f"-{part}.localSocket={lab.state / f'{part}.sock'}" for part in ("filer", "s3"))
-    listening = (f"-ip={here}", f"-ip.bind={here}", f"-dir={data}", *sockets)
+    calls = (f"-{part}.port.grpc={_GRPC + 10 * lab.number + n}" for n, part in enumerate(_PARTS))
+    listening = (f"-ip={here}", f"-ip.bind={here}", f"-dir={data}", *sockets, *calls)
     served = ("-s3", f"-s3.port={PORT}", f"-s3.config={identities}", *_CATALOGS)
     # Its own files come from HOME, and none of the user's shall change the lab.
     return ["env", f"HOME={home(lab)}", str(binaries.bin_dir() / PROGRAM), "server", *listening, *served, *_SMALL]

@@ -4,9 +4,10 @@ import json
 import subprocess
 
 import pytest
+from tests.unit.sealed import S3
 
 from slipway.lab import account, binaries, cgroups
-from slipway.lab.settings import Lab
+from slipway.lab.settings import LABS, Lab
 from slipway.tools.s3 import Account
 from slipway.wait import wait_until
 
@@ -29,6 +30,19 @@ def test_each_lab_has_an_account_at_its_own_address(lab):
     words = account._server(lab, Account.of(account.login(lab)))
     assert {"-ip=10.80.0.1", "-ip.bind=10.80.0.1"} <= set(words)
     assert str(binaries.bin_dir() / "weed") in words
+
+
+def test_no_part_of_it_calls_the_account_of_another_lab(tmp_path, monkeypatch):
+    """What names the sockets by which parts of one account find each other is nobody else's."""
+    monkeypatch.setattr(Lab, "state", property(lambda _lab: tmp_path))
+
+    def ports(number: int) -> set[str]:
+        words = account._server(Lab(number), Account.of(S3))
+        return {word.partition("=")[2] for word in words if ".port.grpc=" in word}
+
+    every = [ports(number) for number in range(LABS)]
+    assert {len(each) for each in every} == {4}
+    assert len(set().union(*every)) == 4 * LABS
 
 
 def test_the_secret_is_in_no_argument(lab):
