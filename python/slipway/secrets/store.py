@@ -99,7 +99,7 @@ def decrypt(root: Path, name: Path) -> Secret:
     """The plaintext manifest of an encrypted file of the repository."""
     path = root / name
     if not path.exists():
-        raise InvalidInput(f"{path}: missing", hint="slipway init")
+        raise InvalidInput(f"{path}: missing", hint="slipway secrets init")
     return sops.decrypt(path)
 
 

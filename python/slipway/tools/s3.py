@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from slipway.errors import InvalidInput, SlipwayError
+from slipway.errors import InvalidInput, SlipwayError, Unreachable
 from slipway.secret import Secret
 
 PREFIX = "s3:"
@@ -30,6 +30,10 @@ class S3Refused(SlipwayError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+class S3Unreachable(S3Refused, Unreachable):
+    """Nobody answered there."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def _ask(method: str, place: Place, account: Account, content: bytes) -> bytes:
         answer = connection.getresponse()
         said = answer.read(MOST)
     except (OSError, http.client.HTTPException) as error:
-        raise S3Refused(f"{place}: {error or type(error).__name__}") from None
+        raise S3Unreachable(f"{place}: {error or type(error).__name__}") from None
     finally:
         connection.close()
     if answer.status != http.client.OK:

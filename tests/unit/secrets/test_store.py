@@ -44,7 +44,7 @@ def test_a_repository_from_before_gets_the_key_for_secrets_at_rest(root, home):
     (root / ENCRYPTION_KEY).unlink()
     with pytest.raises(InvalidInput, match=r"encryption.sops.yaml: missing") as caught:
         at_rest.read(root)
-    assert caught.value.hint == "slipway init"
+    assert caught.value.hint == "slipway secrets init"
     assert store.create(root) == (root / ENCRYPTION_KEY,)
 
 
@@ -154,7 +154,7 @@ def test_a_file_in_the_clear_is_refused(root, home):
 def test_a_missing_file_names_the_command_that_makes_it(root, home):
     with pytest.raises(InvalidInput, match="missing") as caught:
         store.decrypt(root, store.AGE_KEY)
-    assert caught.value.hint == "slipway init"
+    assert caught.value.hint == "slipway secrets init"
 
 
 def as_string_data(root: Path, name: Path) -> None:

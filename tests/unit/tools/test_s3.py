@@ -61,5 +61,6 @@ def test_the_secret_is_not_in_what_is_sent_and_everything_is_signed():
 
 
 def test_a_server_that_is_not_there_is_told_with_the_address():
-    with pytest.raises(s3.S3Refused, match=r"s3:http://127\.0\.0\.1:1/b/n: "):
+    with pytest.raises(s3.S3Refused, match=r"s3:http://127\.0\.0\.1:1/b/n: ") as caught:
         s3.read(Place.parse("s3:http://127.0.0.1:1/b/n"), ACCOUNT)
+    assert caught.value.exit_code == 5
