@@ -13,18 +13,11 @@ import paramiko
 
 HOST = 2
 """Type of a certificate for hosts; 1 is for users."""
-TYPES = tuple(
-    f"{name}-cert-v01@openssh.com"
-    for name in (
-        "ssh-ed25519",
-        "ecdsa-sha2-nistp256",
-        "ecdsa-sha2-nistp384",
-        "ecdsa-sha2-nistp521",
-        "rsa-sha2-512",
-    )
-)
+KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
+"""Of a machine's keys, asked for in this order: the first that it has is the one we pin."""
+TYPES = tuple(f"{name}-cert-v01@openssh.com" for name in KEY_TYPES)
 """As they are asked for, before plain keys, where an authority is pinned."""
-AUTHORITIES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+AUTHORITIES = tuple("ssh-rsa" if name == "rsa-sha2-512" else name for name in KEY_TYPES)
 """Types of an authority's key that can be checked here; OpenSSH is told of no other one."""
 _FIELDS = {"ssh-ed25519": 1, "ssh-rsa": 2}
 """Fields of a public key within a certificate; of the ecdsa ones two."""

@@ -26,7 +26,7 @@ from slipway.errors import Interrupted, PrerequisiteMissing, Unreachable, UsageE
 from slipway.inventory.address import address_of
 from slipway.secret import Secret
 from slipway.ssh import certificate
-from slipway.ssh.keys import KEY_TYPES, KnownHosts, known_name
+from slipway.ssh.keys import KnownHosts, known_name
 from slipway.ssh.stream import Stream
 
 CONNECT_TIMEOUT = 10.0
@@ -216,7 +216,7 @@ def _handshake(
     transport.banner_timeout = transport.auth_timeout = timeout
     types = _wanted_types(known_hosts, endpoint) if known_hosts else ()
     wanted = transport.get_security_options()
-    wanted.key_types = types + tuple(name for name in KEY_TYPES if name not in types)
+    wanted.key_types = types + tuple(name for name in certificate.KEY_TYPES if name not in types)
     wanted.ciphers, wanted.digests = CIPHERS, MACS
     try:
         transport.start_client(timeout=timeout)
@@ -257,7 +257,7 @@ def _wanted_types(known_hosts: KnownHosts, endpoint: Endpoint) -> tuple[str, ...
     certificates = certificate.TYPES if known_hosts.authorities(endpoint.address, endpoint.port) else ()
     pinned = {key.type for key in known_hosts.of(endpoint.address, endpoint.port)}
     names = {"rsa-sha2-512" if name == "ssh-rsa" else name for name in pinned}
-    return (*certificates, *(name for name in KEY_TYPES if name in names))
+    return (*certificates, *(name for name in certificate.KEY_TYPES if name in names))
 
 
 def _socket(endpoint: Endpoint, timeout: float, attempt: Attempt) -> socket.socket:

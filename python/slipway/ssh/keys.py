@@ -28,8 +28,6 @@ from slipway.ssh.known_hosts import AUTHORITY, REVOKED, Damaged, PinnedKey, fing
 
 KNOWN_HOSTS = "known_hosts"
 """Name of the file beside inventory.yaml."""
-KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512")
-"""Asked for in this order: the first that the machine has is the one we pin."""
 
 
 LOOK = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"

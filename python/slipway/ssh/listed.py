@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from slipway.ssh.keys import KEY_TYPES, KnownHosts, PKey
+from slipway.ssh import certificate
+from slipway.ssh.keys import KnownHosts, PKey
 from slipway.ssh.known_hosts import AUTHORITY, REVOKED, PinnedKey
 
 State = Literal["pinned", "unchanged", "refused", "not listed"]
-TYPES = tuple("ssh-rsa" if name == "rsa-sha2-512" else name for name in KEY_TYPES)
+TYPES = certificate.AUTHORITIES
 """Of several keys of a machine the first of these is pinned: the one that we ask it for."""
 
 
