@@ -50,7 +50,7 @@ let
 
   # What the pod network calls between nodes, and where packets of this node's own pods come in (`links`): verification
   # reads the same table.
-  podNetwork = (builtins.fromJSON (builtins.readFile ./pod-networks.json)).${cfg.cluster.provider};
+  podNetwork = import ./pod-network.nix cfg.cluster;
   isUsed =
     opening:
     builtins.all (name: cilium.${name} == opening.when.${name}) (builtins.attrNames (opening.when or { }));

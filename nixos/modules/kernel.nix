@@ -5,7 +5,7 @@ let
   cfg = config.slipway;
   inherit (cfg.cluster) provider;
   cilium = provider == "cilium";
-  podNetworks = builtins.fromJSON (builtins.readFile ./pod-networks.json);
+  podNetwork = import ./pod-network.nix cfg.cluster;
 
   # iptables of old: kernels from 6.17 on have it only with NETFILTER_XTABLES_LEGACY. k0s and Cilium do without where
   # it is missing, whereas images that bring an iptables of old need it where it is there.
@@ -86,7 +86,7 @@ in
       boot.kernel.sysctl = lib.mapAttrs' (link: value: {
         name = "net.ipv4.conf.${link}.rp_filter";
         inherit value;
-      }) podNetworks.${provider}.rpFilter;
+      }) podNetwork.rpFilter;
     }
   ];
 }
