@@ -69,6 +69,7 @@ class Standing:
     etcd: str
     node: bool
     members: Mapping[str, str]
+    api: Kubeconfig
 
 
 def look(inventory: Inventory, pool: Pool, name: str) -> Standing:
@@ -82,8 +83,9 @@ def look(inventory: Inventory, pool: Pool, name: str) -> Standing:
     url = listed.get(name, "")
     if url:
         _require_quorum(inventory, pool, name, listed)
-    node = name in Nodes(kubeconfig.fetch(pool.host(by), inventory)).all()
-    return Standing(host, by, seen, why, url.rpartition("://")[2].rpartition(":")[0].strip("[]"), node, listed)
+    api = kubeconfig.fetch(pool.host(by), inventory)
+    node = name in Nodes(api).all()
+    return Standing(host, by, seen, why, url.rpartition("://")[2].rpartition(":")[0].strip("[]"), node, listed, api)
 
 
 def _asked(pool: Pool, name: str) -> tuple[Membership | None, str]:
@@ -123,10 +125,9 @@ def remove(inventory: Inventory, pool: Pool, events: Events, standing: Standing,
 
     Raises DrainStuck, with the node let back, or what keeps a step from being done; called again it goes on.
     """
-    name, by = standing.host.name, pool.host(standing.by)
-    secret = kubeconfig.fetch(by, inventory)
+    name = standing.host.name
     if standing.node and standing.machine is not None and standing.machine.active and drains:
-        drain.empty(secret, name, inventory.deploy.drain, events)
+        drain.empty(standing.api, name, inventory.deploy.drain, events)
     forget(inventory, pool, events, standing, before=lambda: _stop(pool, standing))
     if standing.machine is not None:
         wipe(pool.host(name))
@@ -153,9 +154,8 @@ def forget(
         leave_etcd(by, name, standing.etcd)
         events.emit(PHASE, "done", name, text=f"out of etcd, which has {len(standing.members) - 1} members")
     before()
-    secret = kubeconfig.fetch(by, inventory)
     for kind in ("node", *(OBJECTS if standing.host.is_controller or standing.etcd else ())):
-        _delete(secret, kind, name)
+        _delete(standing.api, kind, name)
     events.emit(PHASE, "done", name, text="no Node of that name")
     _take_back_tokens(inventory, pool, name)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import paramiko
 import pytest
 from tests.unit.cli.test_deploy import repository  # noqa: F401 (a fixture)
+from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.cli import node
 from slipway.cluster import members, removal
@@ -25,8 +26,8 @@ def cluster(repository, monkeypatch):  # noqa: F811
     """What was done to it; `looked` is how a host stands."""
     done: list[str] = []
     hosts = load(repository / "inventory.yaml")
-    worker = Standing(hosts.host("w1"), "cp1", Membership(kubelet=True, active=True), "", "", True, {})
-    lost = Standing(hosts.host("cp1"), "cp2", None, "cp1: no route to host", "10.0.0.11", True, MEMBERS)
+    worker = Standing(hosts.host("w1"), "cp1", Membership(kubelet=True, active=True), "", "", True, {}, KUBECONFIG)
+    lost = Standing(hosts.host("cp1"), "cp2", None, "cp1: no route to host", "10.0.0.11", True, MEMBERS, KUBECONFIG)
     looked = {"w1": worker, "cp1": lost}
     monkeypatch.setattr(removal, "look", lambda _inventory, _pool, name: looked[name])
     monkeypatch.setattr(
