@@ -26,6 +26,13 @@ UNREACHED = {6: "no such name", 7: "nobody listens there", 28: "no answer in tim
              56: "the connection broke off", 60: "a certificate that the cluster's authority did not sign"}  # fmt: skip
 """curl's exit codes for a server that is not there, or not the one that was meant."""
 
+FLAGS = """file=$(grep -slx kubelet /proc/[0-9]*/comm | head -n 1)
+[ -n "$file" ] || exit 3
+tr '\\0' '\\n' < "${file%comm}cmdline"
+"""
+SEE_FLAGS = "tr '\\0' '\\n' < /proc/$(pidof kubelet)/cmdline"
+"""The same for a person."""
+
 
 class KubeletApi:
     """Read from the API.

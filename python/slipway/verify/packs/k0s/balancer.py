@@ -1,11 +1,10 @@
 """The node's own way to every API server: k0s's node-local load balancer.
 
-ss -Htln 'sport = :7443'; getent ahosts localhost; pgrep --list-full --exact kubelet
+ss -Htln 'sport = :7443'; getent ahosts localhost; tr '\\0' '\\n' < /proc/$(pidof kubelet)/cmdline
 """
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from slipway.generate.cilium import LOCAL_API_HOST, LOCAL_API_PORT
 from slipway.inventory import Inventory
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed, workers, workloads
-from slipway.verify.packs._kubelet import KubeletApi
+from slipway.verify.packs._kubelet import SEE_FLAGS, KubeletApi
 
 URL = f"https://{LOCAL_API_HOST}:{LOCAL_API_PORT}"
 KUBECONFIG = "/run/k0s/nllb/kubeconfig.yaml"
@@ -64,11 +63,9 @@ def test_leads_to_an_api_server(api: KubeletApi) -> None:
 
 
 @workers
-def test_kubelet_goes_by_it(host: NodeHost) -> None:
+def test_kubelet_goes_by_it(host: NodeHost, kubelet_flags: dict[str, str]) -> None:
     """kubelet reaches the API by the balancer, not by one controller alone."""
-    # 1: no such process.
-    running = host.run_expect([0, 1], "pgrep --list-full --exact kubelet").stdout
-    given = "".join(re.findall(r"--kubeconfig[= ](\S+)", running)[:1])
+    given = kubelet_flags.get("--kubeconfig", "")
     named = host.run_expect([0, 1, 2], "sed -n 's/^ *server: *//p' %s", KUBECONFIG).stdout.strip()
     server = urlsplit(named)
     by_it = server.port == LOCAL_API_PORT and _is_loopback(server.hostname or "")
@@ -77,7 +74,7 @@ def test_kubelet_goes_by_it(host: NodeHost) -> None:
         expected=f"kubelet with {KUBECONFIG}, and in it a loopback address, port {LOCAL_API_PORT}",
         found=f"{given or 'no kubelet that names its kubeconfig'}; in it {named or 'no server'}",
         fix=f"systemctl restart k0s.service: a worker takes the setting up when it starts; {LOG}",
-        command=f"pgrep --list-full --exact kubelet; grep server: {KUBECONFIG}",
+        command=f"{SEE_FLAGS}; grep server: {KUBECONFIG}",
     )
 
 

@@ -14,7 +14,7 @@ from slipway.generate.kubelet import reserves
 from slipway.inventory import Host
 from slipway.verify.backend import NodeHost
 from slipway.verify.check import expect, listed, workloads
-from slipway.verify.packs._kubelet import KubeletApi
+from slipway.verify.packs._kubelet import SEE_FLAGS, KubeletApi
 from slipway.verify.packs.k0s._status import COMMAND, K0sStatus
 from slipway.wait import WaitedTooLong, wait_until
 
@@ -85,27 +85,20 @@ def test_is_healthy(host: NodeHost) -> None:
     )
 
 
-FLAGS = """file=$(grep -slx kubelet /proc/[0-9]*/comm | head -n 1)
-[ -n "$file" ] || exit 3
-tr '\\0' '\\n' < "${file%comm}cmdline"
-"""
-
-
-def test_keeps_its_reserves(host: NodeHost, node: Host) -> None:
+def test_keeps_its_reserves(kubelet_flags: dict[str, str], node: Host) -> None:
     """kubelet keeps from pods what the inventory says, and evicts them where it says."""
     wanted = reserves(node)
     if not wanted:
         pytest.skip("the inventory reserves nothing on this node")
-    # 3: kubelet does not run, which is the finding of another check.
-    lines = host.run_expect([0, 3], FLAGS).stdout.splitlines()
-    flags = {flag: frozenset(values.split(",")) for flag, _, values in (line.partition("=") for line in lines)}
-    lost = [f"{flag} {part}" for flag, parts in wanted.items() for part in sorted(parts - flags.get(flag, frozenset()))]
+    # None, where kubelet does not run, is the finding of another check.
+    kept = {flag: frozenset(values.split(",")) for flag, values in kubelet_flags.items()}
+    lost = [f"{flag} {part}" for flag, parts in wanted.items() for part in sorted(parts - kept.get(flag, frozenset()))]
     expect(
         not lost,
         expected=listed(f"{flag}={','.join(sorted(parts))}" for flag, parts in wanted.items()),
-        found=f"without {listed(lost)}" if lines else "no kubelet runs",
+        found=f"without {listed(lost)}" if kubelet_flags else "no kubelet runs",
         fix=f"slipway deploy {node.name}, which restarts its k0s",
-        command="tr '\\0' '\\n' < /proc/$(pidof kubelet)/cmdline",
+        command=SEE_FLAGS,
     )
 
 
