@@ -84,7 +84,7 @@ WEBHOOK = """{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "Validati
 def listen(port: int, more: str = "") -> str:
     """Somebody listens on the port, from the end of the script on."""
     listens = f"ss -Hltn 'sport = :{port}' | grep -q ."
-    return f'{RUN} socat TCP-LISTEN:{port}{more},fork -; timeout 30 sh -c "until {listens}; do sleep 0.1; done"'
+    return f'{RUN} socat TCP-LISTEN:{port}{more},fork -; timeout 300 sh -c "until {listens}; do sleep 0.1; done"'
 
 
 def other(path: str, edit: str) -> tuple[str, str]:
