@@ -486,6 +486,7 @@ UNIT_ONLY = {
     "k0s.control_plane.members_are_the_controllers": "a member of etcd that left would have to be brought back",
     "k0s.privileges.api_knows_its_callers": "kube-apiserver would have to be started otherwise",
     "k0s.privileges.kubelet_knows_its_callers": "kubelet would have to be started otherwise",
+    "k0s.privileges.mirror_passwords_are_roots": "the lab's inventory names no mirror that asks for a password",
     "k0s.sysinfo.rejects_nothing": "it judges this computer's kernel",
     "k0s.unit.has_its_proxy": "the lab's inventory names no proxy",
     "k0s.unit.has_its_role": "a node cannot change its role",
