@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 LIMIT = 50
-"""Machines worked on at a time where the caller names no limit: connecting costs us some 20 ms of processor each."""
+"""Machines worked on at a time where the caller names no limit: connecting costs us some 5 ms of processor each."""
 
 
 DESCRIPTORS = 8
