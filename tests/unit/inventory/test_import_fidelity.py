@@ -432,3 +432,61 @@ def test_names_are_resolved_when_asked_for(tmp_path: Path):
 def test_a_name_of_this_machine_and_one_of_none():
     assert names.lookup("localhost") in ("127.0.0.1", "::1")
     assert names.lookup("nobody.invalid") is None
+
+
+# --- ways through other hosts, flags of k0s --------------------------------------------------------------------------
+
+
+def host_of(imported: Imported, name: str) -> dict[str, Any]:
+    document = yaml.safe_load(imported.text)
+    host: dict[str, Any] = {**document["hosts"][name]}
+    return {**host, "ssh": {**((document["defaults"] or {}).get("ssh") or {}), **host.get("ssh", {})}}
+
+
+def with_host(**host: Any) -> dict[str, Any]:
+    ssh = {"address": "10.0.0.11", **host.pop("ssh", {})}
+    head = {"apiVersion": "k0sctl.k0sproject.io/v1beta1", "kind": "Cluster"}
+    return {**head, "spec": {"hosts": [{"role": "controller+worker", "hostname": "a", "ssh": ssh, **host}]}}
+
+
+def test_bastions_of_k0sctl_are_jump_hosts(tmp_path: Path):
+    """As root by default, and with a bastion's own bastion before it."""
+    outer = {"address": "2001:db8::9", "port": 2222, "keyPath": "~/.ssh/outer"}
+    found = from_k0sctl(tmp_path, with_host(ssh={"bastion": {"address": "inner", "user": "ops", "bastion": outer}}))
+    assert host_of(found, "a")["ssh"]["jump"] == ["root@[2001:db8::9]:2222", "ops@inner"]
+    assert "spec.hosts[0].ssh.bastion.bastion: keyPath is not carried over" in told(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "jump", "note"),
+    [
+        ("-o StrictHostKeyChecking=no -o ProxyJump=ops@b:2222,c", ["ops@b:2222", "c"], "the jump host alone"),
+        ("-J b", ["b"], "the jump host alone"),
+        ("-o 'ProxyJump b'", ["b"], "the jump host alone"),
+        ('-o ProxyCommand="ssh -W %h:%p ops@b"', None, "say the way through other hosts as `ssh.jump`"),
+        ("-o ProxyJump=none", None, "say the way"),
+        ("-o ForwardAgent=yes", None, "mean nothing here: ansible_ssh_common_args"),
+    ],
+)
+def test_jump_hosts_of_ansible_are_carried_over(tmp_path: Path, arguments: str, jump: list[str] | None, note: str):
+    host = {"ansible_host": "10.0.0.11", "ansible_ssh_common_args": arguments}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"a": host}}}))
+    found = import_ansible(tmp_path / "hosts.yml")
+    assert host_of(found, "a")["ssh"].get("jump") == jump
+    assert note in told(found)
+
+
+def test_flags_of_k0s_are_carried_over_where_check_takes_them(tmp_path: Path):
+    flags = ["--debug", "--logging etcd=warning", "--data-dir=/data", "--force", "--labels=x=y"]
+    found = from_k0sctl(tmp_path, with_host(installFlags=flags))
+    assert host_of(found, "a")["k0s"]["extraFlags"] == ["--debug", "--logging=etcd=warning"]
+    assert host_of(found, "a")["labels"] == {"x": "y"}
+    assert "install flag --data-dir is not carried over: --data-dir cannot be set: deploy, verify and backups" in told(
+        found
+    )
+    assert "install flag --force is not carried over: it belongs to `k0s install` alone" in told(found)
+
+
+def test_a_flag_before_one_with_a_blank_does_not_swallow_it(tmp_path: Path):
+    found = from_k0sctl(tmp_path, with_host(installFlags='--debug --kubelet-extra-args="--max-pods=99 --v=4"'))
+    assert host_of(found, "a")["k0s"] == {"extraFlags": ["--debug"], "kubeletExtraArgs": {"max-pods": "99", "v": "4"}}

@@ -236,11 +236,16 @@ _FLAGS_THAT_MISLEAD = {
 def k0s_flags(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         for index, text in enumerate(host.k0s.extra_flags):
-            flag, path = text.partition("=")[0], ("hosts", name, "k0s", "extraFlags", index)
-            if flag in _FLAGS_OF_SLIPWAY:
-                yield Finding(path, f"slipway sets {flag} itself")
-            elif flag in _FLAGS_THAT_MISLEAD:
-                yield Finding(path, f"{flag} cannot be set: {_FLAGS_THAT_MISLEAD[flag]}")
+            if problem := why_no_flag(text):
+                yield Finding(("hosts", name, "k0s", "extraFlags", index), problem)
+
+
+def why_no_flag(text: str) -> str:
+    """What is wrong with a flag of k0s in `extraFlags`, empty if nothing."""
+    flag = text.partition("=")[0]
+    if flag in _FLAGS_OF_SLIPWAY:
+        return f"slipway sets {flag} itself"
+    return f"{flag} cannot be set: {_FLAGS_THAT_MISLEAD[flag]}" if flag in _FLAGS_THAT_MISLEAD else ""
 
 
 def balancer(document: Document) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ _SSH: Final = {
     "ansible_ssh_private_key_file": "identity",
     "ansible_private_key_file": "identity",
 }
+_SSH_ARGUMENTS: Final = ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args")
 _CLUSTER: Final = {
     "cluster_name": ("name",),
     "dns_domain": ("domain",),
@@ -320,11 +321,20 @@ def _host(draft: Draft, groups: Groups, host: str, role: Role | None, variables:
     if role is None:
         draft.note("no group tells its role; add `role`", host)
     ssh = {_SSH[key]: variables[key] for key in _SSH if variables.get(key)}
+    if jump := _jump(variables):
+        ssh["jump"] = jump
     entry = {"address": address, "ssh": {"address": given[1], **ssh} if len(set(given)) > 1 else ssh}
     entry["tags"] = _tags(groups, host)
     entry["labels"] = {key: text(value) for key, value in mapping(_literal(variables.get("node_labels"))).items()}
     entry["taints"] = [text(taint) for taint in items(_literal(variables.get("node_taints")))]
     draft.add_host(host, role, entry)
+
+
+def _jump(variables: dict[str, Any]) -> list[str]:
+    """The hosts on the way that OpenSSH is told of (-J, ProxyJump), the nearest first."""
+    said = " ".join(str(variables[key]) for key in _SSH_ARGUMENTS if variables.get(key))
+    found = re.search(r"""(?:^|[\s"'])(?:-J\s*|-o\s*["']?ProxyJump\s*[= ]\s*)([A-Za-z0-9_.:@,\[\]-]+)""", said)
+    return [] if found is None or "{{" in said or found[1] == "none" else found[1].split(",")
 
 
 def _literal(value: object) -> object:
@@ -384,9 +394,11 @@ def _left_out(draft: Draft, groups: Groups, settings: dict[str, dict[str, Any]])
         values = [str(variables[key]) for variables in settings.values() if key in variables]
         if re.search(r"pass(word)?$", key):
             draft.note(f"{key}: slipway logs in with keys; no password is carried over")
-        elif key in ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args"):
-            if any("Proxy" in value or "-J" in value for value in values):
-                draft.note(f"{key}: slipway reaches hosts directly, not through a jump host")
+        elif key in _SSH_ARGUMENTS:
+            if any(_jump({key: value}) for value in values):
+                draft.note(f"{key}: of it the jump host alone is carried over")
+            elif any("Proxy" in value or "-J" in value for value in values):
+                draft.note(f"{key}: say the way through other hosts as `ssh.jump`, such as [user@bastion.example.org]")
             else:
                 others.append(key)
         elif key in _SAID:

@@ -154,7 +154,7 @@ def _placed(text: str, places: tuple[str, ...]) -> str:
 def _lifted(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Take the ssh settings that most hosts share out of them, for `defaults`."""
     lifted: dict[str, Any] = {}
-    for key in ("user", "port", "identity"):
+    for key in ("user", "port", "identity", "jump"):
         values = Counter(str(host.get("ssh", {}).get(key)) for host in hosts.values())
         common, count = values.most_common(1)[0] if values else ("None", 0)
         if common != "None" and count == len(hosts):

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from slipway.errors import InvalidInput
+from slipway.inventory.checks.k0s import why_no_flag
 from slipway.inventory.importers.draft import Draft, Imported, documents, is_address, mapping, parse_yaml, read_bytes
 from slipway.inventory.importers.section import Section
 from slipway.inventory.model import Role
+from slipway.inventory.values import K0S_FLAG
 
 _PROVIDERS: Final = {"kuberouter": "kuberouter", "calico": "calico", "custom": "cilium"}
 _CONTROL_PLANE_TAINT: Final = "node-role.kubernetes.io/control-plane:NoSchedule"
@@ -21,7 +23,6 @@ _HINTS: Final = {
     **dict.fromkeys(("k0sInstallPath", "dataDir", "kubeletRootDir"), "slipway keeps k0s where k0s has it by default"),
     **dict.fromkeys(("files", "hooks", "environment"), "write it as NixOS configuration in hosts/NAME.nix"),
     "hostKey": "`slipway trust` pins host keys",
-    "bastion": "slipway reaches hosts directly, not through a jump host",
     "dynamicConfig": "slipway configures by the file on each controller",
     "charts": "put the charts into a GitOps stage; k0s uninstalls what leaves its file",
     "repositories": "put the charts into a GitOps stage; k0s uninstalls what leaves its file",
@@ -145,6 +146,8 @@ def _host(draft: Draft, host: Section) -> None:
         draft.note("no address; k0sctl works on the machine itself or over WinRM there", host.where)
         return
     entry["ssh"] = {**_ssh(other), **_ssh(ssh)}
+    if jump := _jump(ssh.section("bastion")):
+        entry["ssh"]["jump"] = jump
     if private and reached and private != reached:
         entry["ssh"] = {"address": str(reached), **entry["ssh"]}
     interface = host.take("privateInterface")
@@ -173,6 +176,30 @@ def _ssh(ssh: Section) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value not in (None, "default")}
 
 
+def _jump(bastion: Section) -> list[str]:
+    """The hosts on the way, the nearest first; k0sctl logs in there as root by default."""
+    address, user, port = bastion.take("address"), bastion.take("user"), bastion.take("port")
+    if not address:
+        return []
+    shown = f"[{address}]" if ":" in str(address) else str(address)
+    way = f"{user or 'root'}@{shown}" + (f":{port}" if port not in (None, 22, "22") else "")
+    return [*_jump(bastion.section("bastion")), way]
+
+
+_INSTALLS: Final = ("force", "start", "env", "-e")
+"""Flags of `k0s install` alone, which k0s itself does not take."""
+
+
+def _more_flags(draft: Draft, entry: dict[str, Any], flag: str, value: str, where: str) -> None:
+    name = flag if flag.startswith("-") else f"--{flag}"
+    whole = f"{name}={value}" if value else name
+    problem = "it belongs to `k0s install` alone" if flag in _INSTALLS else why_no_flag(whole)
+    if problem or not K0S_FLAG.fits(whole):
+        draft.note(f"install flag {name} is not carried over" + (f": {problem}" if problem else ""), where)
+    else:
+        entry.setdefault("k0s", {}).setdefault("extraFlags", []).append(whole)
+
+
 def _flags(draft: Draft, entry: dict[str, Any], host: Section) -> None:
     """What `installFlags` say, in the inventory's keys."""
     for flag, value in _split_flags(host.words("installFlags")):
@@ -194,7 +221,7 @@ def _flags(draft: Draft, entry: dict[str, Any], host: Section) -> None:
             case "enable-worker" | "single":
                 pass  # the role says it
             case _:
-                draft.note(f"install flag --{flag} is not carried over", host.where)
+                _more_flags(draft, entry, flag, value, host.where)
 
 
 def _split_flags(flags: list[str]) -> Iterator[tuple[str, str]]:
@@ -207,7 +234,7 @@ def _split_flags(flags: list[str]) -> Iterator[tuple[str, str]]:
             words.append(flag)
     while words:
         name, equals, value = words.pop(0).removeprefix("--").partition("=")
-        if not equals and words and (not words[0].startswith("--") or " " in words[0] or name.endswith("extra-args")):
+        if not equals and words and (not words[0].startswith("-") or name.endswith("extra-args")):
             value = words.pop(0)
         yield name, value
 
