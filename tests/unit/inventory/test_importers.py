@@ -73,6 +73,8 @@ def test_passwords_stay_where_they_are(monkeypatch: pytest.MonkeyPatch):
         ("k0sctl.yaml", "kind: Deployment\n", "no document of kind Cluster"),
         ("k0sctl.yaml", "- a\n", "no document of kind Cluster"),
         ("k0sctl.yaml", "", "no document of kind Cluster"),
+        ("k0sctl.yaml", "spec:\n  hosts:\n{% for host in hosts %}\n", "k0sctl.yaml:3: is a template"),
+        ("k0sctl.yaml", "spec:\n  hosts:\n  - ssh: {{ ssh }}\n", "k0sctl.yaml:3: is a template"),
     ],
 )
 def test_what_is_no_k0sctl_file(name: str, text: str, message: str, tmp_path: Path):
@@ -92,6 +94,8 @@ def test_what_is_no_k0sctl_file(name: str, text: str, message: str, tmp_path: Pa
         ("hosts", "[workers]\nw[1:99999999]\n", "names more than 20000 hosts"),
         ("hosts", "[workers]\nw[1:z]\n", "[1:z] is no range of hosts"),
         ("hosts.yaml", "all: {hosts: {a: [}}\n", "hosts.yaml:1:"),
+        ("hosts.yaml", "all:\n  hosts:\n{% for host in hosts %}\n", "hosts.yaml:3: is a template"),
+        ("ansible.cfg", "[defaults]\ninventory = ./lab/hosts\n", "ansible.cfg: is Ansible's own configuration"),
         ("hosts.py", "#!/usr/bin/python3\n", "a program; its output is an inventory"),
     ],
 )
@@ -100,6 +104,23 @@ def test_what_is_no_ansible_inventory(name: str, text: str, message: str, tmp_pa
     with pytest.raises(InvalidInput) as refused:
         import_ansible(tmp_path / name)
     assert message in str(refused.value)
+
+
+def test_braces_within_texts_make_no_template(tmp_path: Path):
+    """Of hooks and of what is written to a host; `{%` and `{{` are at home there."""
+    file = tmp_path / "k0sctl.yaml"
+    hook = "hooks: {apply: {before: [\"docker inspect -f '{{ .Id }}'\"]}}"
+    files = 'files: [{data: "a: {{ b }}"}]'
+    host = f"{{role: single, hostname: a, ssh: {{address: 10.0.0.1}}, {hook}, {files}}}"
+    file.write_text(f"apiVersion: k0sctl.k0sproject.io/v1beta1\nkind: Cluster\nspec: {{hosts: [{host}]}}\n")
+    assert "10.0.0.1" in import_k0sctl(file).text
+
+
+def test_the_configuration_of_ansible_leads_to_its_inventory(tmp_path: Path):
+    (tmp_path / "ansible.cfg").write_text("[defaults]\ninventory = ./lab/hosts ; the lab\n")
+    with pytest.raises(InvalidInput) as refused:
+        import_ansible(tmp_path / "ansible.cfg")
+    assert refused.value.hint == "slipway import ansible ./lab/hosts"
 
 
 def test_missing_file(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -92,6 +93,8 @@ def import_ansible(
     With `group` its hosts alone; `lookup` gives names their IP addresses.
     """
     draft = Draft(network=network or {})
+    if path.name == "ansible.cfg":
+        raise InvalidInput(f"{path}: is Ansible's own configuration and no inventory", hint=_named_in(read_bytes(path)))
     groups = _read(path, draft)
     hosts = _chosen(groups, group, path)
     settings = {host: _usable(draft, host, _variables_of(groups, host)) for host in hosts}
@@ -107,6 +110,13 @@ def import_ansible(
     if lookup is not None:
         draft.resolve(lookup)
     return draft.render(f"Imported from {'standard input' if path == STDIN else path.name} by slipway.")
+
+
+def _named_in(configuration: bytes) -> str:
+    """The command for the inventory that an ansible.cfg names."""
+    found = re.search(rb"^[ \t]*inventory[ \t]*=[ \t]*([^\s,;#]+)", configuration, re.MULTILINE)
+    named = found[1].decode("utf-8", "replace") if found else "hosts.ini"
+    return f"slipway import ansible {shlex.quote(named)}"
 
 
 def _chosen(groups: Groups, group: str | None, path: Path) -> list[str]:

@@ -194,17 +194,33 @@ def parse_yaml(raw: bytes, name: str, draft: Draft) -> Any:  # noqa: ANN401 (pla
     """Plain data of one YAML document; tags and duplicate keys become notes. Raises InvalidInput with the place."""
     node = compose(raw, name)
     if isinstance(node, Problem):
+        _require_no_template(raw, name)
         raise InvalidInput(str(node))
     if node is None:
         return None
     builder = Builder(typed=True, most=MOST_VALUES)
     data = builder.plain(node)
+    if builder.problems:
+        _require_no_template(raw, name)
     if data is None and builder.problems:
         raise InvalidInput(str(builder.problems[-1]))
     for problem in builder.problems:
         if "!vault" not in problem.message:  # told with the key that it hides
             draft.note(f"{problem.file}:{problem.line}: {problem.message.removesuffix('; remove it')}")
     return data
+
+
+_TEMPLATE = re.compile(rb"""^[ \t]*(?:\{%|<%)|^[^#'"\n]*?[:-][ \t]+(?:\{\{|<%)""", re.MULTILINE)
+"""A statement of Jinja, Go's templates or ERB, or a value of theirs without the quotes that YAML wants."""
+
+
+def _require_no_template(raw: bytes, name: str) -> None:
+    """Asked of what is no sound YAML: what stands within texts is anybody's."""
+    if found := _TEMPLATE.search(raw):
+        line = raw.count(b"\n", 0, found.start()) + 1
+        raise InvalidInput(
+            f"{name}:{line}: is a template", hint="render it with the tool that it is for, import the result"
+        )
 
 
 def documents(raw: bytes) -> Iterable[bytes]:
