@@ -10,7 +10,7 @@ from slipway.tools.run import run
 pytestmark = pytest.mark.lab
 
 
-@pytest.mark.parametrize("module", ["k0s", "podinfo"])
+@pytest.mark.parametrize("module", ["podinfo", "k0s"])
 @pytest.mark.parametrize("words", [["vet"], ["test"]], ids=["vet", "test"])
 def test_go(words, module):
     run([go(), *words, "./..."], cwd=MODULES / module, env=environment(), timeout=300)
