@@ -32,6 +32,11 @@ in
       default = false;
       description = "Whether pods and services have IPv6 beside IPv4.";
     };
+    ipv6Only = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether nodes, pods and services have IPv6 alone.";
+    };
     vip = mkOption {
       type = types.nullOr types.str;
       default = null;

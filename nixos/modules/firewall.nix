@@ -33,6 +33,8 @@ let
   pods = cfg.cluster.podNetworks;
   inherit (cfg.cluster) controllers;
   hasVip = cfg.cluster.vip != null;
+  # Of an IPv6 address keepalived tells by the link's own, as RFC 5798 wants it.
+  vrrp = controllers ++ optional cfg.cluster.ipv6Only "fe80::/10";
   apiSources = optionals (cfg.firewall.apiFrom != [ ]) (cfg.firewall.apiFrom ++ nodes ++ pods);
 
   controllerRules =
@@ -42,7 +44,7 @@ let
     # k0s's own API, and etcd.
     + tcp [ ports.k0sApi 2380 ] controllers
     # VRRP.
-    + optionalString hasVip (from controllers "meta l4proto 112 accept");
+    + optionalString hasVip (from vrrp "meta l4proto 112 accept");
 
   # What Cilium itself hands to its proxy (MARK_MAGIC_TO_PROXY in its bpf/lib/common.h). No pod can send a mark: the
   # kernel clears it where a packet leaves a network namespace.

@@ -33,6 +33,8 @@ let
     ++ optional (role == "single") "--single"
     ++ optionals (role == "controller+worker") [ "--enable-worker" "--no-taints" ]
     ++ optionals isController (several "--disable-components" cfg.disableComponents)
+    # k0s takes it for an experiment (docs/single-stack-ipv6.md).
+    ++ optional (isController && config.slipway.cluster.ipv6Only) "--feature-gates=IPv6SingleStack=true"
     ++ optionals runsWorkloads (
       [ "--kubelet-extra-args=${concatStringsSep " " kubeletArgs}" ]
       ++ several "--labels" (mapAttrsToList (key: value: "${key}=${value}") cfg.labels)

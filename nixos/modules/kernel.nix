@@ -5,6 +5,7 @@ let
   cfg = config.slipway;
   inherit (cfg.cluster) provider;
   cilium = provider == "cilium";
+  hasIpv6 = cfg.cluster.dualStack || cfg.cluster.ipv6Only;
   podNetwork = import ./pod-network.nix cfg.cluster;
 
   # iptables of old: kernels from 6.17 on have it only with NETFILTER_XTABLES_LEGACY. k0s and Cilium do without where
@@ -15,7 +16,7 @@ let
     "iptable_raw"
     "iptable_filter"
   ]
-  ++ optionals cfg.cluster.dualStack [
+  ++ optionals hasIpv6 [
     "ip6table_nat"
     "ip6table_mangle"
     "ip6table_raw"
@@ -72,7 +73,7 @@ in
         "fs.inotify.max_user_watches" = mkDefault 524288;
       };
     }
-    (mkIf cfg.cluster.dualStack {
+    (mkIf hasIpv6 {
       boot.kernel.sysctl = {
         "net.ipv6.conf.all.forwarding" = 1;
         "net.bridge.bridge-nf-call-ip6tables" = 1;

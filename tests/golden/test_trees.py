@@ -9,8 +9,11 @@ from slipway.generate import tree
 from slipway.inventory import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("homelab", "single", "large")
-SHOWN = {"large": ("generated/cluster.nix", "generated/hosts/cp1/", "generated/hosts/wa1/")}
+NAMES = ("homelab", "single", "large", "ipv6")
+SHOWN = {
+    "ipv6": ("generated/", "gitops/bootstrap/cilium/"),
+    "large": ("generated/cluster.nix", "generated/hosts/cp1/", "generated/hosts/wa1/"),
+}
 """Of a tree with many machines alike what shows each key once."""
 
 

@@ -170,6 +170,7 @@ HOW: dict[str, Walk] = {
         (0, 0, EDGE, EDGE, 0, EDGE, EDGE, EDGE), MACHINES,
         beyond=("lab/test_install.py::test_an_installation_that_is_cut_off_goes_on_and_ends_as_a_node",),
     ),
+    "ipv6-only": Walk((0, 0, EDGE), beyond=("unit/generate/test_cilium.py",)),
     "node-secrets": Walk(beyond=("unit/nixos/test_node_secrets.py",), by_hand=True),
     "own-hardware": Walk(beyond=("unit/inventory/test_elsewhere.py",)),
     "own-pytest": Walk((1, 1), said={"pytest": "connection refused"}, before=_tests),

@@ -14,7 +14,7 @@ from slipway.cli.console import print_json, print_table, say, tell, write
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
-from slipway.inventory.families import without_ipv4
+from slipway.inventory.families import of_another_family
 from slipway.inventory.load import read
 from slipway.inventory.mounts import without_root
 from slipway.inventory.problem import told
@@ -58,7 +58,7 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
 def _accepted_later(inventory: Inventory) -> None:
     """What other commands would refuse is refused here already. Raises InvalidInventory."""
     found = [*_unknown_packs(inventory), *_no_git_host(inventory)]
-    found += [(("hosts", name, "address"), message) for name, message in without_ipv4(inventory).items()]
+    found += [(("hosts", name, "address"), message) for name, message in of_another_family(inventory).items()]
     if found:
         source, _ = read(inventory.path)
         problems = [source.place(path, key=path == ("hosts",)).problem(path, message) for path, message in found]

@@ -41,7 +41,8 @@ def _values(inventory: Inventory) -> dict[str, Any]:
         "k8sServicePort": port,
         # kube-controller-manager, run by k0s, gives each node its range of podCIDR.
         "ipam": {"mode": "kubernetes"},
-        "ipv6": {"enabled": network.dual_stack is not None},
+        **({"ipv4": {"enabled": False}} if network.ipv6_only else {}),
+        "ipv6": {"enabled": network.has_ipv6},
         # systemd has mounted cgroup2 already; `autoMount` is spelled so.
         "cgroup": {"autoMount": {"enabled": False}, "hostRoot": "/sys/fs/cgroup"},
         # The machines' own configuration sets rp_filter (nixos/modules/kernel.nix).
@@ -102,9 +103,11 @@ def _images(inventory: Inventory) -> dict[str, Any]:
 def _routing(inventory: Inventory) -> dict[str, Any]:
     network = inventory.cluster.network
     if network.cilium.routing != "native":
-        return {"routingMode": "tunnel", "tunnelProtocol": network.cilium.routing}
+        tunnel = {"routingMode": "tunnel", "tunnelProtocol": network.cilium.routing}
+        # Between which addresses of the nodes tunnels go; the chart's own choice is IPv4.
+        return {**tunnel, **({"underlayProtocol": "ipv6"} if network.ipv6_only else {})}
     native: dict[str, Any] = {"routingMode": "native", "autoDirectNodeRoutes": True}
-    native["ipv4NativeRoutingCIDR"] = network.pod_cidr
+    native["ipv6NativeRoutingCIDR" if network.ipv6_only else "ipv4NativeRoutingCIDR"] = network.pod_cidr
     if network.dual_stack:
         native["ipv6NativeRoutingCIDR"] = network.dual_stack.pod_cidr
     return native

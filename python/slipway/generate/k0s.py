@@ -160,7 +160,7 @@ def _network(inventory: Inventory) -> dict[str, Any]:
     if inventory.node_local_load_balancing:
         values["nodeLocalLoadBalancing"] = {"enabled": True, "type": network.node_local_load_balancer}
     if network.provider is Provider.CALICO:
-        values["calico"] = _calico(network.dual_stack is not None)
+        values["calico"] = _calico(network.has_ipv6)
     if network.dual_stack:
         values["dualStack"] = {
             "enabled": True,
@@ -170,11 +170,11 @@ def _network(inventory: Inventory) -> dict[str, Any]:
     return values
 
 
-def _calico(dual_stack: bool) -> dict[str, str]:
+def _calico(ipv6: bool) -> dict[str, str]:
     """Calico takes the first link that it finds, on machines with several often the wrong one: it shall take the
     address that the node has in Kubernetes (k0s pkg/apis/k0s/v1beta1/calico.go)."""
     method = "kubernetes-internal-ip"
-    return {"ipAutodetectionMethod": method, **({"ipV6AutodetectionMethod": method} if dual_stack else {})}
+    return {"ipAutodetectionMethod": method, **({"ipV6AutodetectionMethod": method} if ipv6 else {})}
 
 
 def _spec(inventory: Inventory) -> dict[str, Any]:

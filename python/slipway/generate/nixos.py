@@ -171,6 +171,7 @@ def _cluster_settings(inventory: Inventory) -> Settings:
         nodeNetworks=node_networks(inventory),
         podNetworks=[network.pod_cidr, *([dual.pod_cidr] if dual else [])],
         dualStack=True if dual else None,
+        ipv6Only=True if network.ipv6_only else None,
         vip=network.vip.ip if network.vip else None,
         provider=network.provider.value,
         cilium=_cilium(inventory),

@@ -6,7 +6,7 @@ from slipway.errors import InvalidInput
 from slipway.generate import gitops, k0s, nixos
 from slipway.generate.templates import digest_of, header
 from slipway.inventory import Inventory
-from slipway.inventory.families import without_ipv4
+from slipway.inventory.families import of_another_family
 
 
 def render(inventory: Inventory) -> dict[str, bytes]:
@@ -15,7 +15,7 @@ def render(inventory: Inventory) -> dict[str, bytes]:
     Pure, but for the names of files that people keep beside those of the stages (gitops.beside). Raises InvalidInput
     for a cluster that could not start.
     """
-    for name, message in without_ipv4(inventory).items():
+    for name, message in of_another_family(inventory).items():
         raise InvalidInput(f"{inventory.path}: hosts.{name}.address: {message}", hint="slipway check")
     return {**nixos.render(inventory), **k0s.render(inventory), **_gitops(inventory)}
 

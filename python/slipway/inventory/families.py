@@ -5,12 +5,13 @@ from __future__ import annotations
 from slipway.inventory.load import Inventory
 
 
-def without_ipv4(inventory: Inventory) -> dict[str, str]:
-    """Hosts whose own address is IPv6, name to what is wrong with it.
+def of_another_family(inventory: Inventory) -> dict[str, str]:
+    """Hosts whose own address is of another family than services, name to what is wrong with it.
 
-    Pods and services are always IPv4 here, and kube-apiserver does not start where its own address is of another
-    family than the service range.
+    kube-apiserver does not start where its own address is of another family than the service range.
     """
-    services = inventory.cluster.network.service_cidr
-    message = "{} is IPv6, but services are IPv4 ({}): the API server would not start; give the host's IPv4 address"
-    return {host.name: message.format(host.address, services) for host in inventory.hosts if ":" in host.address}
+    network = inventory.cluster.network
+    own, other = ("IPv6", "IPv4") if network.ipv6_only else ("IPv4", "IPv6")
+    wrong = [host for host in inventory.hosts if (":" in host.address) != network.ipv6_only]
+    but = f"is {other}, but services are {own} ({network.service_cidr}): the API server would not start"
+    return {host.name: f"{host.address} {but}; give the host's {own} address" for host in wrong}

@@ -202,11 +202,13 @@ class ClusterNetwork(Section):
     provider: Provider = Provider.CILIUM
     """The pod network; fixed at the first start of the cluster."""
     pod_cidr: v.Cidr = "10.244.0.0/16"
-    """Range of pods, of which every node takes a part."""
-    node_cidr_mask_size: Annotated[int, Field(ge=16, le=30), v.DIGITS] | None = None
-    """Prefix length of a node's part of `podCIDR`; default: 24, room for 254 pods. Fixed at the first start."""
+    """Range of pods, of which every node takes a part. IPv6 like `serviceCIDR` and the hosts' addresses makes a cluster
+    that has no IPv4 at all."""
+    node_cidr_mask_size: Annotated[int, Field(ge=16, le=124), v.DIGITS] | None = None
+    """Prefix length of a node's part of `podCIDR`; default: 24, room for 254 pods, and 117 of IPv6. Fixed at the first
+    start."""
     service_cidr: v.Cidr = "10.96.0.0/12"
-    """Range of services; the tenth address is the cluster's DNS."""
+    """Range of services, IPv6 where `podCIDR` is (/108 or smaller); the tenth address is the cluster's DNS."""
     dual_stack: DualStack | None = None
     vip: Vip | None = None
     external_address: v.IpOrName | None = None
@@ -216,6 +218,15 @@ class ClusterNetwork(Section):
     node_local_load_balancer: Literal["EnvoyProxy", "Traefik"] = "EnvoyProxy"
     """Which program that is; Traefik (k0s 1.36 and later) also runs on ARMv7."""
     cilium: Cilium = Cilium()
+
+    @property
+    def ipv6_only(self) -> bool:
+        """Whether pods and services have IPv6 alone; nodes then have such addresses too."""
+        return ":" in self.service_cidr
+
+    @property
+    def has_ipv6(self) -> bool:
+        return self.ipv6_only or self.dual_stack is not None
 
     @property
     def lasting_address(self) -> str | None:

@@ -101,6 +101,18 @@ def test_nodes_of_a_family_that_services_lack_are_refused_by_check_and_generate(
     assert slipway("check", cwd=tmp_path).returncode == 0
 
 
+def test_a_node_of_ipv4_is_refused_where_services_have_ipv6_alone(tmp_path: Path):
+    text = (ROOT / "examples" / "ipv6" / "inventory.yaml").read_text()
+    mixed = text.replace('"2001:db8:0:1::21"', "10.0.0.21, network: {prefixLength: 24, gateway: 10.0.0.1}")
+    assert mixed != text
+    (tmp_path / "inventory.yaml").write_text(mixed)
+    done, later = slipway("check", cwd=tmp_path), slipway("generate", cwd=tmp_path)
+    assert (done.returncode, later.returncode) == (3, 3)
+    assert "hosts.w1.address: 10.0.0.21 is IPv4, but services are IPv6 (fd00:96::/112)" in done.stderr
+    (tmp_path / "inventory.yaml").write_text(text)
+    assert slipway("check", cwd=tmp_path).returncode == 0
+
+
 def test_check_names_every_pack_that_is_none(tmp_path: Path):
     text = (ROOT / "examples" / "single" / "inventory.yaml").read_text()
     (tmp_path / "inventory.yaml").write_text(

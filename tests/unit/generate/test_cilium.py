@@ -22,9 +22,9 @@ THREE = {"cp1": "controller", "cp2": "controller", "cp3": "controller", "w1": "w
 
 @pytest.fixture
 def inventory(tmp_path):
-    def make(network="{}", roles=ONE):
+    def make(network="{}", roles=ONE, base="10.0.0."):
         hosts = "".join(
-            f"  {name}: {{address: 10.0.0.{10 + place}, role: {role}}}\n"
+            f"  {name}: {{address: '{base}{10 + place}', role: {role}}}\n"
             for place, (name, role) in enumerate(roles.items())
         )
         path = tmp_path / "inventory.yaml"
@@ -85,3 +85,20 @@ def test_addresses_of_services_are_announced_where_there_are_some(make):
 def test_hubbles_certificate_is_renewed_and_every_render_the_same(make):
     assert values(make())["hubble"] == {"enabled": True, "tls": {"auto": {"method": "cronJob"}}}
     assert values(make({"cluster": {"network": {"cilium": {"hubble": "false"}}}}))["hubble"] == {"enabled": False}
+
+
+RANGES = "podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/112'"
+
+
+def test_without_ipv4_pods_and_tunnels_have_ipv6_alone(inventory):
+    found = values(inventory(f"{{{RANGES}, nodeLocalLoadBalancing: false}}", base="2001:db8::"))
+    assert (found["ipv4"], found["ipv6"]) == ({"enabled": False}, {"enabled": True})
+    assert (found["routingMode"], found["underlayProtocol"]) == ("tunnel", "ipv6")
+    assert found["k8sServiceHost"] == "2001:db8::10"
+    native = values(inventory(f"{{{RANGES}, cilium: {{routing: native}}}}", base="2001:db8::"))
+    assert native["ipv6NativeRoutingCIDR"] == "fd00:244::/104"
+    assert not {"ipv4NativeRoutingCIDR", "underlayProtocol"} & native.keys()
+
+
+def test_control_with_ipv4_nothing_is_said_of_it(inventory):
+    assert not {"ipv4", "underlayProtocol"} & values(inventory()).keys()

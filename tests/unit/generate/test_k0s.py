@@ -163,6 +163,33 @@ def test_dual_stack(make):
     }  # fmt: skip
 
 
+def ipv6_only(**network: Any) -> dict[str, Any]:
+    hosts = {f"cp{n}": {"address": f"2001:db8::1{n}", "role": "controller"} for n in (1, 2, 3)}
+    ranges = {"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/112"}
+    return {
+        "cluster": {"network": {**ranges, **network}},
+        "defaults": {"network": {"prefixLength": "64", "gateway": "fe80::1"}},
+        "hosts": {**hosts, "w1": {"address": "2001:db8::21"}},
+    }
+
+
+def test_a_cluster_may_do_without_ipv4(make):
+    spec = specs(make(ipv6_only(vip={"address": "2001:db8::10/64"}, nodeCIDRMaskSize="112")))["cp2"]
+    assert (spec["api"]["address"], spec["storage"]["etcd"]["peerAddress"]) == ("2001:db8::12", "2001:db8::12")
+    assert {"2001:db8::11", "2001:db8::10"} <= set(spec["api"]["sans"])
+    network = spec["network"]
+    assert (network["podCIDR"], network["serviceCIDR"]) == ("fd00:244::/104", "fd00:96::/112")
+    assert "dualStack" not in network
+    (instance,) = network["controlPlaneLoadBalancing"]["keepalived"]["vrrpInstances"]
+    assert instance["virtualIPs"] == ["2001:db8::10/64"]
+    assert spec["controllerManager"]["extraArgs"] == {"node-cidr-mask-size": "112"}
+
+
+def test_calico_finds_its_ipv6_address_where_there_is_no_other(make):
+    found = specs(make(ipv6_only(provider="calico")))["cp1"]["network"]["calico"]
+    assert found["ipV6AutodetectionMethod"] == "kubernetes-internal-ip"
+
+
 def test_a_node_may_take_another_part_of_the_pod_range(make):
     def arguments(network: dict[str, Any]) -> Any:
         return specs(make({"cluster": {"network": network}}))["cp1"]["controllerManager"]["extraArgs"]

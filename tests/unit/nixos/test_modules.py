@@ -852,6 +852,28 @@ def test_controllers_restart_for_another_policy_and_workers_have_none(evaluate):
     )
 
 
+# --- IPv6 alone ----------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_of_a_cluster_without_ipv4_forwards_ipv6_and_k0s_is_told(evaluate):
+    more = """slipway.address = lib.mkForce "2001:db8::11"; slipway.network.prefixLength = lib.mkForce 64;
+        slipway.cluster = { ipv6Only = true; vip = "2001:db8::10"; controllers = lib.mkForce [ "2001:db8::11" ];
+          nodeNetworks = lib.mkForce [ "2001:db8::/64" ]; podNetworks = lib.mkForce [ "fd00:244::/104" ]; };"""
+    script = start_script(evaluate, "controller+worker", more)
+    assert "--feature-gates=IPv6SingleStack=true" in script
+    assert "--node-ip=2001:db8::11" in script
+    assert evaluate('config.boot.kernel.sysctl."net.ipv6.conf.all.forwarding"', more=more) == 1
+    rules = evaluate("config.networking.firewall.extraInputRules", "controller+worker", more)
+    assert "ip6 saddr { 2001:db8::11, fe80::/10 } meta l4proto 112 accept" in rules
+    assert "ip6 saddr { fd00:244::/104 } drop" in rules
+    assert "ip saddr" not in rules
+    assert evaluate('config.systemd.network.networks."10-eno1".address', more=more) == ["2001:db8::11/64"]
+
+
+def test_control_with_ipv4_k0s_has_no_such_gate(evaluate):
+    assert "feature-gates" not in start_script(evaluate, "controller+worker")
+
+
 # --- mirrors ---------------------------------------------------------------------------------------------------------
 
 

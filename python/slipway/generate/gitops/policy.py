@@ -112,7 +112,7 @@ def _cilium_rule(inventory: Inventory, flow: Flow) -> Manifest:
     }
     if flow.peer == S3:
         host, port = store(inventory)
-        peer: Manifest = {"toFQDNs": [{"matchName": host}]} if not _is_address(host) else {"toCIDR": [f"{host}/32"]}
+        peer: Manifest = {"toFQDNs": [{"matchName": host}]} if not _is_address(host) else {"toCIDR": [_single(host)]}
         return {**peer, "toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"}]}]}
     if flow.peer in entities:
         peer = {f"{way}Entities": entities[flow.peer]}
@@ -129,7 +129,8 @@ def _plain_rule(inventory: Inventory, flow: Flow) -> Manifest:
         port = port or inventory.cluster.k0s.ports.api
     elif flow.peer in (WORLD, S3):
         inside = [inventory.cluster.network.pod_cidr, inventory.cluster.network.service_cidr]
-        peers = [{"ipBlock": {"cidr": "0.0.0.0/0", "except": inside}}]
+        everywhere = "::/0" if inventory.cluster.network.ipv6_only else "0.0.0.0/0"
+        peers = [{"ipBlock": {"cidr": everywhere, "except": inside}}]
         port = store(inventory)[1] if flow.peer == S3 else port
     else:
         name = "gateway" if flow.peer == GATEWAY else flow.peer

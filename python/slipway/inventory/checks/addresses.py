@@ -27,6 +27,8 @@ LARGEST_SERVICE_BITS = 20
 """kube-apiserver refuses a larger service range."""
 NODE_CIDR_LENGTH = {4: 24, 6: 117}
 """What kube-controller-manager allots to a node, as k0s sets it (facts: k0s ClusterConfig)."""
+MASKS = {4: (16, 30), 6: (64, 124)}
+"""What a node's part of the range of pods may be."""
 MOST_NODE_BITS = 16
 """kube-controller-manager refuses a pod range with more than 2^16 node ranges."""
 
@@ -120,7 +122,7 @@ def gateways(document: Document) -> Iterator[Finding]:
         ipv6 = host.network.ipv6
         if ipv6 is not None:
             path6: Keys = ("hosts", name, "network", "ipv6")
-            yield from _ipv6(path6, host)
+            yield from _ipv6(path6, host, alone=document.cluster.network.ipv6_only)
             if ipv6.gateway and ":" in ipv6.address:
                 around = network_around(address_of(ipv6.address), ipv6.prefix_length)
                 yield from _gateway((*path6, "gateway"), ipv6.gateway, (*path6, "address"), ipv6.address, around)
@@ -153,11 +155,16 @@ def _is_link_local(address: Address) -> bool:
     return address.family == 6 and address.number >> 118 == 0xFE80 >> 6
 
 
-def _ipv6(path: Keys, host: Host) -> Iterator[Finding]:
+def _ipv6(path: Keys, host: Host, *, alone: bool) -> Iterator[Finding]:
     ipv6 = host.network.ipv6
     if ipv6 is not None and ":" not in ipv6.address:
         yield Finding((*path, "address"), f"{ipv6.address!r} is not an IPv6 address")
-    if ":" in host.address:
+    if alone:
+        message = (
+            "{} is of IPv6 alone: the host's own address is its IPv6 address, and a further one goes to `addresses`"
+        )
+        yield Finding(path, message, other=("cluster", "network", "serviceCIDR"))
+    elif ":" in host.address:
         message = f"{host.address} is IPv6 already; give the host's IPv4 address as its address"
         yield Finding(("hosts", host.name, "address"), message)
 
@@ -252,11 +259,32 @@ def range_sizes(document: Document) -> Iterator[Finding]:
     lengths = (document.cluster.network.node_cidr_mask_size, dual.node_cidr_mask_size if dual else None)
     for path, text, network in _ranges(document):
         if path[-1] == "podCIDR":
-            yield from _pod_range(path, text, network, nodes, lengths["dualStack" in path])
+            length = lengths["dualStack" in path]
+            # One of the other family is told apart, and tells nothing about the range.
+            low, high = MASKS[network.family]
+            fits = length if length is not None and low <= length <= high else None
+            yield from _pod_range(path, text, network, nodes, fits)
         else:
             yield from _service_range(path, text, network)
-        if (network.family == 6) != ("dualStack" in path):
+        if (network.family == 6) != ("dualStack" in path) and (dual is not None or "dualStack" in path):
             yield Finding(path, f"{text} is not IPv{4 if network.family == 6 else 6}")
+    if dual is None:
+        yield from _one_family(document)
+
+
+def _one_family(document: Document) -> Iterator[Finding]:
+    """Pods and services are of one family, which their part of a range and k0s have to allow."""
+    network, path = document.cluster.network, ("cluster", "network")
+    families = [network_of(text).family for text in (network.pod_cidr, network.service_cidr)]
+    if families[0] != families[1]:
+        odd, usual = ("podCIDR", "serviceCIDR") if families[0] == 6 else ("serviceCIDR", "podCIDR")
+        message = f"is IPv6, and {{}} is IPv4; write both of one family, or IPv6 beside IPv4 as {path[1]}.dualStack"
+        yield Finding((*path, odd), message, other=(*path, usual))
+        return
+    length, (low, high) = network.node_cidr_mask_size, MASKS[families[0]]
+    if length is not None and not low <= length <= high:
+        message = f"a node's part of {{}} is a /{low} to a /{high}"
+        yield Finding((*path, "nodeCIDRMaskSize"), message, other=(*path, "podCIDR"))
 
 
 def _pod_range(path: Keys, text: str, network: Network, nodes: int, length: int | None) -> Iterator[Finding]:

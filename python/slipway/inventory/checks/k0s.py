@@ -261,14 +261,23 @@ def balancer(document: Document) -> Iterator[Finding]:
             yield Finding(("hosts", name, "system"), message)
 
 
+def ipv6_only(document: Document) -> Iterator[Finding]:
+    """Which releases of k0s do without IPv4 (docs/feature-gates.md: IPv6SingleStack, alpha from 1.34 on)."""
+    version = document.cluster.k0s.version
+    if document.cluster.network.ipv6_only and minor_of(version) < 34:
+        message = f"{version} knows no cluster of IPv6 alone, as {{}} says; k0s does from 1.34 on"
+        yield Finding(("cluster", "k0s", "version"), message, other=("cluster", "network", "serviceCIDR"))
+
+
 _MOST_PODS = 110
 """kubelet's own `maxPods`."""
 
 
 def pods_of_a_node(document: Document) -> Iterator[Finding]:
     """A node's part of podCIDR has an address for each of its pods."""
-    length = document.cluster.network.node_cidr_mask_size or 24
-    room = (1 << (32 - length)) - 2
+    network = document.cluster.network
+    length = network.node_cidr_mask_size or (117 if network.ipv6_only else 24)
+    room = (1 << max((128 if network.ipv6_only else 32) - length, 0)) - 2
     profiles = document.cluster.k0s.worker_profiles
     path: Keys = ("cluster", "network", "nodeCIDRMaskSize")
     if room < _MOST_PODS and "maxPods" not in profiles.get("default", {}):
@@ -367,6 +376,7 @@ CHECKS: tuple[Check, ...] = (
     k0s_flags,
     balancer,
     pods_of_a_node,
+    ipv6_only,
     reserves,
     api_arguments,
 )

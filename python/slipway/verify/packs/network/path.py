@@ -19,8 +19,8 @@ from slipway.verify.backend import COMMAND_BOUND, NodeHost
 from slipway.verify.check import CannotRun, expect, listed
 from slipway.verify.packs.network._tcp import AT_ONCE, at_once, neighbours
 
-HEADERS = 28
-"""Bytes of IPv4 and ICMP around what ping sends."""
+HEADERS = {4: 28, 6: 48}
+"""Bytes of IP and ICMP around what ping sends, by family."""
 PING = 2
 """Seconds for one answer."""
 
@@ -28,7 +28,7 @@ PING = 2
 SCRIPT = at_once(
     """
 try() {
-  link=$(ip -4 route get "$1" 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p;q')
+  link=$(ip route get "$1" 2>/dev/null | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p;q')
   read -r mtu <"/sys/class/net/$link/mtu" || mtu=0
   [ "$2" = 0 ] || [ "$mtu" -le "$2" ] || mtu=$2
   if ! ping -n -c 1 -W "$WAIT" "$1" >/dev/null 2>&1; then state=silent
@@ -60,7 +60,8 @@ def paths(host: NodeHost, node: Host, inventory: Inventory) -> list[Path]:
     if not near:
         pytest.skip("the inventory has no other node")
     pairs = [word for each in near.values() for word in (each.address, str(each.network.mtu or 0))]
-    command = shlex.join(["sh", "-c", SCRIPT, "paths", str(PING), str(HEADERS), str(AT_ONCE), *pairs])
+    around = str(HEADERS[address_of(node.address).family])
+    command = shlex.join(["sh", "-c", SCRIPT, "paths", str(PING), around, str(AT_ONCE), *pairs])
     bound = COMMAND_BOUND + 3 * PING * -(-len(near) // AT_ONCE)
     rows = [line.split() for line in host.check_output(command, timeout=bound).splitlines()]
     found = [Path(near[row[0]].name, row[0], row[1], int(row[2]), row[3]) for row in rows if row[0] in near]
@@ -81,7 +82,7 @@ def test_large_packets_arrive(paths: list[Path]) -> None:
         expected=f"{shown.mtu} bytes, unfragmented",
         found=f"not to {listed(f'{path.to} ({path.mtu} bytes)' for path in cut)}, where small ones arrive",
         fix="the same MTU on both ends and on every switch between: network.mtu, ip link",
-        command=f"ping -M do -s {shown.mtu - HEADERS} {shown.address}",
+        command=f"ping -M do -s {shown.mtu - HEADERS[address_of(shown.address).family]} {shown.address}",
     )
 
 
@@ -101,10 +102,13 @@ def test_leaves_by_the_declared_link(paths: list[Path], node: Host) -> None:
     )
 
 
-def test_nodes_answer_for_their_addresses(host: NodeHost, paths: list[Path], others: Mapping[str, Facts]) -> None:
+def test_nodes_answer_for_their_addresses(
+    host: NodeHost, node: Host, paths: list[Path], others: Mapping[str, Facts]
+) -> None:
     """The address of each other node is answered for by a card of that node, and by nobody else's."""
     # After the pings, so that the kernel has just asked who has the address.
-    entries = json.loads(host.check_output("ip -4 -j neighbour show") or "[]")
+    family = address_of(node.address).family
+    entries = json.loads(host.check_output(f"ip -{family} -j neighbour show") or "[]")
     cards = {entry["dst"]: str(entry["lladdr"]).lower() for entry in entries if "lladdr" in entry}
     known = [path for path in paths if path.to in others and others[path.to].macs and path.address in cards]
     strange = [path for path in known if cards[path.address] not in others[path.to].macs]
