@@ -159,6 +159,8 @@ PUBLIC_KEY = Syntax(
 def _public_key(text: str) -> str:
     if "PRIVATE KEY" in text:
         raise ValueError("this is a private key; put the public one here (the .pub file) and make a new pair")
+    if "REPLACE-ME" in text:
+        raise ValueError("still what `slipway init` wrote for want of a key: put the line of your .pub file here")
     kind, _, rest = text.strip().partition(" ")
     if kind not in KEY_TYPES:
         raise ValueError(
