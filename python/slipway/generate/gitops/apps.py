@@ -158,9 +158,7 @@ APPS: tuple[App, ...] = (
         BASE, "external-secrets", "external-secrets", "external-secrets", depends=("crds", "{openbao}"),
         security="restricted", flows=(API_CALLS, called_by(API, 10250), calls("openbao", 8200)),
     ),
-    # Its kinds are minutes old at most: a health check that began too early knows of none until it ends, and the next
-    # one is well in seconds.
-    App(BASE, "stores", "external-secrets", depends=("external-secrets", "{openbao}"), said_ready=True, timeout="1m"),
+    App(BASE, "stores", "external-secrets", depends=("external-secrets", "{openbao}"), said_ready=True),
     App(
         BASE, "forgejo", "forgejo", "forgejo", depends=("stores", "forgejo-dumps"), security="baseline", timeout="10m",
         volumes=(Volume("dumps", "{code}"),), flows=(called_by(GATEWAY, 3000), calls(WORLD), calls(S3)),
