@@ -6,8 +6,9 @@ import pytest
 from tests.lab.harness import eventually
 
 from slipway.events import Events
-from slipway.lab import machines, nspawn
+from slipway.lab import faults, machines, nspawn
 from slipway.lab.reach import remote, wait_reachable
+from slipway.lab.settings import Fault
 from slipway.node import diff, facts
 from slipway.node.activate import UNIT, Limits, activate
 from slipway.outcome import Outcome
@@ -149,9 +150,17 @@ def test_a_machine_of_the_lab_is_fit_for_activation(host, machine):
         host.run(["rm", "-rf", "/var/lib/k0s/pki", "/var/lib/slipway/allow-rename"])
 
 
-def test_an_activation_outlives_the_target_that_it_isolates(host, before, system):
+@pytest.mark.parametrize(
+    "how",
+    [
+        "isolate rescue.target",
+        pytest.param("isolate emergency.target", marks=pytest.mark.nightly),
+        pytest.param("start emergency.target", marks=pytest.mark.nightly),
+    ],
+)
+def test_an_activation_outlives_the_target_that_it_isolates(host, before, system, how):
     """sshd and all other units are stopped meanwhile."""
-    script = "systemctl isolate --no-block rescue.target; sleep 3; systemctl start --no-block multi-user.target"
+    script = f"systemctl --no-block {how}; sleep 3; systemctl --no-block isolate multi-user.target"
     result = activate(host, system(script), Events(), limits=Limits(activate=60, confirm=30))
     assert (result.outcome, result.reason) == (Outcome.OK, "")
 
@@ -163,6 +172,19 @@ def test_a_unit_that_is_ended_from_outside_leaves_nobody_on_an_unconfirmed_syste
     assert "it was stopped or killed; the old system is active again" in result.reason
     after = facts.read(host)
     assert (after.current, after.profile) == (before.current, before.profile)
+
+
+@pytest.mark.nightly
+def test_an_activation_outlives_what_the_kernel_kills_for_memory(host, before, system, machine):
+    new = system("tail /dev/zero; echo killed: $?; true")
+    faults.begin(machine, Fault.OOM)
+    try:
+        result = activate(host, new, Events(), limits=LIMITS)
+    finally:
+        faults.end(machine)
+    assert "killed: 137" in result.log, "control: something was killed"
+    assert (result.outcome, result.reason) == (Outcome.OK, "")
+    assert facts.read(host).runs(new)
 
 
 def test_a_full_run_keeps_no_node_from_saying_how_it_went(host, before, system):
