@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,10 +41,11 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
         found = load(inventory)
         _accepted_later(found)
     except InvalidInventory as error:
+        refused = _with_packs(inventory, error)
         if not as_json:
-            raise
-        print_json({"valid": False, "problems": _plain(error.problems), "warnings": []})
-        raise typer.Exit(error.exit_code) from None
+            raise refused from None
+        print_json({"valid": False, "problems": _plain(refused.problems), "warnings": []})
+        raise typer.Exit(refused.exit_code) from None
     warnings = (*found.warnings, *without_root(found), *_missing_key(found), *_unseen(found))
     require_none(found.root)
     if as_json:
@@ -55,9 +56,14 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
     tell(f"{found.path}: {_summary(found, len(warnings))}")
 
 
+_PACKS: Keys = ("verify", "packs")
+_WAVES: Keys = ("deploy", "waves", "verify")
+
+
 def _accepted_later(inventory: Inventory) -> None:
     """What other commands would refuse is refused here already. Raises InvalidInventory."""
-    found = [*_unknown_packs(inventory), *_no_git_host(inventory)]
+    named = {_PACKS: inventory.verify.packs, _WAVES: inventory.deploy.waves.verify}
+    found = [*_unknown_packs(inventory.root, named), *_no_git_host(inventory)]
     found += [(("hosts", name, "address"), message) for name, message in of_another_family(inventory).items()]
     if found:
         source, _ = read(inventory.path)
@@ -65,15 +71,33 @@ def _accepted_later(inventory: Inventory) -> None:
         raise InvalidInventory(in_file_order(problems, str(inventory.path)))
 
 
-def _unknown_packs(inventory: Inventory) -> Iterator[tuple[Keys, str]]:
-    from slipway.verify.catalog import advice, available
+def _with_packs(path: Path, refused: InvalidInventory) -> InvalidInventory:
+    """What was refused, and packs that there are not: a name is wrong whatever else is."""
+    try:
+        source, data = read(path)
+    except InvalidInventory:
+        return refused  # not even YAML, or of another version
+    lists = {path: value for path in (_PACKS, _WAVES) if isinstance(value := _at(data, path), list)}
+    told_of = {problem.path for problem in refused.problems}
+    unknown = [source.place(at).problem(at, words) for at, words in _unknown_packs(Path(source.main).parent, lists)]
+    more = [problem for problem in unknown if problem.path not in told_of]
+    problems = in_file_order([*refused.problems, *more], source.main)
+    return InvalidInventory(problems, hint=refused.hint)
 
-    known = available(inventory)
-    named: list[tuple[Keys, tuple[str, ...]]] = [(("verify", "packs"), inventory.verify.packs)]
-    named.append((("deploy", "waves", "verify"), inventory.deploy.waves.verify))
-    for path, packs in named:
+
+def _at(data: Any, path: Keys) -> Any:  # noqa: ANN401 (plain data of any shape)
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _unknown_packs(root: Path, named: Mapping[Keys, Sequence[Any]]) -> Iterator[tuple[Keys, str]]:
+    from slipway.verify.catalog import advice, in_repository
+
+    known = in_repository(root)
+    for path, packs in named.items():
         for index, name in enumerate(packs):
-            if name not in known:
+            if isinstance(name, str) and name not in known:
                 yield (*path, index), f"no pack is called {name!r}; {advice(name, known)}"
 
 

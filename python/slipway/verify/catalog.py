@@ -17,7 +17,12 @@ ON_DEMAND = ("burnin",)
 
 def available(inventory: Inventory) -> dict[str, Path]:
     """Pack name to its folder, ours in alphabetical order and then the user's; without those that run on demand."""
-    users = inventory.root.absolute() / "verify"
+    return in_repository(inventory.root)
+
+
+def in_repository(root: Path) -> dict[str, Path]:
+    """The same, where only the folder of the inventory is known."""
+    users = root.absolute() / "verify"
     usual = {name: folder for name, folder in ours().items() if name not in ON_DEMAND}
     return {**usual, USER: users} if any(map(holds_checks, users.rglob("*.py"))) else usual
 

@@ -126,6 +126,19 @@ def test_check_names_every_pack_that_is_none(tmp_path: Path):
     ]
 
 
+def test_check_names_them_beside_other_mistakes(tmp_path: Path):
+    text = (ROOT / "examples" / "single" / "inventory.yaml").read_text().replace("role: single", "role: singel")
+    (tmp_path / "inventory.yaml").write_text(text + "verify: {packs: [os, netwrk, [], no pack]}\n")
+    done = slipway("check", "--json", cwd=tmp_path)
+    found = [(one["path"], one["message"]) for one in json.loads(done.stdout)["problems"]]
+    problems = dict(found)
+    assert len(found) == len(problems), "one place, one mistake"
+    assert problems["verify.packs[1]"] == "no pack is called 'netwrk'; did you mean network?"
+    assert "'singel' is none of" in problems["hosts.attic.role"]
+    assert problems["verify.packs[2]"] == "a list is not a text"
+    assert "'no pack' is not a DNS label" in problems["verify.packs[3]"]
+
+
 def test_check_as_json():
     done = slipway("check", "--json", "-i", UNKNOWN_KEY.name, cwd=UNKNOWN_KEY.parent)
     assert done.returncode == 3
