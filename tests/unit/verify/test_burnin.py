@@ -113,7 +113,8 @@ def sends(inventory: Inventory, name: str, burn_in: float) -> tuple[NodeHost, li
 
 def test_of_many_nodes_as_many_are_tried_as_fit_in_and_the_rest_is_told(tmp_path):
     workers = "".join(f"  v{number}: {{address: 10.77.0.{100 + number}, role: worker}}\n" for number in range(1, 37))
-    (tmp_path / "inventory.yaml").write_text((HERE / "inventory.yaml").read_text() + workers)
+    text = (HERE / "inventory.yaml").read_text()
+    (tmp_path / "inventory.yaml").write_text(text.replace("\nhosts:\n", f"\nhosts:\n{workers}"))
     many = inventory_of(tmp_path / "inventory.yaml")
     host, asked = sends(many, "v36", burn_in=12)
     assert asked == [f"iperf3 --client 10.77.0.{last} --port 5201 --time 2 --json" for last in (11, 12, 21)]
