@@ -34,6 +34,20 @@ FROZEN = 45.0
 RUNS, DEFAULT = "readlink -f /run/current-system", "readlink -f /nix/var/nix/profiles/system"
 BOUNDS = "\ndeploy:\n  timeouts: {activate: 120s, confirm: 30s}\n  drain: {timeout: 60s}\n"
 SENTINEL = "/var/lib/slipway/allow-bootstrap"
+# No answer finds its way any more; the old system, which does not have the unit, has the routes again.
+NO_ROUTE = """{ pkgs, ... }: let
+  again = pkgs.writeShellScript "route-again" "exec ${pkgs.iproute2}/bin/ip route restore </run/no-route";
+in {
+  systemd.services.no-route = {
+    wantedBy = [ "multi-user.target" ];
+    path = [ pkgs.iproute2 ];
+    serviceConfig.Type = "oneshot";
+    serviceConfig.RemainAfterExit = true;
+    script = "ip route save >/run/no-route && ip route flush table main";
+    serviceConfig.ExecStopPost = again;
+  };
+}
+"""
 DROPS_API = "nft add table inet away; nft add chain inet away in '{ type filter hook input priority -10; }'; " \
             "nft add rule inet away in tcp dport 6443 reject with tcp reset"  # fmt: skip
 
@@ -60,11 +74,11 @@ class Site:
     def systems(self) -> dict[str, str]:
         return {name: self.sh(name, RUNS) for name in NODES}
 
-    def change(self, *nodes: str, restarts: bool = False) -> None:
+    def change(self, *nodes: str, restarts: bool = False, more: str = "") -> None:
         """Give these nodes another system, whose k0s has to restart if that is asked for."""
         self.number += 1
         self.before = self.systems()
-        text = f'{{ environment.etc."slipway-fault".text = "{self.number}"; }}\n'
+        text = more or f'{{ environment.etc."slipway-fault".text = "{self.number}"; }}\n'
         if restarts:
             text = f'{{ slipway.k0s.kubeletExtraArgs.max-pods = "{100 + self.number}"; }}\n'
         for name in nodes:
@@ -201,6 +215,15 @@ def test_a_machine_that_cannot_take_its_system_keeps_the_old_one(site: Site, wha
     assert ran.result.exit_code in (5, 6, 7), ran.err
     site.at_rest("w1")
     site.as_before("cp1", "w1", "w2")
+    site.finished_by_the_next_run()
+
+
+def test_a_change_that_takes_the_way_back_to_us_is_taken_back(site: Site):
+    site.change("w1", more=NO_ROUTE)
+    ran = site.repository.slipway("deploy", "w1", "--json").ended(6)
+    assert outcomes(ran) == {"w1": "rolled-back"}
+    site.as_before(*NODES)
+    site.change("w1")
     site.finished_by_the_next_run()
 
 
