@@ -287,6 +287,11 @@ def test_after_the_loss_of_every_machine_and_every_clone_all_comes_back_out_of_s
         assert in_sample(again, f"{STORE}/{kept}") == KEPT
         read = again.get("gitrepositories.source.toolkit.fluxcd.io", "flux-system", "flux-system")
         assert read["status"]["artifact"]["revision"].endswith(back.git("rev-parse", "HEAD").strip())
-        for namespace, name in (SNAPSHOTS, DATA):
-            source = again.get(SOURCES, name, namespace)
+        for volume in (SNAPSHOTS, DATA):
+            eventually(
+                lambda: again.get(SOURCES, volume[1], volume[0]),  # noqa: B023
+                f"what saves {'/'.join(volume)}",
+                deadline=BY_THEMSELVES,
+            )
+            source = again.get(SOURCES, volume[1], volume[0])
             assert source["spec"]["paused"] is True, "until somebody has looked at what came back"
