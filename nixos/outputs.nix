@@ -37,6 +37,9 @@ in
         "homelab/generated/hosts/cp1"
         "homelab/generated/hosts/cp2"
         "homelab/generated/hosts/cp3"
+        "ipv6/generated/hosts/cp1"
+        "ipv6/generated/hosts/cp2"
+        "ipv6/generated/hosts/cp3"
         "large/generated/hosts/cp1"
         "single/generated/hosts/attic"
       ];
