@@ -38,6 +38,8 @@ class NodeResult:
     log: str = ""
     old_system: str | None = None
     new_system: str | None = None
+    untrusted: bool = False
+    """Its machine shows a host key that is not pinned for it."""
 
     def to_json(self) -> dict[str, Any]:
         return {

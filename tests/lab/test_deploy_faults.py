@@ -245,6 +245,27 @@ def test_of_two_deploys_at_once_the_second_is_refused_from_this_clone_and_from_a
     site.finished_by_the_next_run()
 
 
+def test_a_machine_with_another_host_key_is_not_touched_nor_are_the_others(site: Site):
+    known = site.repository.root / "known_hosts"
+    right = known.read_text()
+    (of_w2,) = (line for line in right.splitlines() if of(site.machines["w2"], line))
+    (of_cp1,) = (line for line in right.splitlines() if of(site.machines["cp1"], line))
+    site.change("w1", "w2")
+    known.write_text(right.replace(of_w2, " ".join([of_w2.split()[0], *of_cp1.split()[1:]])))
+    try:
+        ran = site.repository.slipway("deploy", "--json").ended(5)
+    finally:
+        known.write_text(right)
+    assert "slipway trust w2" in ran.err
+    site.as_before(*NODES)
+    site.finished_by_the_next_run()
+
+
+def of(machine: Machine, line: str) -> bool:
+    """Whether a line of known_hosts pins it."""
+    return machine.address in line.split()[0].split(",")
+
+
 def test_with_the_api_away_no_pod_is_moved_and_the_next_run_does_it(site: Site):
     site.change("w1", "w2", restarts=True)
     with fault(site, "cp1", DROPS_API, "nft delete table inet away"):

@@ -41,6 +41,7 @@ from slipway.rollout.living import Living
 from slipway.rollout.phases import LOCAL, Preparation
 from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
+from slipway.ssh.keys import HostKeyRefused
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify import catalog
 from slipway.words import counted
@@ -71,6 +72,9 @@ class Deployment:
         return named([node.node for node in self.nodes if node.outcome is outcome])
 
     def _again(self) -> str:
+        untrusted = [node.node for node in self.nodes if node.untrusted]
+        if untrusted:
+            return f"slipway trust{typed(untrusted)}"
         left = [node.node for node in self.nodes if not node.outcome.good]
         if self.command == "reboot":  # takes no node that is not named
             return f"slipway reboot {' '.join(left)}"
@@ -518,7 +522,7 @@ def _count(nodes: Sized) -> str:
 
 
 def _failed(name: str, error: SlipwayError) -> NodeResult:
-    return NodeResult(name, outcome_of(error), str(error))
+    return NodeResult(name, outcome_of(error), str(error), untrusted=isinstance(error, HostKeyRefused))
 
 
 def _both(activated: NodeResult, joined: NodeResult) -> NodeResult:

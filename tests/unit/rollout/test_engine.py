@@ -40,6 +40,7 @@ from slipway.rollout.engine import Deployment, Options, deploy
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Obstructed, Preparation
 from slipway.secret import Secret
+from slipway.ssh.keys import HostKeyRefused
 from slipway.ssh.pool import for_each
 
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
@@ -321,6 +322,12 @@ def test_an_unreachable_node_keeps_all_others_untouched(world):
     assert deployment.nodes[0].reason == "nothing was touched, because of w2"
     failure = deployment.failure()
     assert failure and failure.exit_code == 5 and "unreachable: w2" in str(failure)
+
+
+def test_a_machine_with_another_host_key_is_to_be_trusted_and_not_deployed_again(world):
+    deployment = world.deploy(refused={"w2": HostKeyRefused("w2: the machine shows another host key")})
+    failure = deployment.failure()
+    assert failure and (failure.exit_code, failure.hint) == (5, "slipway trust w2")
 
 
 def test_a_node_that_is_another_one_is_blocked(world):
