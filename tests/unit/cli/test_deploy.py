@@ -89,7 +89,7 @@ def test_a_deploy_without_the_key_touches_nothing_and_says_what_next(slipway, mo
     monkeypatch.undo()
     with pytest.raises(SlipwayError, match=r"encryption.sops.yaml: missing") as caught:
         slipway("deploy")
-    assert caught.value.hint == "slipway init"
+    assert caught.value.hint == "slipway secrets init"
 
 
 def test_of_many_nodes_those_that_are_alike_are_one_row(repository, monkeypatch):
