@@ -52,7 +52,7 @@ let
 
   # What the pod network calls between nodes, and where packets of this node's own pods come in (`links`): verification
   # reads the same table.
-  podNetwork = import ./pod-network.nix cfg.cluster;
+  podNetwork = import ../lib/pod-network.nix cfg.cluster;
   isUsed =
     opening:
     builtins.all (name: cilium.${name} == opening.when.${name}) (builtins.attrNames (opening.when or { }));

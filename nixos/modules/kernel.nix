@@ -6,7 +6,7 @@ let
   inherit (cfg.cluster) provider;
   cilium = provider == "cilium";
   hasIpv6 = cfg.cluster.dualStack || cfg.cluster.ipv6Only;
-  podNetwork = import ./pod-network.nix cfg.cluster;
+  podNetwork = import ../lib/pod-network.nix cfg.cluster;
 
   # iptables of old: kernels from 6.17 on have it only with NETFILTER_XTABLES_LEGACY. k0s and Cilium do without where
   # it is missing, whereas images that bring an iptables of old need it where it is there.

@@ -39,6 +39,7 @@ EVERYTHING["cluster"]["k0s"]["encryptSecrets"] = "true"
 EVERYTHING["hosts"]["w2"] = yaml.load(
     """
     address: 10.0.0.22
+    role: worker
     network:
       dhcp: "false"
       bonds:
