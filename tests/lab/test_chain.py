@@ -113,6 +113,7 @@ KILL_SSHD = """\
 """
 
 
+@pytest.mark.nightly
 def test_a_stopped_kubelet_is_seen_and_the_hand_off_refused(repository):
     with fault(repository, "w1", "systemctl stop k0s.service", "systemctl start k0s.service"):
         red = repository.slipway("verify").ended(8)

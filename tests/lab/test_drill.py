@@ -203,6 +203,7 @@ def test_another_clusters_snapshot_fails_the_drill(repository):
         drilled(repository)
 
 
+@pytest.mark.nightly
 def test_after_a_change_of_the_seals_key_the_one_before_opens_what_was_saved(repository):
     rotate.seal(repository.inventory)
     repository.commit()

@@ -316,6 +316,7 @@ def git_server(cluster: Cluster) -> dict[str, Any]:
     return next(pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
 
 
+@pytest.mark.nightly
 def test_a_git_server_that_is_killed_during_the_push_is_pushed_to_again(cluster, monkeypatch):
     (cluster.root / "notes").write_text("a commit that is cut short\n")
     node, push, pushed = git_server(cluster)["spec"]["nodeName"], git.push, []

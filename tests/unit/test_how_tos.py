@@ -164,7 +164,10 @@ HOW: dict[str, Walk] = {
     "from-nothing": Walk(
         (EDGE, EDGE, 0, 3, 0, EDGE), {"s3.example.org": "127.0.0.1:1", "offline.txt": "../config/sops/age/keys.txt",
          "AWS_ACCESS_KEY_ID=...": "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=...": "AWS_SECRET_ACCESS_KEY=b"},
-        beyond=("lab/test_base_apps.py::test_after_the_loss_of_every_machine_openbao_comes_back_out_of_s3",),
+        beyond=(
+            "lab/test_base_apps.py"
+            "::test_after_the_loss_of_every_machine_and_every_clone_all_comes_back_out_of_s3_and_the_key",
+        ),
     ),
     "install-a-machine": Walk(
         (0, 0, EDGE, EDGE, 0, EDGE, EDGE, EDGE), MACHINES,

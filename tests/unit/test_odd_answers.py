@@ -27,7 +27,7 @@ from slipway.ssh.pool import Unforeseen
 from slipway.verify import facts as asked
 from slipway.verify import running
 
-SYSTEMS = "current=/nix/store/a\nbooted=/nix/store/a\nprofile=/nix/store/a\n"
+SYSTEMS = "system1=/nix/store/a\nsystem2=/nix/store/a\nsystem3=/nix/store/a\n"
 FACTS = f"hostname=w9\nboot_id=b\n{SYSTEMS}systemd=1\nnix=1\nfailed=\nfree=9999\n"
 SAID = '"phase": "activating", "code": -1, "back": -1, "old": "/nix/store/a", "default": "/nix/store/a", "reason": ""'
 STATUS = f"running\n{{{SAID}}}\nlog\n"
