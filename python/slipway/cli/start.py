@@ -31,12 +31,31 @@ def main() -> NoReturn:
 
     _signal.signal(_signal.SIGINT, _before)
     code = run(sys.argv[1:])
-    if code == INTERRUPTED and _others_live():
+    others = _others_live()
+    if code == INTERRUPTED and others:
         # They wait for machines that do not answer, each in its own time; Python would wait for all of them.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         os._exit(code)
+    if not others:
+        _end(code)
     sys.exit(code)
+
+
+def _end(code: int) -> None:
+    """End as Python does, without taking every module apart first: a third of a short command's time."""
+    import atexit
+
+    atexit._run_exitfuncs()
+    try:
+        _flush()
+    except (OSError, ValueError):
+        return  # whoever read has left: Python has words and a code for that
+    os._exit(code)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _others_live() -> bool:
