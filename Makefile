@@ -30,7 +30,7 @@ rebuild: setup test-packages ## That stage's tests: faults, and a cluster that c
 .PHONY: test
 test: setup test-packages lint ## Everything that CI runs: lint, types, unit and golden tests, lab tests
 	slipway lab build
-	@$(MAKE) --no-print-directory --jobs=3 BESIDE=yes unit lab-cluster lab-machines
+	@$(MAKE) --no-print-directory --jobs=4 BESIDE=yes unit-1 unit-2 lab-cluster lab-machines
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff and mypy
@@ -40,7 +40,11 @@ lint: $(VENV)/ready ## ruff and mypy
 
 .PHONY: unit
 unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab
-	$(if $(BESIDE),nice )pytest tests/unit tests/golden $(NAMED)
+	pytest tests/unit tests/golden
+
+.PHONY: unit-1 unit-2
+unit-1 unit-2: $(VENV)/ready
+	nice pytest tests/unit tests/golden --share=$(@:unit-%=%)/2 $(NAMED)
 
 .PHONY: fuzz
 fuzz: $(VENV)/ready ## Property tests with new examples each time: what it finds becomes a test of its own

@@ -17,7 +17,7 @@ from slipway.errors import PrerequisiteMissing
 from slipway.lab import needs, prerequisites
 
 # The same tree gives the same verdict: property tests draw the same examples each time, and `make fuzz` draws new ones.
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("repeatable", derandomize=True, max_examples=50)
 settings.register_profile("fuzz", derandomize=False, max_examples=1000)
 settings.load_profile("repeatable")
 
@@ -33,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-part",
         choices=("cluster", "machines"),
         help="of the lab's tests only those on the cluster that all share, or the others: two runs side by side",
+    )
+    parser.addoption(
+        "--share", metavar="N/M", help="of the files with tests only every M-th, from the N-th on: M runs side by side"
     )
     parser.addoption("--nixos-options", metavar="FULL.tsv", help="a list of all NixOS options, to take ours from")
     parser.addoption("--nixpkgs", metavar="PATH", help="a checkout of nixpkgs, to hold NixOS and the lab together")
@@ -50,13 +53,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where the lab cannot run: skipped in sight, or the end where the lab is promised."""
+    """Those of this run's share. Where the lab cannot run: skipped in sight, or the end where the lab is promised."""
+    _take_share(config, items)
     of_lab = [item for item in items if item.get_closest_marker("lab")]
     reason = why_no_lab() if of_lab else ""
     if reason and config.getoption("--lab") == "required":
         pytest.exit(reason, returncode=PrerequisiteMissing.exit_code)
     for item in of_lab if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _take_share(config: pytest.Config, items: list[pytest.Item]) -> None:
+    share = config.getoption("--share")
+    if share is None:
+        return
+    number, of = map(int, share.split("/"))
+    mine = set(sorted({item.path for item in items})[number - 1 :: of])
+    config.hook.pytest_deselected(items=[item for item in items if item.path not in mine])
+    items[:] = [item for item in items if item.path in mine]
 
 
 def why_no_lab() -> str:
