@@ -28,15 +28,13 @@ rebuild: setup test-packages ## That stage's tests: faults, and a cluster that c
 	pytest tests/lab/test_base_apps.py --lab=required --durations=10
 
 .PHONY: test
-test: setup test-packages lint ## Everything that CI runs: lint, types, unit and golden tests, lab tests
+test: setup test-packages ## Everything that CI runs: lint, types, unit and golden tests, lab tests
 	slipway lab build
-	@$(MAKE) --no-print-directory --jobs=4 BESIDE=yes unit-1 unit-2 lab-cluster lab-machines
+	@$(MAKE) --no-print-directory --jobs=5 BESIDE=yes lab-cluster lab-machines lint unit-1 unit-2
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff and mypy
-	ruff check python tests
-	ruff format --check python tests
-	mypy
+	{ ruff check python tests; ruff format --check python tests; mypy; } $(NAMED)
 
 .PHONY: unit
 unit: $(VENV)/ready ## Unit, golden and property tests: no root, no lab

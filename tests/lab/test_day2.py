@@ -11,7 +11,7 @@ import pytest
 from tests.lab.ha import CONTROLLERS, Ha
 from tests.lab.harness import outcomes
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 
 SECRET = "kubectl get secret precious --output=jsonpath={.data.word} --ignore-not-found"
 LOSE = "systemctl stop k0s.service; k0s reset; test ! -e /var/lib/k0s/etcd/member/snap/db"

@@ -1,7 +1,7 @@
 """Three controllers: the API goes on while one of them dies or is changed, and a quorum at risk is left alone.
 
-The tests run in order on one cluster, which starts with a minor release of k0s before the newest, and is left to
-test_day2.py.
+The tests run in order on one cluster, which starts with a minor release of k0s before the newest. The nightly ones take
+it to that one, and leave it to test_day2.py.
 """
 
 import json
@@ -88,6 +88,7 @@ def test_with_one_member_of_etcd_down_no_other_controller_is_changed(ha):
     ha.set_release(BEFORE)
 
 
+@pytest.mark.nightly
 def test_controllers_take_a_minor_release_one_by_one_and_the_api_goes_on(ha):
     before = len(ha.repository.slipway("backup", "--list", "--json").ended(0).json)
     said = ha.repository.slipway("upgrade", NOW, "--dry-run", "--json").ended(0).json
