@@ -85,6 +85,11 @@ def agree(lost: Sequence[str], question: str, *, yes: bool) -> None:
         raise UsageError("not agreed to; nothing was changed", hint="--dry-run says what would be done")
 
 
+ByNameOption = Annotated[
+    str, typer.Option("--yes", help="The cluster's name, in place of typing it when asked.", metavar="CLUSTER")
+]
+
+
 def agree_by_name(cluster: str, given: str, *, to: str, nothing: str, again: str) -> None:
     """Go on where the person types the cluster's name, or has `given` it. Raises UsageError, which says that `nothing`
     was done and what to type `again`."""

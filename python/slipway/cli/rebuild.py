@@ -11,7 +11,7 @@ import typer
 
 from slipway.cli import typed
 from slipway.cli.console import print_json, say
-from slipway.cli.locked import DryRunOption, agree_by_name, rehearse
+from slipway.cli.locked import ByNameOption, DryRunOption, agree_by_name, rehearse
 from slipway.cli.node import of_the_machine, seen_of
 from slipway.cli.options import INVENTORY, INVENTORY_VARIABLE, InventoryOption, JsonOption
 from slipway.cli.typed import Step, Timing
@@ -47,9 +47,6 @@ KeyOption = Annotated[
     typer.Option("--age-key", help="A file with the age key, such as the one kept offline.", metavar="FILE",
                  show_default="this machine's"),
 ]  # fmt: skip
-NameOption = Annotated[
-    str, typer.Option("--yes", help="The cluster's name, in place of typing it when asked.", metavar="CLUSTER")
-]
 AnewOption = Annotated[
     bool, typer.Option("--anew", help="From the beginning, also where an earlier rebuild did not come to its end.")
 ]
@@ -61,7 +58,7 @@ def rebuild(
     age_key: KeyOption = None,
     anew: AnewOption = False,
     dry_run: DryRunOption = False,
-    yes: NameOption = "",
+    yes: ByNameOption = "",
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
 ) -> None:

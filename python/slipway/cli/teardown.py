@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from slipway.cli import locked
 from slipway.cli.console import print_json, progress, say
-from slipway.cli.locked import BreakLockOption
+from slipway.cli.locked import BreakLockOption, ByNameOption
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
 from slipway.events import Events
@@ -21,9 +17,7 @@ from slipway.stages.handoff import site_of
 
 
 def teardown(
-    yes: Annotated[
-        str, typer.Option("--yes", help="The cluster's name, in place of typing it when asked.", metavar="CLUSTER")
-    ] = "",
+    yes: ByNameOption = "",
     break_lock: BreakLockOption = False,
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
