@@ -170,9 +170,14 @@ class K0s(Enum):
 
 def needed(kind: K0s, until: str = BOOTSTRAP) -> tuple[Build, ...]:
     """The builds for a lab with this k0s whose last stage is `until`, in their order."""
-    later = (BASE_APPS if until == BOOTSTRAP else frozenset()) | (APPS if until != APPS_STAGE else frozenset())
-    needless = _NEEDLESS[kind] | later
+    needless = _NEEDLESS[kind] | of_later(until, BASE_APPS, APPS)
     return tuple(build for build in BUILDS if build.name not in needless)
+
+
+def of_later(until: str, base: frozenset[str], apps: frozenset[str]) -> frozenset[str]:
+    """What a lab whose last stage is `until` does without, if `base` is what cluster-base-apps brings and `apps` what
+    cluster-apps does."""
+    return {BOOTSTRAP: base | apps, APPS_STAGE: frozenset[str]()}.get(until, apps)
 
 
 def _flux(name: str) -> Program:

@@ -17,11 +17,11 @@ from pathlib import Path
 from slipway.errors import PrerequisiteMissing
 from slipway.events import Events
 from slipway.generate import cilium
-from slipway.generate.gitops.apps import APPS_STAGE, BOOTSTRAP
+from slipway.generate.gitops.apps import BOOTSTRAP
 from slipway.generate.gitops.charts import IMAGES
 from slipway.lab import archive, binaries, elf, locks, wheels
 from slipway.lab.archive import Entry, Image, Layer, folder, link, program, text, tree
-from slipway.lab.builds import FLUX, GITEA_STATIC, build_of
+from slipway.lab.builds import FLUX, GITEA_STATIC, build_of, of_later
 from slipway.paths import cache_dir
 from slipway.tools.run import find_program, run
 
@@ -102,7 +102,7 @@ def ensure(events: Events, names: Iterable[str] | None = None) -> tuple[Path, ..
 
 def wanted_until(stage: str) -> tuple[str, ...]:
     """The archives of a lab whose last stage this is."""
-    needless = (BASE_APPS if stage == BOOTSTRAP else frozenset()) | (APPS if stage != APPS_STAGE else frozenset())
+    needless = of_later(stage, BASE_APPS, APPS)
     return tuple(name for name in BUNDLES if name not in needless)
 
 
