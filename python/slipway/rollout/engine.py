@@ -239,10 +239,9 @@ class _Rollout:
         failed = {name: answer for name, answer in {**given, **taken}.items() if isinstance(answer, SlipwayError)}
         new = sum(answer is True for answer in given.values())
         if new or stale:
-            told = [f"{counted(new, 'node')} with new ones"] * bool(new) + [f"taken from {', '.join(stale)}"] * bool(
-                stale
-            )
-            self.preparation.events.emit("passwords", "failed" if failed else "done", text="; ".join(told))
+            words = ((new, f"{counted(new, 'node')} with new ones"), (stale, f"taken from {', '.join(stale)}"))
+            told = "; ".join(text for is_so, text in words if is_so)
+            self.preparation.events.emit("passwords", "failed" if failed else "done", text=told)
         if failed:
             self._stop_before(failed, "no system was activated: not every node has the passwords of its mirrors")
         return not failed

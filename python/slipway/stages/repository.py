@@ -209,8 +209,9 @@ def stage(site: Site, name: str) -> bool:
 def at_work(found: Sequence[Mapping[str, Any]], stage: str) -> list[str]:
     """Each app of a stage of which it will show whether it becomes healthy, with what it says. Who waits for another is
     at work as long as none has failed."""
-    apps = [each for each in unhealthy(found, stage) if not readiness.failed(each)]
-    if len(apps) < len(unhealthy(found, stage)):
+    all_of_them = unhealthy(found, stage)
+    apps = [each for each in all_of_them if not readiness.failed(each)]
+    if len(apps) < len(all_of_them):
         apps = [each for each in apps if not readiness.condition(each).startswith(readiness.WAITS)]
     return [f"{each['metadata']['name']}: {readiness.condition(each)}" for each in apps[:MOST_NAMED]]
 

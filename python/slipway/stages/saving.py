@@ -29,7 +29,7 @@ def last(source: Object) -> str:
 
 def at_work(source: Object) -> bool:
     """Whether a mover is under way, or should be: its pods may have something to say."""
-    return not source["spec"].get("paused") and bool(readiness.condition(source, "Synchronizing") == "")
+    return not source["spec"].get("paused") and not readiness.condition(source, "Synchronizing")
 
 
 def lacks(source: Object) -> str:
