@@ -9,9 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from tests.lab.controls import red
-from tests.lab.harness import Repository, eventually
+from tests.lab.harness import Repository, eventually, on_machine
 
-from slipway.lab.reach import remote
 from slipway.lab.settings import Lab, Machine
 from slipway.lab.state import recorded
 from slipway.ssh.pool import Pool
@@ -43,11 +42,7 @@ class Ha:
         self.vip = str(lab.virtual_address)
 
     def sh(self, node: str, script: str, timeout: float = 60.0) -> str:
-        host = remote(self.machines[node])
-        try:
-            return host.run(["sh", "-ec", script], timeout=timeout).stdout.strip()
-        finally:
-            host.close()
+        return on_machine(self.machines[node], script, timeout)
 
     def kubectl(self, node: str, *words: str) -> str:
         return self.sh(node, f"k0s kubectl {' '.join(words)}")

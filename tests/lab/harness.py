@@ -23,6 +23,7 @@ import pytest
 from slipway.errors import SlipwayError
 from slipway.inventory import Inventory, load
 from slipway.lab import machines
+from slipway.lab.reach import remote
 from slipway.lab.settings import Machine
 from slipway.result import CommandResult
 from slipway.secret import Secret
@@ -99,6 +100,15 @@ def sooner_or_later(look: Callable[[], object], wanted: object, what: str) -> No
 class HasNodes(Protocol):
     def sh(self, node: str, script: str) -> str:
         """Run a script on a node; return what it prints. Raises or fails if it ends with another exit code than 0."""
+
+
+def on_machine(machine: Machine, script: str, timeout: float = 60.0) -> str:
+    """What a script prints that is run there by the lab's own way in; `timeout` in seconds."""
+    host = remote(machine)
+    try:
+        return host.run(["sh", "-ec", script], timeout=timeout).stdout.strip()
+    finally:
+        host.close()
 
 
 @contextmanager

@@ -19,11 +19,10 @@ from typing import Any
 import pytest
 import yaml
 from tests.lab.conftest import OWN, of_tests
-from tests.lab.harness import Home, Ran, Repository, outcomes
+from tests.lab.harness import Home, Ran, Repository, on_machine, outcomes
 
 from slipway.events import Events
 from slipway.lab import machines
-from slipway.lab.reach import remote
 from slipway.lab.settings import Lab, Machine
 from slipway.lab.state import recorded
 from slipway.tools.run import run
@@ -110,17 +109,10 @@ class Site:
     def addresses(self) -> set[str]:
         return {machine.address for machine in self.machines}
 
-    def sh(self, machine: Machine, script: str) -> str:
-        host = remote(machine)
-        try:
-            return host.run(["sh", "-ec", script]).stdout.strip()
-        finally:
-            host.close()
-
     def signatures(self) -> list[str]:
         """Of what each machine runs: who signed it, as its own Nix wrote down when it came. What was copied from the
         machine that built it has none."""
-        return [" ".join(self.sh(machine, SIGNED_BY).split()[1:]) for machine in self.machines]
+        return [" ".join(on_machine(machine, SIGNED_BY).split()[1:]) for machine in self.machines]
 
     def change(self, word: str) -> None:
         """Give every machine another system."""
@@ -137,7 +129,7 @@ class Site:
         return ran
 
     def running(self, word: str) -> bool:
-        return all(self.sh(machine, "cat /etc/slipway-cache-test") == word for machine in self.machines)
+        return all(on_machine(machine, "cat /etc/slipway-cache-test") == word for machine in self.machines)
 
     def events(self, ran: Ran, phase: str) -> list[tuple[str, str]]:
         """State and words of what happened in this phase, without how far it has come."""

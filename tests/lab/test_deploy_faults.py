@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 from tests.lab.conftest import OWN, of_tests
-from tests.lab.harness import COMMAND_TIMEOUT, Home, Ran, Repository, eventually, fault, outcomes
+from tests.lab.harness import COMMAND_TIMEOUT, Home, Ran, Repository, eventually, fault, on_machine, outcomes
 
 from slipway.cluster.token import ISSUED
 from slipway.events import Events
 from slipway.lab import faults, machines, supplies
-from slipway.lab.reach import remote, wait_reachable
+from slipway.lab.reach import wait_reachable
 from slipway.lab.settings import Fault, Machine
 from slipway.lab.state import recorded
 
@@ -62,11 +62,7 @@ class Site:
     number: int = 0
 
     def sh(self, node: str, script: str, timeout: float = 60.0) -> str:
-        host = remote(self.machines[node])
-        try:
-            return host.run(["sh", "-ec", script], timeout=timeout).stdout.strip()
-        finally:
-            host.close()
+        return on_machine(self.machines[node], script, timeout)
 
     def kubectl(self, *words: str) -> str:
         return self.sh("cp1", f"k0s kubectl {' '.join(words)}")
