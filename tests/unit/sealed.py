@@ -25,6 +25,15 @@ S3 = {"AWS_ACCESS_KEY_ID": Secret("access-key-of-the-test"), "AWS_SECRET_ACCESS_
 STAGES = {"mode": "install", "backup": {"repository": "s3:https://s3.example.org/backups"}}
 
 
+def new_root(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """An empty repository below `folder` that has an age key of its own."""
+    keys_of(monkeypatch, folder / "config")
+    root = folder / "repository"
+    root.mkdir()
+    store.create(root)
+    return root
+
+
 @dataclass(frozen=True)
 class Repository:
     """`root` is its folder; everything below is the test's own copy, its age key too."""

@@ -1,7 +1,7 @@
 """The keys for encryption at rest in a repository, with the real sops."""
 
 import pytest
-from tests.unit.sealed import keys_of
+from tests.unit.sealed import new_root
 
 from slipway.cluster.encryption import Keys
 from slipway.cluster.rekeying import Holding
@@ -13,11 +13,7 @@ from slipway.secrets.at_rest import Step
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    keys_of(monkeypatch, tmp_path / "config")
-    path = tmp_path / "repository"
-    path.mkdir()
-    store.create(path)
-    return path
+    return new_root(monkeypatch, tmp_path)
 
 
 def names(keys: Keys) -> list[str]:

@@ -1,13 +1,13 @@
 """The passwords of registry mirrors in a repository, with the real sops."""
 
 import pytest
-from tests.unit.sealed import keys_of
+from tests.unit.sealed import new_root
 
 from slipway.errors import InvalidInput
 from slipway.inventory import load
 from slipway.node.logins import Login
 from slipway.secret import Secret
-from slipway.secrets import check, logins, making, store
+from slipway.secrets import check, logins, making
 
 TEXT = """
 apiVersion: slipway/v1
@@ -24,10 +24,7 @@ CREDENTIALS = "  credentials: {a.example.org: office, b.example.org: office, 'c.
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    keys_of(monkeypatch, tmp_path / "config")
-    root = tmp_path / "repository"
-    root.mkdir()
-    store.create(root)
+    root = new_root(monkeypatch, tmp_path)
 
     def written(more: str = CREDENTIALS):
         (root / "inventory.yaml").write_text(TEXT + more)

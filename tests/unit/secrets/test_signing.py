@@ -3,14 +3,14 @@
 import subprocess
 
 import pytest
-from tests.unit.sealed import keys_of
+from tests.unit.sealed import new_root
 
 from slipway.errors import InvalidInput
 from slipway.generate.gitops.secrets import CACHE_KEY_NAME
 from slipway.inventory import load
 from slipway.paths import BINARY_CACHE_KEY
 from slipway.secret import Secret
-from slipway.secrets import making, signing, store
+from slipway.secrets import making, signing
 from slipway.tools.nix import CacheKeys
 
 TEXT = """
@@ -37,10 +37,7 @@ def key(tmp_path) -> tuple[str, str]:
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """`repository(public, more)`: an inventory whose machines trust that key."""
-    keys_of(monkeypatch, tmp_path / "config")
-    root = tmp_path / "repository"
-    root.mkdir()
-    store.create(root)
+    root = new_root(monkeypatch, tmp_path)
 
     def written(public: str, more: str = "deploy: {cache: 's3://nix'}"):
         (root / "inventory.yaml").write_text(TEXT.format(public=public, more=more))
