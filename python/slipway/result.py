@@ -96,8 +96,10 @@ def _size(number: int) -> str:
 class OddAnswer(SlipwayError):
     """A machine answered a question with something else than an answer. Nothing is known from it."""
 
-    def __init__(self, host: str, question: str, said: str, why: str) -> None:
-        super().__init__(f"{host}: {question}: the answer makes no sense ({why}): {said[:LONGEST_QUOTE]!r}")
+    def __init__(self, host: str, question: str, said: str | None, why: str) -> None:
+        """`said`: None where it may be a secret; `why` must not quote it either then."""
+        quoted = "" if said is None else f": {said[:LONGEST_QUOTE]!r}"
+        super().__init__(f"{host}: {question}: the answer makes no sense ({why}){quoted}")
 
 
 class CommandTimedOut(SlipwayError):

@@ -22,7 +22,7 @@ from slipway.inventory import Host, Inventory
 from slipway.inventory.releases import minor_of
 from slipway.outcome import NodeResult, Outcome
 from slipway.ssh.host import Host as Machine
-from slipway.ssh.pool import Pool, for_each
+from slipway.ssh.pool import Pool, for_each, unforeseen
 
 PHASE = "join"
 REWRITE = "slipway encryption rewrite"
@@ -176,7 +176,9 @@ class BringUp:
             hosts,
             limit=self.inventory.deploy.parallel,
         )
-        return {name: result for name, result in results.items() if isinstance(result, NodeResult)}
+        return {
+            name: each if isinstance(each, NodeResult) else self.failed(name, each) for name, each in results.items()
+        }
 
     @property
     def writes(self) -> bool:
@@ -365,6 +367,8 @@ class BringUp:
             raise
         except SlipwayError as error:
             return self.failed(host.name, error, time.monotonic() - started)
+        except Exception as error:
+            return self.failed(host.name, unforeseen(host.name, error), time.monotonic() - started)
         outcome, reason = (Outcome.OK, what_changed(self.seen[host.name])) if changed else (Outcome.UNCHANGED, "")
         return self.told(NodeResult(host.name, outcome, reason, time.monotonic() - started))
 

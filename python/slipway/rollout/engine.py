@@ -34,7 +34,7 @@ from slipway.node.activate import Limits, activate
 from slipway.node.facts import Facts
 from slipway.node.reboot import When
 from slipway.outcome import NodeResult, Outcome, outcome_of
-from slipway.result import CommandFailed, CommandTimedOut
+from slipway.result import CommandFailed, CommandTimedOut, OddAnswer
 from slipway.rollout import living, revision
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.living import Living
@@ -42,6 +42,7 @@ from slipway.rollout.phases import LOCAL, Preparation
 from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
 from slipway.ssh.keys import HostKeyRefused
+from slipway.ssh.pool import unforeseen
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.verify import catalog
 from slipway.words import counted
@@ -386,9 +387,9 @@ class _Rollout:
                 self.results[name] = _both(self.results[name], joined)
             for name, why in self.living.not_well(self._going(going)).items():
                 self._degrade(name, why)
-        except SlipwayError as error:
+        except Exception as error:
             for name in self._going(going):
-                self._degrade(name, str(error))
+                self._degrade(name, str(error if isinstance(error, SlipwayError) else unforeseen(name, error)))
         # What was refused runs on as it did.
         self._release([*self._going(going), *(n for n in going if self.results[n].outcome is Outcome.BLOCKED)])
 
@@ -432,12 +433,14 @@ class _Rollout:
                 patiently(lambda: marks.apply(inventory, secret, events, self.preparation.names), events, within=ready)
                 self._wait_ready(members.Nodes(secret), names)
                 self._let_back(secret, names)
-        except (CommandFailed, CommandTimedOut) as error:
+        except (CommandFailed, CommandTimedOut, OddAnswer) as error:
             self.error = DeployFailed(
                 str(error), hint=error.hint or "again, which leaves alone what is done: slipway deploy"
             )
         except SlipwayError as error:
             self.error = error
+        except Exception as error:
+            self.error = unforeseen("the cluster", error)
 
     def _let_back(self, secret: Kubeconfig, names: Iterable[str]) -> None:
         """Nodes that an earlier run had to leave cordoned, and that are well now."""

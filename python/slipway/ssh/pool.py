@@ -215,12 +215,13 @@ def _outcome(name: str, future: Future[Result]) -> Result | SlipwayError:
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             return no_descriptors(name)
-        return _unforeseen(name, error)
+        return unforeseen(name, error)
     except Exception as error:
-        return _unforeseen(name, error)
+        return unforeseen(name, error)
 
 
-def _unforeseen(name: str, error: Exception) -> Unforeseen:
+def unforeseen(name: str, error: Exception) -> Unforeseen:
+    """What is told of `name` where an exception is none of ours."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}:{place.lineno}"
     return Unforeseen(f"{name}: {type(error).__name__} in {where}: {error}", hint="please report this line as a bug")

@@ -12,7 +12,7 @@ from typing import Any
 
 from slipway import oci
 from slipway.errors import DeployFailed, PrerequisiteMissing
-from slipway.result import CommandFailed, CommandResult
+from slipway.result import NO_SENSE, CommandFailed, CommandResult, OddAnswer
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.tools.run import run
 
@@ -74,14 +74,22 @@ def helm(kubeconfig: Kubeconfig, *words: str, input: bytes | None = None, timeou
 def get(kubeconfig: Kubeconfig, namespace: str, name: str) -> Release | None:
     """The newest revision of a release, or None."""
     try:
-        found = json.loads(_get(kubeconfig, "metadata", namespace, name))
+        about = _get(kubeconfig, "metadata", namespace, name)
     except CommandFailed as failed:
         if "release: not found" in failed.result.stderr:
             return None
         raise
-    values = json.loads(_get(kubeconfig, "values", namespace, name)) or {}
-    since = datetime.fromisoformat(found["deployedAt"]).timestamp() if found.get("deployedAt") else 0.0
-    return Release(name, found["chart"], found["version"], int(found["revision"]), found["status"], values, since)
+    values = _get(kubeconfig, "values", namespace, name)
+    try:
+        return _release(name, json.loads(about), json.loads(values) or {})
+    except NO_SENSE as error:
+        # Without a quotation: values may hold secrets.
+        raise OddAnswer("helm", f"get {name} in {namespace}", None, type(error).__name__) from None
+
+
+def _release(name: str, about: Mapping[str, Any], values: Mapping[str, Any]) -> Release:
+    since = datetime.fromisoformat(about["deployedAt"]).timestamp() if about.get("deployedAt") else 0.0
+    return Release(name, about["chart"], about["version"], int(about["revision"]), about["status"], values, since)
 
 
 def same_version(one: str, other: str) -> bool:

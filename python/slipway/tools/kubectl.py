@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.result import CommandFailed, CommandResult
+from slipway.result import NO_SENSE, CommandFailed, CommandResult, OddAnswer
 from slipway.secret import Secret
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.tools.run import run
@@ -91,7 +91,17 @@ def get(
         if "the server doesn't have a resource type" in failed.result.stderr:
             return {}
         raise
-    found: dict[str, Any] = json.loads(text) if text.strip() else {}
+    return _parsed(text, f"kubectl get {' '.join(filter(None, (kind, name)))}")
+
+
+def _parsed(text: str, question: str) -> dict[str, Any]:
+    """The object in it, {} for none. Nothing of it is quoted where it makes no sense: Secrets come this way, too."""
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except NO_SENSE as error:
+        raise OddAnswer("the API server", question, None, type(error).__name__) from None
+    if not isinstance(found, dict):
+        raise OddAnswer("the API server", question, None, f"no object but {type(found).__name__}")
     return found
 
 
@@ -155,9 +165,12 @@ def existing(kubeconfig: Kubeconfig, manifests: bytes | Secret) -> Sequence[dict
         return []
     if not result.ok:
         raise CommandFailed(result)
-    found: dict[str, Any] = json.loads(result.stdout) if result.stdout.strip() else {}
-    items = found.get("items", [found] if found else [])
-    return [{"kind": item["kind"], "metadata": item["metadata"]} for item in items]
+    found = _parsed(result.stdout, "kubectl get")
+    try:
+        items = found.get("items", [found] if found else [])
+        return [{"kind": item["kind"], "metadata": item["metadata"]} for item in items]
+    except NO_SENSE as error:
+        raise OddAnswer("the API server", "kubectl get", None, type(error).__name__) from None
 
 
 def kustomize(folder: Path) -> str:

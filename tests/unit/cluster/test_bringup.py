@@ -8,7 +8,7 @@ import pytest
 from tests.unit.cluster.conftest import World
 from tests.unit.cluster.fakes import TOKEN_SECRET
 
-from slipway.cluster import bringup, join
+from slipway.cluster import bringup, join, unit
 from slipway.cluster.members import RENAME, SENTINEL
 from slipway.cluster.token import ISSUED, TOKEN_FILE
 from slipway.errors import Interrupted
@@ -108,6 +108,23 @@ def test_a_worker_whose_k0s_dies_is_degraded_with_its_last_words(world):
     assert results["w2"].outcome == "ok"
     assert one.cluster.tokens == {}
     assert one.machine("w1").files[TOKEN_FILE] == b""
+
+
+@pytest.mark.parametrize("name", ["w1", "cp2"])
+def test_what_nobody_foresaw_is_told_of_its_node_and_ends_nobody_elses_join(world, monkeypatch, name):
+    """It was a node that was skipped without a reason, or the end of the whole run."""
+    one, restarts = world(controllers=2, workers=2), unit.restart
+
+    def restart(machine):
+        if machine.name == name:
+            raise KeyError("what")
+        restarts(machine)
+
+    monkeypatch.setattr(unit, "restart", restart)
+    results = one.bring_up()
+    assert results[name].outcome == "degraded"
+    assert f"{name}: KeyError in test_bringup.py" in results[name].reason
+    assert {str(result.outcome) for other, result in results.items() if other != name} == {"ok"}
 
 
 def test_without_a_control_plane_the_others_are_skipped(world):

@@ -34,8 +34,8 @@ from slipway.node import health, logins, reboot
 from slipway.node.facts import Facts
 from slipway.node.logins import Login
 from slipway.outcome import NodeResult, Outcome
-from slipway.result import CommandFailed, CommandResult
-from slipway.rollout import engine
+from slipway.result import CommandFailed, CommandResult, OddAnswer
+from slipway.rollout import engine, living
 from slipway.rollout.engine import Deployment, Options, deploy
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Obstructed, Preparation
@@ -495,6 +495,40 @@ def test_a_tool_that_fails_for_the_cluster_is_a_failed_deploy(world, monkeypatch
     assert failure and failure.exit_code == 6 and "already exists" in str(failure)
     assert failure.hint and "slipway deploy" in failure.hint
     assert outcomes(deployment) == dict.fromkeys(ALL, "ok")
+
+
+def test_an_odd_answer_of_the_api_server_is_a_failed_deploy(world, monkeypatch):
+    def fails(*_):
+        raise OddAnswer("the API server", "kubectl get nodes", None, "JSONDecodeError")
+
+    monkeypatch.setattr(marks, "apply", fails)
+    failure = world.deploy().failure()
+    assert failure and failure.exit_code == 6 and "the answer makes no sense" in str(failure)
+
+
+def test_what_nobody_foresaw_about_the_cluster_hides_no_result(world, monkeypatch):
+    def fails(*_):
+        raise KeyError("what")
+
+    monkeypatch.setattr(cilium, "ensure", fails)
+    deployment = world.deploy()
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 1 and "the cluster: KeyError in test_engine.py" in str(failure)
+    assert outcomes(deployment) == dict.fromkeys(ALL, "ok")
+
+
+def test_what_nobody_foresaw_after_a_wave_is_that_waves_failure(world, monkeypatch):
+    def fails(*_):
+        raise KeyError("what")
+
+    world.lives = True
+    monkeypatch.setattr(living.Living, "may_change", lambda *_: None)
+    monkeypatch.setattr(living.Living, "is_disturbed", lambda *_: False)
+    monkeypatch.setattr(living.Living, "rejoin", fails)
+    deployment = world.deploy()
+    assert outcomes(deployment) == {**dict.fromkeys(ALL, "skipped"), "cp1": "degraded"}
+    (first,) = (node for node in deployment.nodes if node.node == "cp1")
+    assert first.reason.startswith("cp1: KeyError in test_engine.py")
 
 
 def test_an_api_server_that_is_not_reached_at_once_ends_no_deploy(world, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.errors import PrerequisiteMissing
-from slipway.result import CommandFailed
+from slipway.result import CommandFailed, OddAnswer
 from slipway.tools import helm
 from slipway.tools.helm import Release
 
@@ -51,6 +51,17 @@ def test_a_release_without_values_has_none(fake):
     assert found is not None
     assert found.values == {}
     assert found.interrupted
+
+
+@pytest.mark.parametrize(
+    ("about", "values"), [("no json", "{}"), ("[]", "{}"), ('{"chart": "web"}', "{}"), (None, "password: x")]
+)
+def test_an_answer_that_is_no_release_is_told_and_not_quoted(fake, about, values):
+    right = '{"chart": "web", "version": "1.2.3", "revision": 4, "status": "deployed"}'
+    (fake / "metadata").write_text(right if about is None else about)
+    (fake / "values").write_text(values)
+    with pytest.raises(OddAnswer, match=r"helm: get web in front: the answer makes no sense \([A-Za-z]+\)$"):
+        helm.get(KUBECONFIG, "front", "web")
 
 
 def test_no_release_is_none(fake):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cluster.credentials import KUBECONFIG
 
-from slipway.result import CommandFailed
+from slipway.result import CommandFailed, OddAnswer
 from slipway.secret import Secret
 from slipway.tools import kubectl
 
@@ -37,6 +37,17 @@ def test_an_object_is_read_as_json(fake):
     assert kubectl.get(KUBECONFIG, "pods", "web", namespace="front") == {"kind": "Pod"}
     assert (fake / "argv").read_text() == "get pods web --ignore-not-found --output=json --namespace=front\n"
     assert (fake / "kubeconfig").read_bytes() == KUBECONFIG.reveal()
+
+
+@pytest.mark.parametrize("said", ["<html>secret</html>", '["secret"]', "[" * 100_000, '"secret"'])
+def test_an_answer_that_is_no_object_is_told_and_not_quoted(fake, said):
+    """A proxy in between says anything; what was asked for may have been a Secret."""
+    (fake / "stdout").write_text(said)
+    for call in (lambda: kubectl.get(KUBECONFIG, "secrets", "web"), lambda: kubectl.existing(KUBECONFIG, b"{}")):
+        with pytest.raises(OddAnswer, match=r"the API server: kubectl get.*: the answer makes no sense") as caught:
+            call()
+        assert "secret<" not in str(caught.value) and '"secret"' not in str(caught.value)
+        assert caught.value.__cause__ is None
 
 
 def test_what_is_not_there_is_empty(fake):
