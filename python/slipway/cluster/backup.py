@@ -23,7 +23,7 @@ from typing import Any
 
 from slipway.cluster import join, members
 from slipway.cluster.cleanup import at_last
-from slipway.errors import DeployFailed, Interrupted, InvalidInput, SlipwayError
+from slipway.errors import DeployFailed, Interrupted, InvalidInput, SlipwayError, nobody
 from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.result import NO_SENSE
@@ -128,7 +128,7 @@ def make(inventory: Inventory, pool: Pool, events: Events) -> Archive:
 
 def healthy(inventory: Inventory, pool: Pool) -> tuple[str, str]:
     """The first controller that has the cluster and whose API is ready, and the cluster's identity."""
-    refused: list[str] = []
+    refused: list[SlipwayError] = []
     for host in inventory.controllers:
         try:
             seen = members.look(pool.host(host.name))
@@ -136,11 +136,12 @@ def healthy(inventory: Inventory, pool: Pool) -> tuple[str, str]:
         except Interrupted:
             raise
         except SlipwayError as error:
-            problem = str(error)
+            refused.append(error)
+            continue
         if not problem:
             return host.name, seen.ca
-        refused.append(f"{host.name}: {problem}")
-    raise DeployFailed("no controller can be backed up:\n" + "\n".join(refused), hint="slipway status")
+        refused.append(DeployFailed(f"{host.name}: {problem}"))
+    raise nobody("no controller can be backed up:", refused, hint="slipway status")
 
 
 def running_release(controller: Host) -> str:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from slipway.errors import DeployFailed, SlipwayError
+from slipway.errors import DeployFailed, Interrupted, SlipwayError, nobody
 from slipway.inventory import Inventory
 from slipway.result import NO_SENSE
 from slipway.ssh.host import Host
@@ -70,14 +70,17 @@ def fetch(controller: Host, inventory: Inventory) -> Kubeconfig:
 
 
 def of(inventory: Inventory, pool: Pool) -> Kubeconfig:
-    """Ask the controllers one after the other until one answers. Raises DeployFailed with what each said."""
-    refused: list[str] = []
+    """Ask the controllers one after the other until one answers. Raises DeployFailed with what each said, or
+    Unreachable where none was reached."""
+    refused: list[SlipwayError] = []
     for controller in inventory.controllers:
         try:
             return fetch(pool.host(controller.name), inventory)
+        except Interrupted:
+            raise
         except SlipwayError as error:
-            refused.append(str(error))
-    raise DeployFailed("no controller gives a kubeconfig:\n" + "\n".join(refused), hint="slipway deploy")
+            refused.append(error)
+    raise nobody("no controller gives a kubeconfig:", refused, hint="slipway deploy")
 
 
 def for_people(inventory: Inventory, secret: Kubeconfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from slipway.cluster import drain, join, kubeconfig, members, token, unit
 from slipway.cluster.bringup import QuorumAtRisk
 from slipway.cluster.members import Membership, Nodes, NoMembers
-from slipway.errors import DeployFailed, Unreachable
+from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable, nobody
 from slipway.events import Events
 from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Host, Inventory
@@ -97,16 +97,23 @@ def _asked(pool: Pool, name: str) -> tuple[Membership | None, str]:
 
 def _another(inventory: Inventory, pool: Pool, name: str) -> str:
     """A controller beside this one that serves the API."""
-    others, refused = [host.name for host in inventory.controllers if host.name != name], []
+    others = [host.name for host in inventory.controllers if host.name != name]
+    refused: list[SlipwayError] = []
     for other in others:
-        problem = join.why_not_serving(pool.host(other))
+        try:
+            problem = join.api_problem(pool.host(other))
+        except Interrupted:
+            raise
+        except SlipwayError as error:
+            refused.append(error)
+            continue
         if not problem:
             return other
-        refused.append(f"{other}: {problem}")
+        refused.append(DeployFailed(f"{other}: {problem}"))
     if not others:
         raise LastController(f"{name}: is the only controller: without it there is no cluster",
                              hint=f"to give the cluster up: slipway reset {name}")  # fmt: skip
-    raise DeployFailed(f"{name}: no other controller serves: {'; '.join(refused)}", hint="slipway status")
+    raise nobody(f"{name}: no other controller serves:", refused, hint="slipway status")
 
 
 def _require_quorum(inventory: Inventory, pool: Pool, name: str, listed: Mapping[str, str]) -> None:

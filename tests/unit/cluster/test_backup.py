@@ -116,6 +116,12 @@ def test_where_no_controller_is_well_each_says_why(one):
         one.make()
 
 
+def test_where_no_controller_is_reached_that_is_the_error(one):
+    one.problems = {name: Unreachable(f"{name}: no route to host") for name in ("cp1", "cp2", "cp3")}
+    with pytest.raises(Unreachable, match="cp1: no route to host\ncp2: no route to host"):
+        one.make()
+
+
 def test_an_archive_that_is_too_large_is_not_fetched(one, monkeypatch):
     monkeypatch.setattr(backup, "MOST", 1000)
     with pytest.raises(DeployFailed, match=r"at most 1000 B are fetched") as caught:

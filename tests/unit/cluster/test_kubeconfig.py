@@ -11,7 +11,7 @@ import pytest
 from tests.unit.cluster.credentials import admin, encoded, pair, written
 
 from slipway.cluster import kubeconfig
-from slipway.errors import DeployFailed, SlipwayError
+from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.inventory import load
 from slipway.secret import Secret
 
@@ -179,4 +179,26 @@ def test_a_controller_that_is_refused_does_not_keep_the_next_one_from_answering(
     assert cluster_of(json.loads(kubeconfig.of(one.inventory, one.pool).reveal()))["server"] == "https://10.0.0.11:6443"
     one.machine("cp2").kubeconfig = "kind: Config"
     with pytest.raises(DeployFailed, match=r"(?s)cp1: k0s .*: refused: .*cp2: k0s .*: refused: "):
+        kubeconfig.of(one.inventory, one.pool)
+
+
+def test_where_no_controller_is_reached_that_is_the_error(one):
+    """And not a failed deploy: scripts go by the exit code."""
+    for name in ("cp1", "cp2"):
+        one.machine(name).breaks = "unreachable"
+    with pytest.raises(Unreachable, match="cp1: no route to host\ncp2: no route to host") as caught:
+        kubeconfig.of(one.inventory, one.pool)
+    assert (caught.value.exit_code, caught.value.hint) == (5, "slipway status")
+
+
+def test_control_one_that_answers_something_else_is_no_unreachable_cluster(one):
+    one.machine("cp1").breaks, one.machine("cp2").kubeconfig = "unreachable", "kind: Config"
+    with pytest.raises(DeployFailed) as caught:
+        kubeconfig.of(one.inventory, one.pool)
+    assert caught.value.exit_code == 6
+
+
+def test_an_interruption_is_none_of_the_controllers_refusals(one):
+    one.machine("cp1").shut.set()
+    with pytest.raises(Interrupted):
         kubeconfig.of(one.inventory, one.pool)
