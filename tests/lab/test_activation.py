@@ -175,6 +175,18 @@ def test_a_unit_that_is_ended_from_outside_leaves_nobody_on_an_unconfirmed_syste
 
 
 @pytest.mark.nightly
+def test_a_machine_that_can_go_neither_way_boots_its_old_system_where_that_is_wanted(host, before, system):
+    """What hides the old system's program goes with the reboot."""
+    breaks = f"mount --bind /bin/false {before.current}/bin/switch-to-configuration; exit 2"
+    result = activate(host, system(breaks), Events(), limits=Limits(activate=60, confirm=5, reboot=300))
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert result.reason.endswith("the old system could not be activated again, so the node has booted it")
+    after = facts.read(host)
+    assert (after.current, after.profile) == (before.current, before.profile)
+    assert after.boot_id != before.boot_id
+
+
+@pytest.mark.nightly
 def test_an_activation_outlives_what_the_kernel_kills_for_memory(host, before, system, machine):
     new = system("tail /dev/zero; echo killed: $?; true")
     faults.begin(machine, Fault.OOM)

@@ -621,6 +621,9 @@ class HostDeploy(Section):
     """How a deployment treats this machine."""
 
     health_check: HealthCheck | None = None
+    reboot_if_stuck: v.Truth = False
+    """Whether the machine boots its old system where it can activate neither the new one nor the old one again; else it
+    stays as it is, for somebody to look at."""
     substitute: v.Truth = True
     """Whether the machine fetches what its binary caches have, instead of all from where slipway runs; false for one
     without a way to cache.nixos.org: with `deploy.cache` it asks its own `nix.substituters` alone, else none."""

@@ -67,11 +67,13 @@ cat "$1/answer"
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: for `switch-to-configuration` to end, for the confirmation to come, and for the profile to be set."""
+    """Seconds: for `switch-to-configuration` to end, for the confirmation to come, for the profile to be set, and for a
+    reboot where the old system cannot be activated again; 0: there is none."""
 
     activate: float = 300.0
     confirm: float = 60.0
     profile: float = 120.0
+    reboot: float = 0.0
 
     @property
     def silence(self) -> float:
@@ -112,8 +114,8 @@ class Report:
 
     def final(self, age: float) -> bool:
         """Whether asking again can bring nothing new. `age` is the activation's, in seconds."""
-        if self.status is not None and self.status.ended:
-            return True
+        if self.status is not None and (self.status.ended or self.status.phase == "rebooting"):
+            return self.status.ended
         if self.script == "starting":
             return self.status is None and age > STARTS_WITHIN
         return self.script in ("gone", "ended")
@@ -161,6 +163,8 @@ class _Activation:
     confirmed: bool = False
     log: deque[str] = field(default_factory=lambda: deque(maxlen=EXCERPT_LINES))
     lines: int = 0
+    reboots: str = ""
+    """Why the node boots its old system, once it does."""
     trouble: str = ""
     """Why the confirmation did not get through, or why the node does not answer."""
     began: float = field(default_factory=time.monotonic)
@@ -178,6 +182,7 @@ class _Activation:
         self.host.put(script, SCRIPT.read_bytes())
         limits = [str(int(each)) for each in (self.limits.activate, self.limits.confirm, self.limits.profile)]
         part = "boot" if self.boot else "run"
+        limits.append("reboot" if self.limits.reboot else "stay")
         arguments = [part, self.folder, self.system, self.places.current, self.places.profile, *limits]
         self._say("started", self.system)
         # Where the connection breaks right here only the node knows whether it began: follow() asks it.
@@ -203,8 +208,8 @@ class _Activation:
         return None
 
     def _is_in_time(self) -> bool:
-        now = time.monotonic()
-        return now - self.heard < self.limits.silence and now - self.began < self.limits.whole
+        now, more = time.monotonic(), self.limits.reboot if self.reboots else 0.0
+        return now - self.heard < self.limits.silence + more and now - self.began < self.limits.whole + more
 
     def _missed(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -221,6 +226,8 @@ class _Activation:
             self._keep(line)
         if status:
             self.heard = time.monotonic()
+        if status and status.phase == "rebooting":
+            self.reboots = self._cause(status)
         return Report(state, status)
 
     def _keep(self, line: str) -> None:
@@ -290,10 +297,13 @@ class _Activation:
                     f"{self._cause(status)}; there was no system before that it could return to, so it stays as it is",
                 )
             case _:
+                boots = "a reboot brings it back, it is still the default"
+                if status.default == self.system != status.old:
+                    boots = "nor set as the default: the next boot takes the new one"
                 return self.result(
                     Outcome.ACTIVATION_FAILED,
                     f"{self._cause(status)}; the old system could not be activated again either (exit code "
-                    f"{status.back}); a reboot brings it back, it is still the default",
+                    f"{status.back}); {boots}",
                 )
 
     def _cause(self, status: Status) -> str:
@@ -311,13 +321,18 @@ class _Activation:
         try:
             now = facts.read(self.host, self.places)
         except SlipwayError as error:
-            last = status.phase if status else "not known"
+            last = "rebooting" if self.reboots else status.phase if status else "not known"
             return self.result(Outcome.UNREACHABLE, f"lost while it activated (last seen: {last}): {error}")
         return self._judge_by(now)
 
     def _judge_by(self, now: Facts) -> NodeResult:
         assert self.before is not None
         restarted = now.boot_id != self.before.boot_id
+        if restarted and self.reboots and now.current == self.before.current:
+            return self.result(
+                Outcome.ROLLED_BACK,
+                f"{self.reboots}; the old system could not be activated again, so the node has booted it",
+            )
         what = "the node restarted while it activated" if restarted else "the activation ended without a word"
         if now.runs(self.system) and restarted:
             return self.result(Outcome.OK, f"{what}; it runs the new system and keeps it")

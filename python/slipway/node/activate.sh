@@ -1,11 +1,12 @@
-# activate.sh PART FOLDER NEW CURRENT PROFILE ACTIVATE_SECONDS CONFIRM_SECONDS STEP_SECONDS
+# activate.sh PART FOLDER NEW CURRENT PROFILE ACTIVATE_SECONDS CONFIRM_SECONDS STEP_SECONDS WHEN_STUCK
 #
 # Runs on the node, in two units of its own, so that nothing that happens to the deployer's connection stops it.
 # PART `run`:
 #   1. `test` the system NEW: it runs, but the next boot would still take the old one;
 #   2. wait until somebody who came in over a new connection puts FOLDER/answer there;
 #   3. only then make NEW the system profile and the boot default.
-# Where one of these fails, the old system is activated again, from here and without anybody's help.
+# Where one of these fails, the old system is activated again, from here and without anybody's help. Where that fails,
+# too, the machine boots it if WHEN_STUCK is `reboot`, and else stays as it is.
 # PART `boot` does the third step alone: NEW waits for a reboot.
 # PART `watch` is started by the others and outlives them: where one was killed or stopped, or hangs, it brings what
 # was begun to an end, back to the old system unless the new one was confirmed already.
@@ -13,7 +14,7 @@
 # FOLDER/status holds one line of JSON for whoever asks, FOLDER/log what was said. Whoever links FOLDER/answer first
 # decides: the deployer with `confirmed`, or this script with `deadline`.
 set -u
-part=$1 folder=$2 new=$3 current=$4 profile=$5 activate_seconds=$6 confirm_seconds=$7 step_seconds=$8
+part=$1 folder=$2 new=$3 current=$4 profile=$5 activate_seconds=$6 confirm_seconds=$7 step_seconds=$8 when_stuck=$9
 id=${folder##*/} lock=${folder%/*}/lock
 code=-1 back=-1 reason= old= default= tee=
 
@@ -179,7 +180,7 @@ watched() {
     --property=OOMPolicy=continue \
     --property=Restart=on-failure --property=RestartSec=1 --property=StartLimitIntervalSec=0 \
     -- /bin/sh "$folder/activate.sh" watch "$folder" "$new" "$current" "$profile" \
-    "$activate_seconds" "$confirm_seconds" "$step_seconds" 9>&-
+    "$activate_seconds" "$confirm_seconds" "$step_seconds" "$when_stuck" 9>&-
 }
 
 # Seconds since boot: activation may start a time service that sets the clock.
@@ -223,8 +224,19 @@ go_back() {
   [ "$untouched" = no ] || finish refused
   case $back in
     0 | 4) finish returned ;;
-    *) finish stuck ;;
+    *) be_stuck ;;
   esac
+}
+
+# What cannot be activated may boot all the same, where it is what boots: nothing untested is booted.
+be_stuck() {
+  [ "$when_stuck" = reboot ] && [ -n "$default" ] && [ "$(readlink -f "$profile")" = "$default" ] || finish stuck
+  echo "slipway: the old system cannot be activated again, so the machine boots it"
+  tell rebooting
+  # Whoever follows hears of it first.
+  sleep 2
+  timeout --kill-after=10 "$step_seconds" systemctl reboot || finish stuck
+  exit 0
 }
 
 # Longer than `run` can take where each of its steps needs all of its time, forward and back.
@@ -253,7 +265,7 @@ watch() {
 }
 
 decided() {
-  grep -qE '"phase": "(kept|refused|returned|alone|stuck|needs-boot)"' "$folder/status"
+  grep -qE '"phase": "(kept|refused|returned|alone|stuck|rebooting|needs-boot)"' "$folder/status"
 }
 
 # Of PART `boot`, whose profile may be the new one already.

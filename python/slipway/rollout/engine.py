@@ -402,14 +402,17 @@ class _Rollout:
 
     def _activate_node(self, host: Host, system: str, *, boot: bool) -> NodeResult:
         timeouts, keys = self.preparation.inventory.deploy.timeouts, self.preparation.encryption_keys
-        check = self.preparation.inventory.host(host.name).deploy.health_check
+        settings = self.preparation.inventory.host(host.name).deploy
+        check = settings.health_check
         if self.preparation.inventory.host(host.name).is_controller:
             encryption.prepare(host, keys) if keys is not None else encryption.require_unused(host)
         result = activate(
             host,
             system,
             self.preparation.events,
-            limits=Limits(timeouts.activate, timeouts.confirm),
+            limits=Limits(
+                timeouts.activate, timeouts.confirm, reboot=timeouts.reboot if settings.reboot_if_stuck else 0.0
+            ),
             given_up=lambda: self.interruption.insisted,
             boot=boot,
             problem=lambda fresh: health.problem(fresh, check) if check else "",

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from slipway.errors import PrerequisiteMissing, Unreachable
 from slipway.events import Events
 from slipway.node import activate as module
+from slipway.node import facts
 from slipway.node.activate import Limits, activate
 from slipway.outcome import Outcome
 
@@ -159,6 +161,66 @@ def test_an_old_system_that_fails_as_well_is_told(node, run):
     result = run(node.system("new", code=2))
     assert result.outcome is Outcome.ACTIVATION_FAILED
     assert "could not be activated again either (exit code 2); a reboot brings it back" in result.reason
+
+
+def reboots(node: Any, sshd: Any, ends: int = 0) -> Path:
+    """A fake systemctl that notes a reboot, after which the old system runs; it is done when the file is there."""
+    done, program = Path(node.folder, "rebooted"), sshd.folder / "bin" / "systemctl"
+    back = f"ln -sfn {node.folder / 'old'} {node.places.current}; rm -rf {node.places.run}; touch {done}"
+    program.write_text(f"#!/bin/sh\n[ $1 = reboot ] || exit 0\n[ {ends} != 0 ] || {{ {back}; }}\nexit {ends}\n")
+    program.chmod(0o755)
+    return done
+
+
+@pytest.fixture
+def boots(monkeypatch):
+    """Says which boot it is: the second one once this file is there."""
+
+    def boots(done: Path) -> None:
+        read = facts.read
+        monkeypatch.setattr(
+            facts, "read", lambda *asked: replace(read(*asked), boot_id="second" if done.exists() else "first")
+        )
+
+    return boots
+
+
+def test_a_node_that_can_go_neither_way_boots_its_old_system_where_that_is_wanted(node, run, sshd, boots):
+    done = reboots(node, sshd)
+    boots(done)
+    (node.folder / "old" / "code").write_text("2")
+    result = run(node.system("new", code=2), Limits(activate=20, confirm=20, reboot=20))
+    assert done.exists()
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert result.reason == ("its activation script failed (exit code 2); the old system could not be activated again, "
+                             "so the node has booted it")  # fmt: skip
+    assert Path(node.current).name == Path(node.profile).name == "old"
+
+
+def test_control_nobody_reboots_without_being_asked_to(node, run, sshd):
+    done = reboots(node, sshd)
+    (node.folder / "old" / "code").write_text("2")
+    assert run(node.system("new", code=2)).outcome is Outcome.ACTIVATION_FAILED
+    assert not done.exists()
+
+
+def test_a_reboot_that_does_not_begin_leaves_the_node_stuck(node, run, sshd):
+    reboots(node, sshd, ends=1)
+    (node.folder / "old" / "code").write_text("2")
+    result = run(node.system("new", code=2), Limits(activate=20, confirm=20, reboot=20))
+    assert result.outcome is Outcome.ACTIVATION_FAILED
+    assert "could not be activated again either (exit code 2); a reboot brings it back" in result.reason
+
+
+def test_no_node_boots_what_nobody_has_tested(node, run, sshd):
+    """The new system is the default already, and could not be taken back."""
+    done, old = reboots(node, sshd), node.folder / "old"
+    (old / "code").write_text("2")
+    (old / "refuses-set").touch()
+    result = run(node.system("new", boot_code=1), Limits(activate=20, confirm=20, reboot=20))
+    assert result.outcome is Outcome.ACTIVATION_FAILED
+    assert "nor set as the default: the next boot takes the new one" in result.reason
+    assert not done.exists()
 
 
 def test_a_default_that_cannot_be_set_returns_to_the_old_system(node, run):
