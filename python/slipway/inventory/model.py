@@ -761,6 +761,9 @@ class Deploy(Section):
 
     parallel: Annotated[int, Field(ge=1, le=1000), v.DIGITS] = 10
     """Machines worked on at the same time."""
+    evaluate_at_once: Annotated[int, Field(ge=1, le=100_000), v.DIGITS] | None = None
+    """Systems that one Nix evaluates, which keeps them all in memory; default: as many as this computer's memory takes,
+    with half a GiB for each."""
     waves: Waves = Waves()
     drain: Drain = Drain()
     backup_before_upgrade: v.Truth = True

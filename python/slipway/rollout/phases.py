@@ -25,7 +25,7 @@ from slipway.node.facts import Facts
 from slipway.node.logins import Login
 from slipway.node.places import NIXOS
 from slipway.outcome import outcome_of
-from slipway.rollout import sources
+from slipway.rollout import evaluation, sources
 from slipway.rollout.copying import Copying
 from slipway.ssh import openssh
 from slipway.ssh.host import Host
@@ -121,6 +121,16 @@ class Preparation:
         return systems
 
     def _built(self, names: Sequence[str], at: nix.Elsewhere | None) -> dict[str, str]:
+        """In as many goes as the memory wants; a mistake in one keeps the later ones from beginning."""
+        done: dict[str, str] = {}
+        for part in evaluation.goes(names, evaluation.at_once(self.inventory.deploy.evaluate_at_once)):
+            if len(part) < len(names):
+                text = f"{len(part)} at once, {len(done)} of {counted(len(names), 'system')} done"
+                self.events.emit("build", "progress", text=text)
+            done |= self._built_at_once(part, at)
+        return done
+
+    def _built_at_once(self, names: Sequence[str], at: nix.Elsewhere | None) -> dict[str, str]:
         deploy = self.inventory.deploy
         return nix.build(
             self.inventory.root.resolve(),

@@ -74,6 +74,24 @@ def test_systems_are_built_where_it_is_said(preparation, monkeypatch, where, cal
     assert sorted(asked, key=str) == sorted(calls, key=str)
 
 
+def test_systems_are_evaluated_so_many_at_once(preparation, monkeypatch, seen):
+    asked: list[list[str]] = []
+
+    def build(_flake, names, **_how):
+        asked.append(list(names))
+        return {name: f"/nix/store/{name}" for name in names}
+
+    monkeypatch.setattr(nix, "build", build)
+    monkeypatch.setattr(nix, "keep", lambda *_, **__: None)
+    deploy = preparation.inventory.deploy.model_copy(update={"evaluate_at_once": 2})
+    inventory = replace(preparation.inventory, deploy=deploy)
+    assert list(replace(preparation, inventory=inventory).build()) == ["w1", "cp1", "w2"]
+    assert asked == [["w1", "cp1"], ["w2"]]
+    assert [each.data["text"] for each in seen if each.state == "progress"] == [
+        "2 at once, 0 of 3 systems done", "1 at once, 2 of 3 systems done",
+    ]  # fmt: skip
+
+
 def test_a_build_that_fails_on_its_node_is_the_run_s_error(preparation, monkeypatch):
     def build(_flake, names, *, at, **_how):
         raise BuildFailed(f"{names[0]}: no")
