@@ -77,7 +77,8 @@ READERS: dict[str, tuple[Callable[[Host], object], str]] = {
     "hardware": (proposed, PROBE),
     "membership": (members.look, "control-plane active issued=abc123:w1 machine-id=1 started=1/2.0/3.0 ca=f\n"),
     "etcd": (members.etcd_members, '{"members": {"cp1": "https://10.0.0.1:2380"}}'),
-    "token": (lambda host: token.create(host, token.Kind.WORKER), "H4sI"),
+    "token": (lambda host: token.create(host, token.Kind.WORKER, "w1"), "H4sI"),
+    "noted tokens": (lambda host: token.noted(host, "w1"), "abc123\ndef456\n"),
     "kubeconfig": (
         lambda host: kubeconfig.fetch(host, INVENTORY),
         written(admin(f"https://{INVENTORY.controllers[0].address}:6443")),

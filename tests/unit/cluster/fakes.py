@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.unit.cluster.credentials import admin, written
 
-from slipway.cluster import backup, encryption
+from slipway.cluster import backup, encryption, token
 from slipway.cluster.members import KUBELET_CONF, LOOK, RENAME, SENTINEL
 from slipway.cluster.token import ISSUED, TOKEN_FILE
 from slipway.errors import Interrupted, Unreachable
@@ -41,7 +41,7 @@ class FakeCluster:
     """Machine ids by node, where they are not those of the machines of that name."""
     made: int = 0
 
-    def token(self, kind: str) -> bytes:
+    def made_token(self, kind: str) -> bytes:
         self.made += 1
         name = f"tok{self.made:03}"
         self.tokens[name] = kind
@@ -50,13 +50,20 @@ class FakeCluster:
     def accepts(self, content: bytes, kind: str) -> bool:
         if not content:
             return False
-        token = json.loads(gzip.decompress(base64.b64decode(content)))["users"][0]["user"]["token"]
-        return self.tokens.get(token.split(".")[0]) == kind
+        return self.tokens.get(public_half(content.decode())) == kind
 
 
-def encoded(token: str) -> bytes:
-    """k0s's form; JSON is YAML."""
-    return base64.b64encode(gzip.compress(json.dumps({"users": [{"user": {"token": token}}]}).encode()))
+def encoded(text: str) -> bytes:
+    """k0s's form of a token; JSON is YAML."""
+    return base64.b64encode(gzip.compress(json.dumps({"users": [{"user": {"token": text}}]}).encode()))
+
+
+def public_half(text: str) -> str:
+    """Of what k0s printed; empty where that is no token."""
+    try:
+        return str(json.loads(gzip.decompress(base64.b64decode(text)))["users"][0]["user"]["token"].split(".")[0])
+    except (ValueError, OSError, EOFError):
+        return ""
 
 
 @dataclass
@@ -144,6 +151,14 @@ class FakeMachine:
                     self.files.pop(path, None)
                 self.half_joined = self.half_joined and KUBELET_CONF not in paths
                 return 0, ""
+            case ["sh", "-c", script, _, node, kind, expiry, _, notes, _] if script == token.CREATE:
+                code, text = self.answer(["k0s", "token", "create", f"--role={kind}", f"--expiry={expiry}"])
+                if not code and (found := public_half(text)):
+                    self.files[notes + found] = node.encode()
+                return code, text
+            case ["sh", "-c", script, _, node, _, notes, _] if script == token.NOTED:
+                out = [path for path, said in self.files.items() if path.startswith(notes) and said == node.encode()]
+                return 0, "".join(f"{path.removeprefix(notes)}\n" for path in out)
             case ["k0s", "version"]:
                 return (0, f"v{self.release} (fake)\n") if self.release else (127, "k0s: not found")
             case ["sh", "-c", _, "send the archive", path]:
@@ -200,7 +215,7 @@ class FakeMachine:
                 return 0, written(admin(f"https://{self.address}:6443")) if self.kubeconfig is None else self.kubeconfig
             case ["token", "create", role, expiry]:
                 assert re.fullmatch(r"--expiry=[0-9]+m", expiry)
-                return 0, self.cluster.token(role.removeprefix("--role=")).decode() + "\n"
+                return 0, self.cluster.made_token(role.removeprefix("--role=")).decode() + "\n"
             case ["token", "invalidate", name]:
                 gone = self.cluster.tokens.pop(name, None) is None
                 return (1, f'secrets "bootstrap-token-{name}" not found') if gone else (0, "")
@@ -238,8 +253,7 @@ class FakeMachine:
 
     def start(self) -> None:
         """k0s's own rules of who founds, joins or goes on."""
-        token = self.files.get(TOKEN_FILE, b"")
-        if self.breaks == "dies" or not self.may_start(token):
+        if self.breaks == "dies" or not self.may_start(self.files.get(TOKEN_FILE, b"")):
             self.state = "failed"
             return
         if self.breaks == "skipped":
@@ -259,10 +273,10 @@ class FakeMachine:
             self.kubelet = True
             self.cluster.nodes[self.name] = False
 
-    def may_start(self, token: bytes) -> bool:
+    def may_start(self, content: bytes) -> bool:
         if self.controller:
-            return self.data or SENTINEL in self.files or self.cluster.accepts(token, "controller")
-        return self.kubelet or (not self.half_joined and self.cluster.accepts(token, "worker"))
+            return self.data or SENTINEL in self.files or self.cluster.accepts(content, "controller")
+        return self.kubelet or (not self.half_joined and self.cluster.accepts(content, "worker"))
 
     def put(self, path: str, content: bytes | Secret, *, mode: int = 0o600) -> None:
         assert mode == 0o600
