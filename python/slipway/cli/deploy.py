@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -105,6 +106,7 @@ NoCopyOption = Annotated[
 
 def plan(
     selection: Selection = None,
+    exclude: ExcludeOption = None,
     no_copy: NoCopyOption = False,
     older: OlderOption = False,
     inventory_file: InventoryOption = INVENTORY,
@@ -118,7 +120,7 @@ def plan(
     Example: slipway plan w1
     """
     inventory = load(inventory_file)
-    hosts = select(inventory, selection or ())
+    hosts = select(inventory, selection or (), exclude or ())
     lacking: list[SlipwayError] = []
     keys = _or_lacking(lambda: _encryption_keys(inventory, hosts), lacking)
     _or_lacking(lambda: _cache_keys(inventory), lacking)
@@ -132,7 +134,9 @@ def plan(
     else:
         for line in report.render(found, stdout().width):
             tell(line)
-    _judge_plan(found, [host.name for host in hosts])
+    same = [*(selection or ()), *(word for each in exclude or () for word in ("--exclude", each))]
+    same += ["--older"] if older else []
+    _judge_plan(found, [host.name for host in hosts], shlex.join(["slipway", "deploy", *same]))
 
 
 def _or_lacking(read: Callable[[], Read | None], lacking: list[SlipwayError]) -> Read | None:
@@ -144,13 +148,14 @@ def _or_lacking(read: Callable[[], Read | None], lacking: list[SlipwayError]) ->
         return None
 
 
-def _judge_plan(found: Plan, names: Sequence[str]) -> None:
+def _judge_plan(found: Plan, names: Sequence[str], then: str) -> None:
+    """`then`: the command that does what the plan tells."""
     comparison.refuse(found.differences, names)
     for error in found.refused:
         raise error
     changed, nodes = sum(node.pending for node in found.nodes), counted(len(found.nodes), "node")
     if found.pending:
-        raise ChangesPending(f"changes are pending on {changed} of {nodes}", hint="slipway deploy")
+        raise ChangesPending(f"changes are pending on {changed} of {nodes}", hint=then)
     say(f"nothing to do on {nodes}")
 
 
@@ -359,7 +364,9 @@ def _write_down(run: Run, nodes: Sequence[NodeResult], error: SlipwayError | Non
 
 def _show(run: Run, result: Deployment, json_output: bool) -> None:
     if json_output:
-        print_json({"run": run.id, "nodes": [node.to_json() for node in result.nodes]})
+        error = result.failure()
+        told = error and {"message": str(error), "hint": error.hint, "exitCode": error.exit_code}
+        print_json({"run": run.id, "nodes": [node.to_json() for node in result.nodes], "error": told})
         return
     print_table(("node", "outcome", "time", "system", "why"), map(_row, bundled(result.nodes, _kind)))
     bad = [node for node in result.nodes if node.log and not node.outcome.good]

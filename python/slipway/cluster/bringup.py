@@ -403,6 +403,8 @@ def what_changed(before: Membership) -> str:
     """What bringing a machine up came to, from what it was before."""
     if not (before.control_plane or before.kubelet):
         return "joined the cluster"
+    if before.active and not before.outdated and (before.token or before.sentinel or before.rename):
+        return "what was left there is cleared"
     return "k0s runs on its new configuration" if before.outdated else "k0s runs again"
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from slipway.cluster import cilium, comparison, live, marks, members, rekeying, skew
+from slipway.cluster import cilium, comparison, drain, live, marks, members, rekeying, skew
 from slipway.cluster.comparison import Difference
 from slipway.cluster.live import Sight
 from slipway.cluster.members import Membership
+from slipway.cluster.rekeying import Holding
 from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.generate import cilium as chart
 from slipway.groups import alike, typed
@@ -37,6 +38,11 @@ STARTED_WITH = re.compile(rf'^Environment="{members.STARTED_WITH}=([^"]*)"$', re
 RESTARTS = "restarts k0s"
 NEW_PASSWORDS = "gets passwords of registry mirrors"
 NO_PASSWORDS = "loses passwords of registry mirrors"
+CLEARS = "clears a join token or a permission that was left on the machine"
+UNCORDONS = "lets pods in again, which an earlier run kept out"
+OTHER_KEYS = "gets the keys that Secrets are encrypted with"
+ENCRYPTS = "encrypts Secrets at rest from then on, once every controller can read them"
+TAKES_BACK = "takes back join tokens of a run that did not end"
 ALWAYS_SAID = ("would activate the configuration",)
 """Lines of dry-activate that tell nothing."""
 
@@ -157,7 +163,7 @@ def plan(preparation: Preparation, *, copy: bool = True, older: bool = False) ->
     return Plan(
         tuple(replace(node, wave=wave_of.get(node.node, "")) for node in nodes),
         order,
-        (*work.backup(nodes), *work.cluster()),
+        (*work.backup(nodes), *work.tokens(), *work.encryption(), *work.cluster()),
         comparison.differences(preparation.inventory, cluster) if cluster else (),
         work.sight.why_not,
         refused,
@@ -170,11 +176,25 @@ class _Planning:
     facts: Mapping[str, Facts]
     sight: Sight
     labels: Mapping[str, marks.Change] = field(init=False)
+    cordoned: frozenset[str] = field(init=False)
+    """Nodes that slipway has cordoned and not let back."""
+    keys: Mapping[str, Holding] = field(init=False)
+    """What controllers hold for encrypting Secrets, where that is wanted."""
 
     def __post_init__(self) -> None:
         nodes = self.sight.cluster.nodes if self.sight.cluster else {}
         found = marks.changes(self.preparation.inventory, nodes, self.preparation.names)
         object.__setattr__(self, "labels", found)
+        ours = frozenset(name for name, node in nodes.items() if drain.OURS in node.annotations)
+        object.__setattr__(self, "cordoned", ours)
+        object.__setattr__(self, "keys", self._holding())
+
+    def _holding(self) -> dict[str, Holding]:
+        inventory, pool = self.preparation.inventory, self.preparation.pool
+        if self.preparation.encryption_keys is None:
+            return {}
+        seen = rekeying.look_at(inventory, pool, loaded=False)
+        return {name: each for name, each in seen.items() if isinstance(each, Holding)}
 
     def refused(self, older: bool) -> Iterator[SlipwayError]:
         """What of a deploy's own questions before it changes anything comes out badly; differences are told apart."""
@@ -227,8 +247,11 @@ class _Planning:
         """What slipway does beside activating the system."""
         restarts = seen.outdated or (has is not None and has.k0s.keys() != started_with(node.new).keys())
         steps = tuple(self._membership(host, seen, restarts))
+        steps += (OTHER_KEYS,) if seen.control_plane and self._gets_keys(host.name) else ()
+        steps += (CLEARS,) if seen.token or seen.sentinel or seen.rename else ()
         label = self.labels.get(host.name)
         steps += label.told if label and label.visible else ()
+        steps += (UNCORDONS,) if host.name in self.cordoned else ()
         joined = seen.kubelet or (seen.control_plane and host.runs_workloads)
         drains = self.preparation.inventory.deploy.drain.enable and joined and seen.active and restarts
         return replace(node, slipway=steps, drain=drains)
@@ -242,6 +265,34 @@ class _Planning:
         if host.is_controller and self._founds(host):
             return ["founds the cluster"]
         return [f"joins the cluster as a {'controller' if host.is_controller else 'worker'}"]
+
+    def _gets_keys(self, name: str) -> bool:
+        """Whether a controller of a cluster that lives gets other keys, or is to write with them as the others do."""
+        wanted, holding = self.preparation.encryption_keys, self.keys.get(name)
+        if wanted is None or holding is None:
+            return False
+        return holding.keys != wanted.marks or (self._encrypts and not holding.writes)
+
+    @property
+    def _encrypts(self) -> bool:
+        return any(each.writes for each in self.keys.values())
+
+    def encryption(self) -> tuple[str, ...]:
+        """Whether a cluster that lives begins to encrypt its Secrets: where every controller has the key then."""
+        if self.sight.cluster is None or not self.keys or self._encrypts:
+            return ()
+        have = {name for name, each in self.keys.items() if each.keys} | {*self.preparation.names}
+        return (ENCRYPTS,) if all(host.name in have for host in self.preparation.inventory.controllers) else ()
+
+    def tokens(self) -> tuple[str, ...]:
+        """Whether tokens are out for chosen nodes by the notes of chosen controllers."""
+        seen = self.preparation.pool.map(members.look, self._controllers)
+        issued = [node for each in seen.values() if isinstance(each, Membership) for _, node in each.issued]
+        return (TAKES_BACK,) if {*issued} & {*self.preparation.names} else ()
+
+    @property
+    def _controllers(self) -> list[str]:
+        return [host.name for host in self.preparation.inventory.controllers]
 
     def _founds(self, host: InventoryHost) -> bool:
         exists = self.sight.cluster is not None or bool(self.sight.why_not)

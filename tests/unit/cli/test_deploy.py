@@ -112,6 +112,16 @@ def test_deploy_prints_json_alone(slipway, monkeypatch):
     monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment(RESULT.nodes[:1]))
     printed = json.loads(slipway("deploy", "--json").stdout)
     assert [node["outcome"] for node in printed["nodes"]] == ["ok"]
+    assert printed["error"] is None
+
+
+def test_what_concerns_the_cluster_is_in_the_json_as_well(slipway, repository, monkeypatch):
+    """Its nodes alone may all be well."""
+    failed = DeployFailed("the Helm release: no", hint="slipway deploy")
+    monkeypatch.setattr(module, "roll_out", lambda *_, **__: Deployment(RESULT.nodes[:1], failed))
+    words = ["deploy", "--json", "-i", str(repository / "inventory.yaml")]
+    printed = json.loads(CliRunner().invoke(build(["deploy"]), words).stdout)
+    assert printed["error"] == {"message": "the Helm release: no", "hint": "slipway deploy", "exitCode": 6}
 
 
 def test_an_error_before_any_node_is_in_the_run_as_well(slipway, repository):
@@ -138,10 +148,13 @@ def test_plan_tells_what_is_pending_and_ends_with_exit_code_4(slipway, monkeypat
         slipway("plan", "--no-copy")
     assert (caught.value.exit_code, caught.value.hint) == (4, "slipway deploy")
     assert asked == [False]
+    with pytest.raises(ChangesPending) as caught:
+        slipway("plan", "cp*", "w1", "--exclude", "cp1", "--older")
+    assert caught.value.hint == "slipway deploy 'cp*' w1 --exclude cp1 --older", "what was looked at, and no more"
     found = replace(found, nodes=found.nodes[1:], waves=())
     result = slipway("plan", "--json")
     assert json.loads(result.stdout)["pending"] is False
-    assert asked == [False, True]
+    assert asked == [False, True, True]
     assert "nothing to do on 1 node" in slipway("plan").stderr
 
 

@@ -1,6 +1,6 @@
 """A plan tells all that a deploy would do, and a deploy then does what the plan told. Machines are fakes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -19,10 +19,11 @@ from slipway.cluster import (
     members,
     rekeying,
     skew,
+    token,
 )
 from slipway.cluster.encryption import Key, Keys
 from slipway.cluster.live import LiveNode, Living, Sight
-from slipway.cluster.rekeying import UnsafeKeys
+from slipway.cluster.rekeying import Holding, UnsafeKeys
 from slipway.cluster.skew import Leap
 from slipway.errors import DeployFailed, SlipwayError, Unreachable
 from slipway.events import Events
@@ -42,6 +43,7 @@ from slipway.secret import Secret
 from slipway.tools import helm, nix
 from slipway.tools.nix import CacheKeys
 
+KEYS = Keys((Key("slipway", Secret(b"k" * 32)),))
 ALL = ("w1", "cp1", "cp2", "cp3", "w2")
 K0S = f"/nix/store/{'b' * 32}-k0s-1.36.3"
 KERNEL = "/nix/store/k-linux-6.12/bzImage"
@@ -264,6 +266,45 @@ def test_labels_that_would_be_applied_are_told(world, monkeypatch):
     assert of(world.plan(), "w1").slipway == ("label a=b",)
 
 
+def test_what_a_run_that_did_not_end_has_left_is_told(world):
+    """A deploy clears it, so it is no deploy with nothing to do."""
+    world.pool.machines["w2"].files[token.TOKEN_FILE] = b"a token"
+    world.pool.machines["cp1"].files[token.ISSUED + "abc123"] = b"w1"
+    mark = LiveNode("w1", annotations={drain.OURS: "true"})
+    world.living = Sight(Living(nodes={"w1": mark}), KUBECONFIG)
+    found = world.plan()
+    assert of(found, "w1").slipway == ("lets pods in again, which an earlier run kept out",)
+    assert of(found, "w2").slipway == ("clears a join token or a permission that was left on the machine",)
+    assert found.cluster == ("takes back join tokens of a run that did not end",)
+    assert world.plan("w2").cluster == (), "whose join it was is not chosen"
+
+
+def holding(world, monkeypatch, **held: Holding) -> Plan:
+    monkeypatch.setattr(
+        rekeying, "look_at", lambda *_, **__: {n: held.get(n, Holding()) for n in ("cp1", "cp2", "cp3")}
+    )
+    monkeypatch.setattr(rekeying, "check", lambda *_: None)
+    return plan(world.preparation(encryption_keys=KEYS))
+
+
+def test_other_keys_for_secrets_are_told_without_a_new_system(world, monkeypatch):
+    """As `slipway encryption rotate` leaves it: the next deploy brings them."""
+    now, before = Holding(KEYS.marks, writes=True), Holding(("old:1",), writes=True)
+    found = holding(world, monkeypatch, cp1=before, cp2=now, cp3=replace(now, writes=False))
+    told = {node.node: node.slipway for node in found.nodes if node.pending}
+    assert told == dict.fromkeys(("cp1", "cp3"), ("gets the keys that Secrets are encrypted with",))
+    assert found.cluster == ()
+    same = holding(world, monkeypatch, **dict.fromkeys(("cp1", "cp2", "cp3"), now))
+    assert not same.pending
+
+
+def test_a_cluster_that_begins_to_encrypt_its_secrets_is_told(world, monkeypatch):
+    found = holding(world, monkeypatch)
+    assert found.cluster == ("encrypts Secrets at rest from then on, once every controller can read them",)
+    assert [node.node for node in found.nodes if node.pending] == ["cp1", "cp2", "cp3"]
+    assert plan(world.preparation(("cp1",), encryption_keys=KEYS)).cluster == (), "the others cannot read it yet"
+
+
 def test_what_the_cluster_cannot_become_is_part_of_the_plan(world):
     world.living = Sight(
         Living(domain="example.org", nodes={"w1": LiveNode("w1")}),
@@ -275,7 +316,6 @@ def test_what_the_cluster_cannot_become_is_part_of_the_plan(world):
 @pytest.mark.parametrize("older", [False, True])
 def test_what_a_deploy_would_refuse_is_part_of_the_plan(world, monkeypatch, older):
     """An earlier checkout, a leap of k0s, and keys by which a controller could not read its Secrets."""
-    keys = Keys((Key("slipway", Secret(b"k" * 32)),))
 
     def refuse(error: SlipwayError) -> Any:
         def asked(*_: object) -> None:
@@ -286,7 +326,7 @@ def test_what_a_deploy_would_refuse_is_part_of_the_plan(world, monkeypatch, olde
     monkeypatch.setattr(revision, "require_newer", refuse(Older("an earlier checkout")))
     monkeypatch.setattr(skew, "require", refuse(Leap("two at once")))
     monkeypatch.setattr(rekeying, "check", refuse(UnsafeKeys("unread")))
-    found = plan(world.preparation(encryption_keys=keys), older=older)
+    found = plan(world.preparation(encryption_keys=KEYS), older=older)
     told = ["two at once", "unread"] if older else ["an earlier checkout", "two at once", "unread"]
     assert [str(each) for each in found.refused] == told
     assert [each["text"] for each in found.to_json()["refused"]] == told
