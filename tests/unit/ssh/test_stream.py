@@ -21,16 +21,20 @@ def ends():
 
 
 class FakeSocket:
-    """Counts how often it is read."""
+    """Counts how often it is read; `family` says which kind it is."""
 
-    def __init__(self, *parts: bytes) -> None:
-        self._parts, self.reads = [*parts], 0
+    def __init__(self, *parts: bytes, family: int = socket.AF_UNIX) -> None:
+        self._parts, self.reads, self.family = [*parts], 0, family
+        self.told: list[tuple[int, ...]] = []
 
     def recv(self, size: int) -> bytes:
         self.reads += 1
         part = self._parts.pop(0)
         assert len(part) <= size
         return part
+
+    def setsockopt(self, *option: int) -> None:
+        self.told.append((self.reads, *option))
 
 
 def test_what_came_together_is_read_once_and_handed_out_in_pieces():
@@ -45,6 +49,29 @@ def test_more_than_a_chunk_may_be_asked_for():
     long = b"x" * (CHUNK + 1)
     stream = Stream(cast(socket.socket, FakeSocket(long)))
     assert stream.recv(CHUNK + 1) == long
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+def test_each_packet_is_acknowledged_as_it_comes(family):
+    """The kernel would wait 40 ms for something to send with it, and sshd for the acknowledgement."""
+    fake = FakeSocket(b"one", b"two", family=family)
+    stream = Stream(cast(socket.socket, fake))
+    for _ in range(6):
+        stream.recv(1)
+    at_once = (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    assert fake.told == [(1, *at_once), (2, *at_once)]
+
+
+def test_the_kernel_takes_the_wish_for_a_connection_of_tcp_and_is_not_asked_for_another(ends):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as ours:
+        theirs, _ = server.accept()
+        with theirs:
+            theirs.sendall(b"x")
+            assert Stream(ours).recv(1) == b"x"
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
+    ours, theirs = ends
+    theirs.sendall(b"x")
+    assert Stream(ours).recv(1) == b"x"
 
 
 def test_nothing_is_lost_between_two_pieces(ends):
