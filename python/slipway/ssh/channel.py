@@ -166,8 +166,8 @@ class Shell:
             self._exchange(b"", out, err, time.monotonic() + timeout)
         except NotAccepted:
             raise
-        except SessionLost:
-            raise SessionLost(err.text(out)) from None
+        except SessionLost as loss:
+            raise SessionLost(err.text(out) or str(loss)) from None
         except TooMuch:
             raise SessionLost("its login says more than anybody reads") from None
         if not out.tail.isdigit() or int(out.tail) < 2:

@@ -235,6 +235,9 @@ class _Packets(Packetizer):
 
     _greeted = 0
 
+    def start_handshake(self, timeout: float) -> None:
+        """Nothing: paramiko starts a thread that wakes after `timeout`. Whoever waits for the handshake has a bound."""
+
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         if n > LONGEST_PACKET:
             raise paramiko.SSHException(f"a packet of {n} bytes was announced; OpenSSH's are {LONGEST_PACKET} at most")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from slipway.errors import Interrupted, PrerequisiteMissing, SlipwayError, Unreachable
 from slipway.result import LOCAL, CommandFailed, CommandResult, CommandTimedOut, TooMuchSaid, spoken
@@ -250,7 +251,7 @@ class Remote:
         ready, prompt = secrets.token_hex(16), self._prompt()
         sudo = prompt.sudo if prompt else "sudo -n" if self._sudo else ""
         channel = transport.open_session(timeout=timeout)
-        _request(channel, login_command(ready, sudo=sudo), deadline - time.monotonic())
+        _request(transport, channel, login_command(ready, sudo=sudo))
         return Shell(channel, ready, deadline - time.monotonic(), prompt)
 
     def _prompt(self) -> Prompt | None:
@@ -292,29 +293,19 @@ class Remote:
         ) from None
 
 
-def _request(channel: paramiko.Channel, command: str, timeout: float) -> None:
-    """Ask for a program to be started. Raises OutOfTime where the server does not answer: paramiko would wait for ever.
+def _request(transport: paramiko.Transport, channel: paramiko.Channel, command: str) -> None:
+    """Ask for a program to be started; what it says first is the answer. Where the server refuses, the channel ends.
 
-    A server that is stopped, or hangs in PAM or on a disk, acknowledges what we send and says nothing.
+    paramiko's own way waits for ever where a server that hangs in PAM or on a disk says nothing, and a timer beside it
+    is a thread for each machine.
     """
-    late = threading.Event()
-
-    def give_up() -> None:
-        late.set()
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            channel.close()
-
-    timer = threading.Timer(max(0.0, timeout), give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        channel.exec_command(command)
-    except paramiko.SSHException:
-        if late.is_set():
-            raise OutOfTime from None
-        raise
-    finally:
-        timer.cancel()
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
+    transport._send_user_message(message)  # type: ignore[attr-defined]  # (its types leave it out)
 
 
 class Local:

@@ -277,7 +277,8 @@ def test_put_into_a_folder_that_is_not_there_fails_and_leaves_nothing(remote, tm
 
 
 class Mute(paramiko.ServerInterface):
-    """A fake server that opens a session and never answers the request to start a program: PAM hangs, or a disk."""
+    """A fake server that opens a session and, until `done`, does not answer the request to start a program: PAM hangs,
+    or a disk. Then it refuses."""
 
     def __init__(self, done: threading.Event) -> None:
         self.done = done
@@ -297,8 +298,13 @@ class Mute(paramiko.ServerInterface):
 
 
 @pytest.fixture
-def mute(sshd, tmp_path):
-    key, done = paramiko.ECDSAKey.generate(), threading.Event()
+def done():
+    return threading.Event()
+
+
+@pytest.fixture
+def mute(sshd, tmp_path, done):
+    key = paramiko.ECDSAKey.generate()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -320,6 +326,27 @@ def test_a_server_that_never_starts_a_program_is_given_up(mute, monkeypatch):
     with pytest.raises(Unreachable, match=r"connection lost while its shell started: no shell within 0\.5 s"):
         mute.run(["true"])
     assert time.monotonic() - began < 10
+
+
+def test_a_server_that_refuses_to_start_a_program_is_not_waited_for(mute, done, monkeypatch):
+    monkeypatch.setattr(module, "SHELL_TIMEOUT", 600)
+    done.set()
+    with pytest.raises(Unreachable, match="connection lost while its shell started: the session ended"):
+        mute.run(["true"])
+
+
+def test_a_machine_costs_one_thread(remote, monkeypatch):
+    """Hundreds of machines are worked on at a time."""
+    started, start = [], threading.Thread.start
+
+    def count(thread: threading.Thread) -> None:
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", count)
+    remote.run(["true"])
+    remote.run(["true"])
+    assert [type(thread) for thread in started] == [paramiko.Transport]
 
 
 @pytest.mark.parametrize("content", [None, b"x" * 20_000_000], ids=["asked", "sent to"])
