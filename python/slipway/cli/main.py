@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any, NoReturn
 
 import typer
@@ -154,9 +155,31 @@ def _carry_out(words: Sequence[str]) -> object:
         _complete(" ".join(words[1:]))
         return None
     called = _called(words)
+    if called is None or _asks_for_help(words):
+        _load_help()
     command = typer.main.get_command(build([called]) if called else build([], listed=list(COMMANDS)))
     _show_no_type_of_flags(command)
     return command(args=list(words), prog_name="slipway", standalone_mode=False)
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    ours = words[: words.index("--")] if "--" in words else words
+    return "--help" in ours or "-h" in ours
+
+
+def _load_help() -> None:
+    """Import what shows help, without what it brings for Markdown and for tracebacks in colours: nobody here writes
+    the one or shows the other, and importing them is a third of what `--help` takes."""
+    left_out = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
+    stand_ins = [name for name in left_out if name not in sys.modules]
+    for name in stand_ins:
+        sys.modules[name] = module = ModuleType(name)
+        setattr(module, left_out[name], type(left_out[name], (), {}))
+    try:
+        importlib.import_module("typer.rich_utils")
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
 
 
 def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:

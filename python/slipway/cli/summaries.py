@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
+import re
+from collections.abc import Iterator
 from functools import cache
 
 
@@ -19,22 +21,18 @@ def summary(module: str, attribute: str) -> str:
     return " ".join(inspect.cleandoc(found).partition("\n\n")[0].split())
 
 
-def _statements(module: str, attribute: str) -> list[ast.stmt]:
-    return [each for each in _parsed(module).body if attribute in _names(each)]
+def _statements(module: str, attribute: str) -> Iterator[ast.stmt]:
+    """Those that define it at the module's edge. Nothing else is parsed: all of all modules would be most of what a
+    list of the commands takes."""
+    definition = rf"^(?:def {attribute}\(|{attribute} = ).*?(?=^[^\s)#]|\Z)"
+    for found in re.finditer(definition, _text(module), re.MULTILINE | re.DOTALL):
+        yield from ast.parse(found[0]).body
 
 
 @cache
-def _parsed(module: str) -> ast.Module:
+def _text(module: str) -> str:
     package, _, name = module.rpartition(".")
-    return ast.parse(pkgutil.get_data(package, f"{name}.py") or b"")
-
-
-def _names(statement: ast.stmt) -> list[str]:
-    if isinstance(statement, ast.FunctionDef):
-        return [statement.name]
-    if isinstance(statement, ast.Assign):
-        return [target.id for target in statement.targets if isinstance(target, ast.Name)]
-    return []
+    return (pkgutil.get_data(package, f"{name}.py") or b"").decode()
 
 
 def _help_of(statement: ast.stmt) -> str | None:

@@ -1,5 +1,6 @@
 import errno
 import importlib
+import subprocess
 import sys
 
 import pytest
@@ -75,7 +76,12 @@ def test_the_list_says_what_the_command_says_itself(name, monkeypatch, capfd):
 
 
 def test_the_list_of_commands_imports_no_command(monkeypatch, capfd):
-    monkeypatch.setattr(importlib, "import_module", lambda name: pytest.fail(f"{name} was imported"))
+    real = importlib.import_module
+
+    def import_module(name):
+        return pytest.fail(f"{name} was imported") if name.startswith("slipway") else real(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
     code, out, _err = run(monkeypatch, capfd, "--help")
     assert code == 0
     assert "deploy" in out
@@ -100,6 +106,24 @@ def test_help_lists_every_command_and_the_exit_codes(monkeypatch, capfd):
     for name in COMMANDS:
         assert name in out
     assert "130 interrupted" in " ".join(out.split())
+
+
+def test_help_brings_nothing_for_markdown_or_tracebacks_and_takes_them_from_nobody():
+    """They are a third of what somebody waits for who asks for help; checks of the user's may want them."""
+    code = """
+import sys
+from slipway.cli.main import main
+sys.argv = ["slipway", "deploy", "--help"]
+try:
+    main()
+finally:
+    loaded = {"typer.rich_utils", "markdown_it", "pygments", "rich.markdown", "rich.traceback"} & set(sys.modules)
+    from rich.markdown import Markdown
+    print("loaded:", *loaded, Markdown("text").markup)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Usage: slipway deploy" in done.stdout
+    assert done.stdout.splitlines()[-1] == "loaded: typer.rich_utils text"
 
 
 def leaves() -> list[tuple[str, ...]]:
