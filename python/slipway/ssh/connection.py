@@ -211,7 +211,7 @@ def _handshake(
         stream: Any = reach(endpoint, timeout, attempt)
     else:
         stream = Stream(_socket(endpoint, timeout, attempt))
-    transport = paramiko.Transport(stream, packetizer_class=_Packets)
+    transport = _Transport(stream, packetizer_class=_Packets)
     attempt.holds(transport)
     transport.banner_timeout = transport.auth_timeout = timeout
     types = _wanted_types(known_hosts, endpoint) if known_hosts else ()
@@ -228,6 +228,16 @@ def _handshake(
             hint="is it sshd that listens there?",
         ) from None
     return transport
+
+
+class _Transport(paramiko.Transport):
+    """Writes no diary: nobody reads it, and putting the words together is a tenth of what a login costs."""
+
+    def _log(self, _level: int, _words: object, *_more: object) -> None:
+        pass
+
+    def _parse_debug(self, _message: paramiko.Message) -> None:
+        """sshd explains itself to whoever debugs it."""
 
 
 class _Packets(Packetizer):
