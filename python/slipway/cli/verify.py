@@ -35,8 +35,9 @@ from slipway.stages import overview
 from slipway.stages.overview import Item, Overview
 from slipway.tools import git
 from slipway.tools.kubeconfig import Kubeconfig
-from slipway.verify import comparison, gate, history, record
+from slipway.verify import comparison, gate, history
 from slipway.verify.gate import GateResult
+from slipway.verify.record import Record
 from slipway.verify.result import NodeVerification, Obstacle, Verification
 from slipway.verify.runner import AT_ONCE, NODE_BOUND, Limits, NotKept
 from slipway.verify.runner import verify_and_keep as run_packs
@@ -308,8 +309,8 @@ def _status(
         ready, flux = cluster.result()
     return reports.gather(
         inventory,
-        reports.last_deploys(inventory.root),
-        {name: one for name, one in record.read_all(inventory.root).items() if isinstance(one, record.Record)},
+        reports.last_deploys(inventory.root, [host.name for host in (inventory.hosts if hosts is None else hosts)]),
+        {name: one for name, one in found.records.items() if isinstance(one, Record)},
         found,
         ready,
         reports.last_handoff(inventory.root),

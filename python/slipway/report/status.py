@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -259,22 +259,34 @@ def _ages(ages: Sequence[float]) -> str:
     return " to ".join(dict.fromkeys(map(age_of, (min(ages), max(ages))))) if ages else ""
 
 
-def last_deploys(root: Path) -> dict[str, LastDeploy]:
-    """Node name to how it came out of the newest run that came to a result for it (rollout/run.py)."""
+def last_deploys(root: Path, names: Iterable[str]) -> dict[str, LastDeploy]:
+    """Node name to how it came out of the newest run that came to a result for it (rollout/run.py).
+
+    Runs are kept by the hundred: older ones are left alone once each of `names` is known.
+    """
     found: dict[str, LastDeploy] = {}
-    for path in sorted((state_dir(root) / "runs").glob("*/events.jsonl")):
-        for event in _results(path):
-            if event["phase"] == "result" and event["node"]:
-                reason = str(event["data"].get("reason", ""))
-                found[event["node"]] = LastDeploy(Outcome(event["state"]), event["time"], reason)
+    unknown = set(names)
+    for path in sorted((state_dir(root) / "runs").glob("*/events.jsonl"), reverse=True):
+        if not unknown:
+            break
+        found = {**_deploys_of(path), **found}
+        unknown -= found.keys()
     return found
+
+
+def _deploys_of(events: Path) -> dict[str, LastDeploy]:
+    return {
+        event["node"]: LastDeploy(Outcome(event["state"]), event["time"], str(event["data"].get("reason", "")))
+        for event in _results(events)
+        if event["phase"] == "result" and event["node"]
+    }
 
 
 def last_handoff(root: Path) -> str | None:
     """When the newest hand-off that came to its end began (ISO 8601); None if there was none."""
-    ends = map(_end, (state_dir(root) / "runs").glob("*/result.json"))
-    times = [each["time"] for each in ends if each.get("command") == "handoff" and not each["error"]]
-    return max(times, default=None)
+    newest_first = sorted((state_dir(root) / "runs").glob("*/result.json"), reverse=True)
+    ended = (each for each in map(_end, newest_first) if each.get("command") == "handoff" and not each["error"])
+    return next((str(each["time"]) for each in ended), None)
 
 
 def _results(events: Path) -> Iterator[dict[str, Any]]:

@@ -70,6 +70,8 @@ class GateResult:
     """All that keeps the gate shut, by node in inventory order; open if there is nothing."""
 
     reasons: tuple[Reason, ...]
+    records: Records = field(default_factory=dict, compare=False, repr=False)
+    """By which it was judged."""
 
     @property
     def open(self) -> bool:
@@ -141,7 +143,7 @@ def check(
         reasons += _behind(host.name, present)
         reasons += _without_pack(inventory, host.name, present)
         reasons += _missing(inventory, host.name, records.get(host.name), present, now)
-    return GateResult(tuple(reasons))
+    return GateResult(tuple(reasons), records)
 
 
 def look(

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -107,6 +108,20 @@ def test_status_is_shown_also_where_the_wanted_systems_cannot_be_known(cluster, 
     shown = capsys.readouterr()
     assert "1 generated file does not follow" in shown.err
     assert "w2" in shown.out
+
+
+def test_status_reads_each_record_once_and_shows_what_the_gate_judged(cluster, capsys, monkeypatch):
+    read, read_one = list[str](), record.read
+
+    def count(path: Path) -> Record:
+        read.append(path.stem)
+        return read_one(path)
+
+    monkeypatch.setattr(record, "read", count)
+    verify_command.status(quick=True, inventory_file=cluster.file, json_output=True)
+    assert sorted(read) == ["cp1", "cp2", "w1", "w2"]
+    states = {each["node"]: each["verification"]["state"] for each in json.loads(capsys.readouterr().out)["nodes"]}
+    assert states == dict.fromkeys(read, "green")
 
 
 def test_status_asks_the_api_beside_the_nodes(cluster, capsys, monkeypatch):

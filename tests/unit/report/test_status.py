@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.unit.verify.machines import HERE
@@ -93,10 +94,28 @@ def test_the_last_outcome_of_a_node_counts_and_half_a_line_does_not(tmp_path):
 
     run("20261123-1", ("result", "w1", "activation-failed"), ("result", "w2", "ok"))
     run("20261123-2", ("activate", "w1", "started"), ("result", "w1", "rolled-back"), ("verify", "w2", "unreachable"))
-    assert status.last_deploys(tmp_path) == {
+    assert status.last_deploys(tmp_path, ["w1", "w2", "never"]) == {
         "w1": LastDeploy(Outcome.ROLLED_BACK, "20261123-2", "because"),
         "w2": LastDeploy(Outcome.OK, "20261123-1", "because"),
     }
+
+
+def test_old_runs_are_not_read_once_every_node_is_known(tmp_path, monkeypatch):
+    """There may be a hundred, each with a line for every node."""
+    for number, node in enumerate(("w3", "w2", "w1")):
+        folder = tmp_path / ".slipway/runs" / f"20261123-{number}"
+        folder.mkdir(parents=True)
+        line = {"time": folder.name, "node": node, "phase": "result", "state": "ok", "data": {}}
+        (folder / "events.jsonl").write_text(json.dumps(line))
+    read, read_one = list[str](), status._deploys_of
+
+    def count(path: Path) -> dict[str, LastDeploy]:
+        read.append(path.parent.name)
+        return read_one(path)
+
+    monkeypatch.setattr(status, "_deploys_of", count)
+    assert status.last_deploys(tmp_path, ["w1", "w2"]).keys() == {"w1", "w2"}
+    assert read == ["20261123-2", "20261123-1"]
 
 
 def test_json_has_what_the_table_has():

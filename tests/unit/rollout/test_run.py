@@ -41,7 +41,7 @@ def test_the_status_reads_how_a_node_came_out_at_last(tmp_path):
     events.emit("activate", "rolled-back", "w1", reason="early")
     events.emit("join", "unchanged", "w1")
     run.finish(RESULTS, None)
-    found = last_deploys(tmp_path)
+    found = last_deploys(tmp_path, ["w1", "cp1"])
     assert (found["w1"].outcome, found["w1"].reason) == (Outcome.ROLLED_BACK, "no confirmation")
     assert found["cp1"].outcome is Outcome.OK
 
