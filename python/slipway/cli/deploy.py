@@ -198,6 +198,7 @@ def deploy(
 
 def rollback(
     selection: Selection = None,
+    exclude: ExcludeOption = None,
     run: RunOption = "",
     no_drain: NoDrainOption = False,
     break_lock: BreakLockOption = False,
@@ -212,7 +213,7 @@ def rollback(
     """
     inventory = load(inventory_file)
     before = _before(inventory.root, run)
-    hosts = [host for host in select(inventory, selection or ()) if host.name in before]
+    hosts = [host for host in select(inventory, selection or (), exclude or ()) if host.name in before]
     if not hosts:
         raise UsageError("that run gave none of these nodes another system", hint="slipway runs list")
     way_back = partial(Return, systems=before)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from slipway.cli.console import print_json, progress, say, tell
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption
 from slipway.cli.targets import Targets, resolve
 from slipway.errors import SlipwayError, Unreachable
 from slipway.events import Events
@@ -40,6 +40,7 @@ IdentityOption = Annotated[
 
 def discover(
     hosts: HostsArgument,
+    exclude: ExcludeOption = None,
     identity: IdentityOption = None,
     inventory_file: InventoryOption = INVENTORY,
     json_output: JsonOption = False,
@@ -49,7 +50,7 @@ def discover(
     Example: slipway discover root@10.0.0.21 root@10.0.0.22 > racks/new.yaml
     """
     try:
-        targets = resolve(hosts, inventory_file, identity)
+        targets = resolve(hosts, inventory_file, identity, exclude=exclude or ())
     except InvalidInventory as error:
         error.hint = "mend it, or name the machine by its address: slipway discover root@ADDRESS"
         raise

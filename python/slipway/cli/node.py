@@ -10,7 +10,7 @@ import typer
 
 from slipway.cli.console import print_json, say
 from slipway.cli.locked import BreakLockOption, DryRunOption, Work, YesOption, agree, at_work, rehearse
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, NoDrainOption
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, NoDrainOption
 from slipway.cli.targets import by_name
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
@@ -113,6 +113,7 @@ def replace(
 
 def reset(
     nodes: NodesArgument,
+    exclude: ExcludeOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     break_lock: BreakLockOption = False,
@@ -128,7 +129,7 @@ def reset(
     Example: slipway reset controller --dry-run
     """
     inventory = load(inventory_file)
-    names = [host.name for host in select(inventory, nodes)]
+    names = [host.name for host in select(inventory, nodes, exclude or ())]
     with at_work("reset", inventory, break_lock=break_lock, quiet=json_output, rehearses=dry_run) as work:
         seen = seen_of(work.pool, names)
         removal.require_forgotten(inventory, work.pool, names)

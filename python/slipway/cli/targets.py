@@ -25,8 +25,11 @@ class Targets:
     inventory: Inventory | None
 
 
-def resolve(words: Sequence[str], inventory_file: Path, identity: Path | None = None) -> Targets:
-    """What `words` name, all hosts of the inventory without any; `identity` is the key file for addresses.
+def resolve(
+    words: Sequence[str], inventory_file: Path, identity: Path | None = None, *, exclude: Sequence[str] = ()
+) -> Targets:
+    """What `words` name, all hosts of the inventory without any, minus those hosts that `exclude` names; `identity` is
+    the key file for addresses.
 
     Host keys are those that the inventory's repository pins, or the folder where it would be. Raises InvalidInventory
     only where a word needs the inventory, UsageError for one that names nothing.
@@ -34,6 +37,8 @@ def resolve(words: Sequence[str], inventory_file: Path, identity: Path | None = 
     parsed = {word: Endpoint.parse(word, identity) for word in words}
     addresses = [endpoint for endpoint in parsed.values() if endpoint]
     patterns = [word for word, endpoint in parsed.items() if endpoint is None]
+    if exclude and addresses and not patterns:
+        raise UsageError("--exclude leaves hosts of the inventory out, and only addresses are named")
     if patterns or not addresses:
         inventory: Inventory | None = load(inventory_file)
     else:
@@ -45,7 +50,7 @@ def resolve(words: Sequence[str], inventory_file: Path, identity: Path | None = 
         pool = Pool(addresses, KnownHosts.load(folder / KNOWN_HOSTS))
     else:
         pool = Pool.of(inventory, addresses)
-    hosts = select(inventory, patterns) if inventory and (patterns or not addresses) else ()
+    hosts = select(inventory, patterns, exclude) if inventory and (patterns or not addresses) else ()
     return Targets(pool, (*(host.name for host in hosts), *(each.name for each in addresses)), inventory)
 
 

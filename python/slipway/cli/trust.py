@@ -12,7 +12,7 @@ import typer
 
 from slipway.cli import listed
 from slipway.cli.console import print_json, say, somebody_is_there
-from slipway.cli.options import INVENTORY, InventoryOption, JsonOption, Selection
+from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.cli.targets import resolve
 from slipway.errors import InvalidInput, SlipwayError, Unreachable, UsageError
 from slipway.groups import MOST_ROWS, alike, headed, named
@@ -83,6 +83,7 @@ class Decision:
 
 def trust(
     selection: Selection = None,
+    exclude: ExcludeOption = None,
     inventory_file: InventoryOption = INVENTORY,
     yes: YesOption = False,
     fingerprint: FingerprintOption = None,
@@ -98,7 +99,7 @@ def trust(
 
     Example: slipway trust w1 --fingerprint SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
     """
-    targets = resolve(selection or (), inventory_file)
+    targets = resolve(selection or (), inventory_file, exclude=exclude or ())
     if fingerprint is not None and len(targets.names) != 1:
         raise UsageError(f"--fingerprint is of one machine; {len(targets.names)} are chosen", hint="slipway trust NODE")
     if file is not None:

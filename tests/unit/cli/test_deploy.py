@@ -138,9 +138,11 @@ def test_plan_tells_what_is_pending_and_ends_with_exit_code_4(slipway, monkeypat
         (Wave("controller cp1", ("cp1",)),),
     )  # fmt: skip
     asked: list[bool] = []
+    chosen: list[list[str]] = []
 
-    def make_plan(_preparation, *, copy, older):
+    def make_plan(preparation, *, copy, older):
         asked.append(copy)
+        chosen.append([host.name for host in preparation.hosts])
         return found
 
     monkeypatch.setattr(module, "make_plan", make_plan)
@@ -155,7 +157,8 @@ def test_plan_tells_what_is_pending_and_ends_with_exit_code_4(slipway, monkeypat
     result = slipway("plan", "--json")
     assert json.loads(result.stdout)["pending"] is False
     assert asked == [False, True, True]
-    assert "nothing to do on 1 node" in slipway("plan").stderr
+    assert "nothing to do on 1 node" in slipway("plan", "--exclude", "cp1").stderr
+    assert [*dict.fromkeys(map(tuple, chosen))] == [("cp1", "w1"), ("w1",)]
 
 
 def test_a_plan_that_the_cluster_cannot_become_ends_as_the_deploy_would(slipway, monkeypatch):
@@ -249,6 +252,12 @@ def test_a_rollback_of_a_run_and_a_node_that_are_named(slipway, repository, went
     changed_by(repository, "20260101T000000Z-a", cp1="/nix/store/cp1-oldest", w1="/nix/store/w1-oldest")
     changed_by(repository, "20260202T000000Z-b", w1="/nix/store/w1-old")
     slipway("rollback", "w1", "--run", "20260101")
+    assert went_back == [{"w1": "/nix/store/w1-oldest"}]
+
+
+def test_a_rollback_leaves_out_whom_it_is_told_to(slipway, repository, went_back):
+    changed_by(repository, "20260101T000000Z-a", cp1="/nix/store/cp1-oldest", w1="/nix/store/w1-oldest")
+    slipway("rollback", "--exclude", "cp1")
     assert went_back == [{"w1": "/nix/store/w1-oldest"}]
 
 

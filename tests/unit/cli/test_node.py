@@ -131,6 +131,12 @@ def test_reset_names_the_control_plane_and_wipes_all_that_were_named(cluster, sl
     assert done == ["wiped cp1", "wiped w1"]
 
 
+def test_reset_leaves_out_whom_it_is_told_to(cluster, slipway):
+    done, _ = cluster
+    slipway("reset", "cp1", "w1", "--exclude", "controller", "--yes")
+    assert done == ["wiped w1"]
+
+
 def test_what_is_refused_changes_nothing(cluster, slipway, monkeypatch):
     done, _ = cluster
 

@@ -176,6 +176,12 @@ def test_what_prints_a_result_has_json(command):
     assert command in FORMATS, f"{command} prints something of its own and takes no --json"
 
 
+def test_what_takes_many_nodes_can_leave_some_out():
+    for words, command in every_command():
+        takes = any(each.nargs == -1 and each.metavar in ("NODE...", "HOST...") for each in command.params)
+        assert takes == any("--exclude" in each.opts for each in command.params), " ".join(words)
+
+
 def test_no_exception_is_left_over():
     assert {each for each in FORMATS if LEAVES[each]} == set()
     assert {*ARGUMENTS, *REAL, *FORMATS} <= set(LEAVES)

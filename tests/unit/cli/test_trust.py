@@ -50,6 +50,13 @@ def test_another_fingerprint_pins_nothing(slipway, repository, sshd):
     assert pinned(repository, sshd.port) == []
 
 
+def test_a_host_that_is_left_out_is_not_asked(slipway, repository, sshd):
+    said = json.loads(slipway("trust", "--yes", "--exclude", "cp1", "--json").stdout)
+    assert [each["node"] for each in said] == ["w1"]
+    with pytest.raises(UsageError, match="only addresses are named"):
+        slipway("trust", "root@192.0.2.1", "--exclude", "cp1")
+
+
 def test_yes_pins_what_is_shown_and_a_second_time_changes_nothing(slipway, repository, sshd, fingerprint):
     slipway("trust", "cp1", "--yes")
     before = (repository / "known_hosts").read_text()
