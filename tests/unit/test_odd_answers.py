@@ -126,7 +126,8 @@ READERS |= {
     "arrival": (lambda host: steps.runs(host, "/nix/store/a"), FACTS),
     "gate": (
         lambda host: running.ask(host, copy=True),
-        '/nix/store/a\nb\n{"time": "2026-11-26T00:00:00+00:00", "green": true, "checks": 3}',
+        f"/nix/store/a\nb\n/nix/store/a {'ab' * 20}\n"
+        '{"time": "2026-11-26T00:00:00+00:00", "green": true, "checks": 3}',
     ),
     "commit": (lambda host: revision.commit_of(facts.read(host)) or "none", f"{FACTS}note=/nix/store/a {'ab' * 20}\n"),
 }  # fmt: skip

@@ -275,9 +275,9 @@ def status(
 ) -> None:
     """Show where every node stands, what Flux has made of the stages and why something is not Ready; and what next.
 
-    What is not as it should be comes first. Of many nodes, those that are alike are one row: --all has a row for each.
-    Nodes that are named are asked alone; whether the gate is open is of all. With --watch a terminal is drawn
-    anew each time, and --json is a line each time.
+    What is not as it should be comes first. The commit is the one that the node says its system came from. Of many
+    nodes, those that are alike are one row: --all has a row for each. Nodes that are named are asked alone; whether the
+    gate is open is of all. With --watch a terminal is drawn anew each time, and --json is a line each time.
 
     Example: slipway status --failing
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,10 @@ from slipway.paths import state_dir
 from slipway.stages.overview import Overview
 from slipway.verify.gate import GateResult
 from slipway.verify.record import Record
+from slipway.verify.running import Running
+
+SHORT = 12
+"""Characters of a commit that a person is shown."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,13 @@ class NodeStatus:
     age: float | None
     behind: bool = False
     """Whether it runs another system than the inventory wants."""
+    running: Running | None = None
+    """What it says itself; None where it did not answer."""
+
+    @property
+    def commit(self) -> str:
+        """The commit that it says its system was made from; empty where it says none."""
+        return self.running.commit if self.running else ""
 
     @property
     def verification(self) -> str:
@@ -104,6 +115,8 @@ class NodeStatus:
             "node": self.host.name,
             "role": self.host.role.value,
             "address": self.host.address,
+            "system": (self.running.system if self.running else "") or None,
+            "commit": self.commit or None,
             "deploy": self.deploy.to_json() if self.deploy else None,
             "verification": {
                 "state": self.verification,
@@ -218,6 +231,7 @@ def gather(
             # A record may come from a deployer whose clock is ahead of ours.
             age=max(0.0, (now - datetime.fromisoformat(record.time)).total_seconds()) if record else None,
             behind=host.name in behind,
+            running=gate.seen.get(host.name),
         )
 
     chosen = inventory.hosts if hosts is None else hosts
@@ -229,7 +243,7 @@ def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:
     return None if ready is None or not host.runs_workloads else ready.get(host.name, False)
 
 
-COLUMNS = ("node", "role", "address", "deploy", "verified", "age", "Kubernetes", "next")
+COLUMNS = ("node", "role", "address", "deploy", "commit", "verified", "age", "Kubernetes", "next")
 
 
 def rows(nodes: Sequence[NodeStatus], *, each: bool = False) -> Iterator[tuple[str, ...]]:
@@ -247,11 +261,17 @@ def _row(members: Sequence[NodeStatus]) -> tuple[str, ...]:
         first.host.role.value,
         first.host.address if len(members) == 1 else "",
         first.deployed,
+        _commits({node.commit for node in members if node.commit}),
         first.verification,
         _ages([node.age for node in members if node.age is not None]),
         first.kubernetes,
         first.step.of(names),
     )
+
+
+def _commits(commits: Collection[str]) -> str:
+    """Its beginning, or how many there are: who did not change keeps the commit of the last change."""
+    return f"{len(commits)} commits" if len(commits) > 1 else "".join(commits)[:SHORT]
 
 
 def _ages(ages: Sequence[float]) -> str:

@@ -6,12 +6,12 @@ its system, so that it counts for no other one (that somebody activated by hand,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from slipway.errors import DeployFailed, SlipwayError
+from slipway.node import note as note_of
 from slipway.node.facts import Facts
 from slipway.node.places import NIXOS
 from slipway.ssh.host import Host
@@ -20,7 +20,6 @@ from slipway.words import first_of
 
 WRITE = """umask 022; mkdir -p "${1%/*}" && printf '%s %s\\n' "$2" "$3" >"$1.new" && mv -f "$1.new" "$1"
 """
-COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 NAMED = 5
 
 
@@ -48,8 +47,7 @@ def require_newer(root: Path, nodes: Mapping[str, Facts]) -> None:
 
 def commit_of(facts: Facts) -> str | None:
     """The commit that a node's note names, where it is of the system that runs."""
-    system, _, commit = facts.note.partition(" ")
-    return commit if system and system == facts.current and COMMIT.fullmatch(commit) else None
+    return note_of.commit_of(facts.note, facts.current)
 
 
 def note(host: Host, system: str, commit: str | None) -> None:

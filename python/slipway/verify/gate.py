@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,7 +71,8 @@ class GateResult:
 
     reasons: tuple[Reason, ...]
     records: Records = field(default_factory=dict, compare=False, repr=False)
-    """By which it was judged."""
+    seen: Mapping[str, Running] = field(default_factory=dict, compare=False, repr=False)
+    """Both are by what it was judged: `seen` has what those nodes say that answered."""
 
     @property
     def open(self) -> bool:
@@ -164,7 +165,8 @@ def look(
     live = {name: (said.system, said.boot_id) for name, said in seen.items()}
     told = {name: said.told for name, said in seen.items() if said.told}
     about = digests.of(inventory, chosen, catalog.available(inventory))
-    return check(inventory, records, Present(live, about, wanted, told), datetime.now(UTC), chosen)
+    found = check(inventory, records, Present(live, about, wanted, told), datetime.now(UTC), chosen)
+    return replace(found, seen=seen)
 
 
 def _asked(hosts: Sequence[Host], connect: Connect, records: Records, events: Events) -> dict[str, Running]:

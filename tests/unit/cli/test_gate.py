@@ -9,13 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.unit.verify.fakes import FakeHost
 from tests.unit.verify.machines import HERE
 from tests.unit.verify.test_gate import PACKS, SYSTEM
-from tests.unit.verify.test_runner import node
+from tests.unit.verify.test_runner import COMMIT, node
 
 from slipway.cli import gate as command
 from slipway.cli import verify as verify_command
-from slipway.errors import GateRefused, InvalidInput
+from slipway.errors import GateRefused, InvalidInput, Unreachable
 from slipway.inventory import load
 from slipway.verify import catalog, digests, gate, record
 from slipway.verify.gate import GateResult
@@ -122,6 +123,24 @@ def test_status_reads_each_record_once_and_shows_what_the_gate_judged(cluster, c
     assert sorted(read) == ["cp1", "cp2", "w1", "w2"]
     states = {each["node"]: each["verification"]["state"] for each in json.loads(capsys.readouterr().out)["nodes"]}
     assert states == dict.fromkeys(read, "green")
+
+
+def test_status_has_the_system_and_the_commit_of_each_node_as_it_says_itself(cluster, capsys, monkeypatch):
+    """Also in a fresh clone, which knows of no deploy."""
+    verify_command.status(quick=True, inventory_file=cluster.file, json_output=True)
+    shown = json.loads(capsys.readouterr().out)["nodes"]
+    assert {(each["system"], each["commit"], each["deploy"]) for each in shown} == {(SYSTEM, COMMIT, None)}
+    verify_command.status(["w1"], quick=True, inventory_file=cluster.file)
+    assert COMMIT[:12] in capsys.readouterr().out
+
+    def away(name: str) -> FakeHost:
+        raise Unreachable(f"{name}: nobody there")
+
+    silent = nullcontext(SimpleNamespace(host=away, shut=str))
+    monkeypatch.setattr(verify_command, "Pool", SimpleNamespace(of=lambda _: silent))
+    verify_command.status(quick=True, inventory_file=cluster.file, json_output=True)
+    shown = json.loads(capsys.readouterr().out)["nodes"]
+    assert {(each["system"], each["commit"]) for each in shown} == {(None, None)}
 
 
 def test_status_asks_the_api_beside_the_nodes(cluster, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Where a node stands, and what comes next."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from slipway.stages.overview import Item, Overview
 from slipway.verify.gate import GateResult, Reason
 from slipway.verify.record import PackRecord, Record
 from slipway.verify.result import Counts
+from slipway.verify.running import Running
 
+COMMIT_COLUMN = status.COLUMNS.index("commit")
 INVENTORY = load(HERE / "inventory.yaml")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OPEN = GateResult(())
@@ -118,6 +121,16 @@ def test_old_runs_are_not_read_once_every_node_is_known(tmp_path, monkeypatch):
     assert read == ["20261123-2", "20261123-1"]
 
 
+def test_many_nodes_of_one_row_name_their_commit_or_how_many_there_are():
+    runs = {name: Running("/nix/store/a", "boot", commit=commit) for name, commit in (("w1", "ab" * 20), ("w2", ""))}
+    found = status.gather(INVENTORY, {}, {}, replace(OPEN, seen=runs), {}, None, NOW)
+    assert status._row(found.nodes)[COMMIT_COLUMN] == "ab" * 6
+    runs |= {"w2": Running("/nix/store/a", "boot", commit="cd" * 20)}
+    found = status.gather(INVENTORY, {}, {}, replace(OPEN, seen=runs), {}, None, NOW)
+    assert status._row(found.nodes)[COMMIT_COLUMN] == "2 commits"
+    assert status._row(found.nodes[:1])[COMMIT_COLUMN] == ""
+
+
 def test_json_has_what_the_table_has():
     shown = of_w1(records=record(failed=1), gate=SHUT).to_json()
     assert shown["verification"] == {
@@ -216,9 +229,9 @@ def of_fleet(fleet: Inventory, *, gate: GateResult = OPEN, red: tuple[str, ...] 
 def test_three_hundred_nodes_are_a_few_rows_and_what_fails_is_first(fleet):
     found = of_fleet(fleet, red=("w7", "w9"))
     assert list(status.rows(found.nodes)) == [
-        ("w7 and 1 more like it", "worker", "", "ok", "red", "3 h", "Ready", "slipway verify w7 w9"),
-        ("cp1", "controller", "10.0.9.9", "ok", "green", "2 h", "", ""),
-        ("w1 and 296 more like it", "worker", "", "ok", "green", "2 h to 3 h", "Ready", ""),
+        ("w7 and 1 more like it", "worker", "", "ok", "", "red", "3 h", "Ready", "slipway verify w7 w9"),
+        ("cp1", "controller", "10.0.9.9", "ok", "", "green", "2 h", "", ""),
+        ("w1 and 296 more like it", "worker", "", "ok", "", "green", "2 h to 3 h", "Ready", ""),
     ]
     assert len(found.to_json()["nodes"]) == MANY
 

@@ -17,6 +17,7 @@ from slipway.verify import running
 from slipway.verify.result import NodeVerification, Verdict
 from slipway.verify.runner import Limits, NotKept, verify, verify_and_keep
 
+COMMIT = "ab" * 20
 FACTS = "/nix/store/system\n/nix/store/system\nthis-boot\n{machine}\n{node}\n\n\n{now}\n"
 
 
@@ -47,7 +48,7 @@ def node(name: str, said: Answers = fine) -> FakeHost:
 
     def answer(command: str) -> Canned:
         if command.startswith(running.ASK):
-            return Canned("", "/nix/store/system\nthis-boot\n" + said(command).stdout)
+            return Canned("", f"/nix/store/system\nthis-boot\n/nix/store/system {COMMIT}\n" + said(command).stdout)
         if "boot_id" in command:
             return Canned("", FACTS.format(machine="a" * 32, node=name, now=time.time()))
         return said(command)
