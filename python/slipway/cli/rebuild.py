@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -18,6 +19,7 @@ from slipway.cli.typed import Step, Timing
 from slipway.errors import InvalidInput, Unreachable, UsageError
 from slipway.inventory import Inventory, edit, load
 from slipway.inventory.source import Keys, dotted
+from slipway.rollout import lock
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.run import Run
 from slipway.secrets import bundles, drill
@@ -29,6 +31,9 @@ from slipway.words import counted
 
 MACHINES, REPOSITORY = "machines", "repository"
 """Steps that are done once in a rebuild, and never again by one that goes on."""
+LOCK = "rebuild.lock"
+"""Beside the repository's own, which each command that is typed holds for itself: a second rebuild would begin between
+two commands of the first."""
 GOES_ON = "mend what the words above say; then slipway rebuild goes on where it stopped"
 MESSAGE = "Bring the cluster back from what it saved"
 
@@ -73,6 +78,13 @@ def rebuild(
     Example: slipway rebuild --from s3:https://s3.example.org/backups/homelab.bundle --age-key offline.txt
     """
     inventory = load(_file(source, directory, inventory_file, dry_run))
+    with nullcontext() if dry_run else lock.hold(inventory.root, LOCK):
+        _rebuild(inventory, age_key, anew=anew, dry_run=dry_run, yes=yes, json_output=json_output)
+
+
+def _rebuild(
+    inventory: Inventory, age_key: Path | None, *, anew: bool, dry_run: bool, yes: str, json_output: bool
+) -> None:
     root, name = inventory.root, inventory.cluster.name
     if anew and not dry_run:
         comeback.forget(root)
@@ -86,8 +98,7 @@ def rebuild(
     if before:
         say(f"going on with the rebuild that began {before.began}; from the beginning: slipway rebuild --anew")
     work = _Work(root, inventory.path.name, before or comeback.begun(), _environment(inventory, age_key), json_output)
-    run = Run.begin(root, "rebuild", keep=inventory.deploy.keep_runs)
-    with run.recorded():
+    with Run.begin(root, "rebuild", keep=inventory.deploy.keep_runs).recorded():
         _prove(work, inventory)
         _machines(work, name, held, yes)
         _repository(work, inventory)

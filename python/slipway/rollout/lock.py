@@ -18,9 +18,10 @@ from slipway.errors import InvalidInput, LockedByAnother
 
 
 @contextmanager
-def hold(root: Path) -> Iterator[None]:
-    """Hold the lock of the repository at `root`. Raises LockedByAnother, naming who holds it and since when."""
-    path = inside.place(inside.state(root), "lock")
+def hold(root: Path, name: str = "lock") -> Iterator[None]:
+    """Hold the lock of the repository at `root`, or another one of it. Raises LockedByAnother, naming who holds it and
+    since when."""
+    path = inside.place(inside.state(root), name)
     # place() has looked for symlinks; one that comes in between is not followed either.
     with os.fdopen(_opened(path), "r+", encoding="utf-8") as stream:
         try:

@@ -15,8 +15,9 @@ from slipway.cli import rebuild as command
 from slipway.cli import typed
 from slipway.cli.main import build
 from slipway.cluster.members import Membership
-from slipway.errors import SlipwayError, Unreachable, UsageError
+from slipway.errors import LockedByAnother, SlipwayError, Unreachable, UsageError
 from slipway.inventory import load
+from slipway.rollout import lock
 from slipway.ssh import pool
 from slipway.ssh.keys import KNOWN_HOSTS
 from slipway.stages import comeback
@@ -151,6 +152,20 @@ def test_anew_it_begins_with_the_question(repository, held, typist):
     rebuild(root=repository)
     held["cp1"] = CONTROLLER
     assert isinstance(rebuild("--anew", root=repository).exception, UsageError)
+
+
+def test_a_second_rebuild_at_the_same_time_is_refused_and_changes_nothing(repository, held, typist):
+    """Between two commands of the first, which hold the lock of the repository one by one."""
+    typist.fails = "deploy"
+    rebuild(root=repository)
+    typist.lines.clear()
+    with lock.hold(repository, command.LOCK):
+        for words in ((), ("--anew",)):
+            result = rebuild(*words, root=repository)
+            assert isinstance(result.exception, LockedByAnother)
+        assert rebuild("--dry-run", root=repository).exit_code == 0
+    assert typist.lines == []
+    assert comeback.under_way(repository) is not None, "what the first has done is remembered"
 
 
 def test_what_is_not_committed_is_nothing_to_go_by(repository, held, typist):
