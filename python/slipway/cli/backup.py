@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, progress, say, tell
+from slipway.cli.locked import as_a_failed_deploy
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import backup as control_plane
 from slipway.errors import UsageError
@@ -62,7 +63,7 @@ def backup(
         raise UsageError(f"{to} exists; it is not overwritten", hint="slipway backup --to another name, or a folder")
     with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         run = Run.begin(inventory.root, "backup", keep=inventory.deploy.keep_runs)
-        with run.recorded():
+        with run.recorded(), as_a_failed_deploy():
             archive = control_plane.make(inventory, pool, Events(listener, run.listener, run=run.id))
             saved = backups.save(inventory.root, archive, to, plain=plain)
     _show(saved, json_output)

@@ -14,14 +14,16 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import aside, print_json, progress, say, somebody_is_there, tell
-from slipway.errors import UsageError
+from slipway.errors import DeployFailed, SlipwayError, UsageError
 from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.outcome import NodeResult
 from slipway.rollout import lease, lock
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.run import Run
-from slipway.ssh.pool import Pool
+from slipway.ssh.pool import Pool, Unforeseen
+
+AGAIN = "slipway status; then the same command again, which goes on where it stopped"
 
 BreakLockOption = Annotated[
     bool, typer.Option("--break-lock", help="Take the cluster's lock from another deployer, who then stops.")
@@ -60,15 +62,34 @@ def at_work(
     A rehearsal changes nothing, nothing of ours either: it waits for no lock, keeps nobody waiting, and is no run.
     """
     if rehearses:
-        with Pool.of(inventory) as pool, progress(quiet=quiet) as listener, Interruption(pool.shut, say).heard():
+        with (
+            Pool.of(inventory) as pool,
+            progress(quiet=quiet) as listener,
+            Interruption(pool.shut, say).heard(),
+            as_a_failed_deploy(),
+        ):
             yield Work(pool, Events(listener), [])
         return
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=quiet) as listener:
         run = Run.begin(inventory.root, command, keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
         lease = held(inventory, pool, events, run.id, break_lock=break_lock)
-        with Interruption(pool.shut, say).heard(), run.recorded() as nodes, lease:
+        with Interruption(pool.shut, say).heard(), run.recorded() as nodes, as_a_failed_deploy(), lease:
             yield Work(pool, events, nodes)
+
+
+@contextmanager
+def as_a_failed_deploy() -> Iterator[None]:
+    """A program that fails on a machine, or that is waited for in vain, is no fault of slipway's own: its exit code is
+    that of a deploy that failed."""
+    try:
+        yield
+    except Unforeseen:
+        raise
+    except SlipwayError as error:
+        if error.exit_code != SlipwayError.exit_code:
+            raise
+        raise DeployFailed(str(error), hint=error.hint or AGAIN) from error
 
 
 def agree(lost: Sequence[str], question: str, *, yes: bool) -> None:

@@ -12,11 +12,13 @@ from slipway.cli import node
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import LastController, Standing, StillMember
-from slipway.errors import LockedByAnother, Unreachable, UsageError
+from slipway.errors import DeployFailed, LockedByAnother, Unreachable, UsageError
 from slipway.inventory import load
+from slipway.result import CommandFailed, CommandResult
 from slipway.rollout import lock
 from slipway.ssh.connection import shown_key
 from slipway.ssh.known_hosts import fingerprint_of
+from slipway.ssh.pool import Unforeseen
 
 MEMBERS = {"cp1": "https://10.0.0.11:2380", "cp2": "https://10.0.0.12:2380", "cp3": "https://10.0.0.13:2380"}
 
@@ -51,6 +53,33 @@ def test_what_is_lost_is_named_and_somebody_has_to_agree(cluster, slipway):
     assert done == ["removed, drained"]
     slipway("node", "remove", "w1", "--yes", "--no-drain")
     assert done[1:] == ["removed, not drained"]
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_fails_on_a_machine_is_no_fault_of_slipway_s_own(cluster, slipway, repository, monkeypatch, dry):  # noqa: F811
+    """It ended with the exit code of an internal error, and with a hint at the help."""
+
+    def fails(*_what: object, **_how: object) -> None:
+        raise CommandFailed(CommandResult(("k0s", "etcd", "leave"), "cp1", 1, "", "Error: no leader", 1.0))
+
+    monkeypatch.setattr(removal, "look" if dry else "remove", fails)
+    with pytest.raises(DeployFailed, match=r"(?s)cp1: k0s etcd leave: exit code 1.*no leader") as caught:
+        slipway("node", "remove", "w1", "--dry-run" if dry else "--yes")
+    assert caught.value.exit_code == 6 and "the same command again" in str(caught.value.hint)
+    codes = [
+        json.loads(each.read_text())["error"]["exitCode"] for each in repository.glob(".slipway/runs/*/result.json")
+    ]
+    assert codes == ([] if dry else [6])
+
+
+def test_control_a_mistake_of_ours_stays_one(cluster, slipway, monkeypatch):
+    def fails(*_what: object, **_how: object) -> None:
+        raise Unforeseen("w1: KeyError in removal.py:1")
+
+    monkeypatch.setattr(removal, "remove", fails)
+    with pytest.raises(Unforeseen) as caught:
+        slipway("node", "remove", "w1", "--yes")
+    assert caught.value.exit_code == 1
 
 
 def test_a_dry_run_does_nothing(cluster, slipway):
