@@ -113,6 +113,15 @@ class Copying:
         return True
 
     def _copy(self, host: Host, system: str) -> None:
+        """Raises Unreachable where the machine went away meanwhile, which is all that Nix does not tell apart."""
+        try:
+            self._copied(host, system)
+        except (CommandFailed, CommandTimedOut):
+            host.close()
+            host.run(["true"], timeout=self.inventory.deploy.timeouts.connect)
+            raise
+
+    def _copied(self, host: Host, system: str) -> None:
         deploy = self.inventory.deploy
         with self.pool.openssh(host.name) as ssh:
             nix.copy(

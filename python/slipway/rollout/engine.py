@@ -168,8 +168,10 @@ class _Rollout:
         for name, system in systems.items():
             if name not in changed:
                 self._unchanged(name, system, facts[name])
-        if not self._copy(changed):
+        copied = self._copy(changed)
+        if copied is None:
             return
+        changed = copied
         self._find_cluster()
         if not self._backed_up(changed) or not self._passwords(facts):
             return
@@ -194,9 +196,7 @@ class _Rollout:
         if refused and not self._may_go_without(refused):
             self._stop_before(refused, "nothing was touched")
             return None
-        self.results |= {name: _failed(name, error) for name, error in refused.items()}
-        rest = [host for host in self.preparation.hosts if host.name not in refused]
-        self.preparation = replace(self.preparation, hosts=rest)
+        self._leave_out(refused)
         return {name: answer for name, answer in answers.items() if isinstance(answer, Facts)}
 
     def _compare(self) -> None:
@@ -257,11 +257,19 @@ class _Rollout:
         unreachable = all(isinstance(error, Unreachable) for error in refused.values())
         return self.options.keep_going and unreachable and len(refused) < len(self.preparation.hosts)
 
-    def _copy(self, systems: Mapping[str, str]) -> bool:
+    def _leave_out(self, refused: Mapping[str, SlipwayError]) -> None:
+        self.results |= {name: _failed(name, error) for name, error in refused.items()}
+        rest = [host for host in self.preparation.hosts if host.name not in refused]
+        self.preparation = replace(self.preparation, hosts=rest)
+
+    def _copy(self, systems: Mapping[str, str]) -> dict[str, str] | None:
+        """The systems of those that have them now and are gone on with; None where nobody is."""
         failed = self.preparation.copy(systems)
-        if failed:
+        if failed and not self._may_go_without(failed):
             self._stop_before(failed, "its system was copied and not activated")
-        return not failed
+            return None
+        self._leave_out(failed)
+        return {name: system for name, system in systems.items() if name not in failed}
 
     def _find_cluster(self) -> None:
         inventory, drains = self.preparation.inventory, self.options.drain

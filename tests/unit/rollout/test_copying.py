@@ -5,22 +5,27 @@ import base64
 import os
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.conftest import NIX_SETTINGS
 from tests.unit.rollout.conftest import INVENTORY
 
+from slipway.errors import Unreachable
 from slipway.events import Event, Events
 from slipway.inventory import Inventory, load
+from slipway.result import CommandFailed, CommandResult
 from slipway.rollout.copying import Copying
 from slipway.secret import Secret
-from slipway.ssh.pool import Pool
+from slipway.ssh.connection import Endpoint
+from slipway.ssh.pool import Pool, for_each
 from slipway.tools import nix
 from slipway.tools.nix import CacheKeys
 from slipway.tools.run import run
@@ -171,3 +176,31 @@ def test_a_machine_without_internet_asks_its_own_caches_alone(store, substitute)
     assert ("extra-substituters" in words) is substitute
     assert ("substituters" in words) is not substitute
     assert words[-1] == "3"
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_machine_that_goes_away_meanwhile_is_told_from_one_that_cannot_take_it(inventory, monkeypatch, away):
+    """Nix says the same of both."""
+
+    class FakeMachine:
+        name, closed = "w1", False
+
+        def run(self, argv, **_how):
+            if self.closed and away:
+                raise Unreachable("w1: no route to host")
+            return CommandResult(tuple(argv), "w1", 0 if self.closed else 1, "", "", 0.1)
+
+        def close(self):
+            self.closed = True
+
+    def fails(*_what, **_how):
+        raise CommandFailed(CommandResult(("nix", "copy"), "localhost", 1, "", "error: broken pipe", 1.0))
+
+    def each(function, names, **_how):
+        return for_each(lambda _name: function(machine), names)
+
+    machine = FakeMachine()
+    pool: Any = SimpleNamespace(map=each, openssh=lambda _: nullcontext([]), endpoints={"w1": Endpoint("w1", "::1")})
+    monkeypatch.setattr(nix, "copy", fails)
+    error = Copying(inventory, pool, Events(), {"w1": "/nix/store/a"}).run()["w1"]
+    assert isinstance(error, Unreachable if away else CommandFailed)

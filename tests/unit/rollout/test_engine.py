@@ -344,6 +344,20 @@ def test_a_failed_copy_keeps_all_nodes_from_activation(world):
     assert "copied and not activated, because of w1" in deployment.nodes[1].reason
 
 
+def test_a_node_that_goes_away_while_it_is_copied_to_is_left_out_where_that_is_wanted(world):
+    lost = {"w1": Unreachable("w1: no answer")}
+    deployment = world.deploy(not_copied=lost, options=Options(keep_going=True))
+    assert outcomes(deployment) == {**dict.fromkeys(ALL, "ok"), "w1": "unreachable"}
+    assert "w1" not in world.activated
+    failure = deployment.failure()
+    assert failure and failure.exit_code == 5
+
+
+def test_control_one_that_answers_and_cannot_take_it_stops_all(world):
+    deployment = world.deploy(not_copied={"w1": Obstructed("no room")}, options=Options(keep_going=True))
+    assert world.activated == [] and outcomes(deployment)["cp1"] == "skipped"
+
+
 @pytest.mark.parametrize("outcome", ["rolled-back", "activation-failed", "blocked", "unreachable", "degraded"])
 def test_after_a_failed_controller_the_later_waves_wait(world, outcome):
     world.outcomes = {"cp2": Outcome(outcome)}
