@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.cluster.credentials import admin, written
 
-from slipway.cluster import backup, join, kubeconfig, members, rekeying, token, unit
+from slipway.cluster import backup, join, kubeconfig, members, rekeying, restore, token, unit
 from slipway.errors import SlipwayError
 from slipway.events import Event, Events
 from slipway.hardware import probe, proposal
@@ -21,6 +21,7 @@ from slipway.node import activate, contents, diff, facts, health, journal, reboo
 from slipway.outcome import NodeResult
 from slipway.result import CommandResult, OddAnswer
 from slipway.rollout import lease, revision
+from slipway.secret import Secret
 from slipway.ssh.connection import Endpoint
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Unforeseen
@@ -32,6 +33,7 @@ FACTS = f"hostname=w9\nboot_id=b\n{SYSTEMS}systemd=1\nnix=1\nfailed=\nfree=9999\
 SAID = '"phase": "activating", "code": -1, "back": -1, "old": "/nix/store/a", "default": "/nix/store/a", "reason": ""'
 STATUS = f"running\n{{{SAID}}}\nlog\n"
 US = lease.Holder("run", "user", "here", 1, "/folder", "now")
+ARCHIVE = backup.Archive(backup.About("c", "i", "1.36.3+k0s.2", "cp1", "10.0.0.1", "now"), Secret(b""))
 INVENTORY = load(Path(__file__).parents[2] / "examples" / "single" / "inventory.yaml")
 PROBE = (Path(__file__).parent / "hardware" / "probes" / "server.txt").read_text(encoding="utf-8")
 
@@ -68,6 +70,11 @@ def proposed(host: Host) -> str:
     assert proposal.summary(hardware) is not None
     endpoint = Endpoint("w9", "10.0.0.9")
     return proposal.propose(hardware, proposal.Entry("w9", endpoint, None))
+
+
+def fits(host: Host) -> str:
+    restore._require_release(host, ARCHIVE)
+    return "fits"
 
 
 READERS: dict[str, tuple[Callable[[Host], object], str]] = {
@@ -114,6 +121,10 @@ READERS |= {
     ),
     "Secrets stored anew": (
         lambda host: rekeying.stored_anew(host), "12\n",
+    ),
+    "part of an archive": (lambda host: backup._fetch(host, "/archive", 3, Events()), "AAAA"),
+    "release before a restore": (
+        fits, "v1.36.3+k0s.2\n",
     ),
     "release of k0s": (backup.running_release, '{"Version": "v1.36.3+k0s.2", "Pid": 1}'),
     "installer": (machine.look, PROBE + "\n\nb\n"),

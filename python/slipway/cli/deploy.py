@@ -212,12 +212,14 @@ def rollback(
     Example: slipway rollback w1 --run 20261126T0012
     """
     inventory = load(inventory_file)
-    before = _before(inventory.root, run)
+    taken_back, before = _before(inventory.root, run)
     hosts = [host for host in select(inventory, selection or (), exclude or ()) if host.name in before]
     if not hosts:
         raise UsageError("that run gave none of these nodes another system", hint="slipway runs list")
     way_back = partial(Return, systems=before)
-    _carry_out("rollback", way_back, inventory, hosts, Options(drain=not no_drain), break_lock, json_output)
+    say(f"back to what ran before run {taken_back}")
+    options = Options(drain=not no_drain, taken_back=taken_back)
+    _carry_out("rollback", way_back, inventory, hosts, options, break_lock, json_output)
 
 
 def resume(
@@ -278,10 +280,10 @@ def _asked(run: Known) -> tuple[Sequence[str], Options]:
         raise InvalidInput(f"{run.folder}/run.json: {error}", hint=f"slipway {run.command}") from None
 
 
-def _before(root: Path, run: str) -> dict[str, str]:
-    """What nodes ran before this run, or before the newest that gave any node another system."""
+def _before(root: Path, run: str) -> tuple[str, dict[str, str]]:
+    """This run, or the newest that gave any node another system, and what nodes ran before it."""
     known = [history.find(root, run)] if run else history.every(root)
-    return next((before for each in known if (before := history.systems_before(each))), {})
+    return next(((each.id, before) for each in known if (before := history.systems_before(each))), ("", {}))
 
 
 def _carry_out(

@@ -20,6 +20,9 @@ from slipway.ssh.host import Host
 from slipway.wait import WaitedTooLong, wait_until
 
 LONGEST_SIGHT = 200
+REQUEST, QUESTION = "5s", 20.0
+"""How long an API server has for a request of k0s's kubectl on its controller; and seconds for all of it, with a
+program that is slow to start."""
 
 Say = Callable[[str], None]
 Seen = TypeVar("Seen")
@@ -113,9 +116,9 @@ def wait_registered(machine: Host, nodes: Nodes, *, within: float, say: Say, see
 
 def api_problem(controller: Host) -> str:
     """Why a controller's own API server is not ready; empty if it is."""
-    argv = ["k0s", "kubectl", "get", "--raw=/readyz", "--request-timeout=5s"]
+    argv = ["k0s", "kubectl", "get", "--raw=/readyz", f"--request-timeout={REQUEST}"]
     try:
-        answer = controller.run(argv, timeout=20, check=False)
+        answer = controller.run(argv, timeout=QUESTION, check=False)
     except CommandTimedOut as error:
         return str(error)
     return "" if answer.ok and answer.stdout.strip() == "ok" else _why_not_ready(answer.excerpt())
@@ -133,9 +136,9 @@ def why_not_serving(controller: Host) -> str:
 
 def serves_minor(controller: Host) -> int | None:
     """The minor version of Kubernetes that a controller's own API server has; None if it does not say."""
-    argv = ["k0s", "kubectl", "get", "--raw=/version", "--request-timeout=5s"]
+    argv = ["k0s", "kubectl", "get", "--raw=/version", f"--request-timeout={REQUEST}"]
     try:
-        answer = controller.run(argv, timeout=20, check=False)
+        answer = controller.run(argv, timeout=QUESTION, check=False)
     except CommandTimedOut:
         return None
     found = re.search(r'"minor": *"([0-9]{1,3})', answer.stdout) if answer.ok else None
@@ -220,15 +223,14 @@ def _wait(machine: Host, check: Check[Seen], what: str, within: float, say: Say)
             raise DeployFailed(
                 f"{machine.name}: waiting for {what}, but {unit.UNIT} {standing.why(ended)}{_cause(machine)}; "
                 f"last seen: {seen}",
-                hint=f"journalctl -u {unit.UNIT}, on {machine.name}",
+                hint=f"slipway logs {machine.name}",
             )
         return None, seen
 
     try:
         return wait_until(look, deadline=within, describe=f"{machine.name}: {what}", on_progress=say)
     except WaitedTooLong as late:
-        hint = f"journalctl -u {unit.UNIT}, on {machine.name}"
-        raise DeployFailed(f"{late}{_cause(machine)}", hint=hint) from None
+        raise DeployFailed(f"{late}{_cause(machine)}", hint=f"slipway logs {machine.name}") from None
 
 
 def _cause(machine: Host) -> str:

@@ -58,6 +58,8 @@ class Deployment:
     nodes: tuple[NodeResult, ...]
     error: SlipwayError | None = None
     command: str = "deploy"
+    boot: bool = False
+    """Whether the systems were for the next boot."""
 
     def failure(self) -> SlipwayError | None:
         """What the process should end with: the gravest there is."""
@@ -79,6 +81,8 @@ class Deployment:
         left = [node.node for node in self.nodes if not node.outcome.good]
         if self.command == "reboot":  # takes no node that is not named
             return f"slipway reboot {' '.join(left)}"
+        if all(node.outcome is Outcome.REBOOT_REQUIRED for node in self.nodes if node.node in left):
+            return f"slipway reboot {' '.join(left)}" if self.boot else f"slipway deploy --reboot auto{typed(left)}"
         every = len(self.nodes) if self.command == "deploy" else None
         return f"slipway {self.command}{typed(left, of=every)}"
 
@@ -111,10 +115,14 @@ class Options:
     """Nodes may go back to what an earlier commit says."""
     only_reboot: bool = False
     """Every node boots what it has: nothing is activated, and the cluster is left as it is."""
+    taken_back: str = ""
+    """The run before which nodes go back, by its id; empty where they go forward."""
 
     @property
     def command(self) -> str:
-        return "reboot" if self.only_reboot else "deploy"
+        """What to type for the same once more: a deploy would take nodes forward that were to go back."""
+        back = f"rollback --run {self.taken_back}" if self.taken_back else "deploy"
+        return "reboot" if self.only_reboot else back
 
 
 def deploy(preparation: Preparation, interruption: Interruption, options: Options = Options()) -> Deployment:
@@ -129,7 +137,7 @@ def deploy(preparation: Preparation, interruption: Interruption, options: Option
         rollout.interrupted()
     rollout.name_cordoned()
     nodes = tuple(rollout.results[name] for name in preparation.names)
-    return Deployment(nodes, rollout.error, options.command)
+    return Deployment(nodes, rollout.error, options.command, options.boot)
 
 
 @dataclass
@@ -510,9 +518,13 @@ class _Rollout:
         self.preparation.events.emit("activate", result.outcome.value, name, reason=result.reason)
         return result
 
-    def _go_on(self, left: Collection[str]) -> str:
-        """A deploy looks for itself what is left to do; a reboot does what it is told."""
-        return f"slipway reboot {' '.join(left)}".strip() if self.options.only_reboot else "slipway deploy"
+    def _go_on(self, left: Collection[str], failed: Collection[str]) -> str:
+        """A run that was interrupted knows its nodes and options; one that failed is done anew. A reboot does what it
+        is told."""
+        if self.options.only_reboot:
+            return f"slipway reboot {' '.join(left)}".strip()
+        again = typed([*failed, *left], of=len(self.preparation.inventory.hosts))
+        return f"slipway {self.options.command}{again}" if failed else "slipway resume"
 
     def interrupted(self) -> None:
         if not self.interruption.insisted:
@@ -521,13 +533,14 @@ class _Rollout:
         self._skip(left, "interrupted before it was activated: it runs what it ran")
         results = list(self.results.values())
         done = [result.node for result in results if result.outcome in GOES_ON]
-        lost = [f"{r.node} ({r.outcome})" for r in results if r.outcome not in (*GOES_ON, Outcome.SKIPPED)]
+        failed = [result for result in results if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
+        lost = [f"{result.node} ({result.outcome})" for result in failed]
         as_before = [result.node for result in results if result.outcome is Outcome.SKIPPED]
         said = {"finished": done, "failed": lost, "as before": as_before}
         what = "; ".join(f"{word}: {' '.join(names)}" for word, names in said.items() if names)
         # A failure that came before is graver than that somebody did not wait for the rest.
         kind = DeployFailed if lost else Interrupted
-        self.error = kind(f"interrupted; {what}", hint=self._go_on(left))
+        self.error = kind(f"interrupted; {what}", hint=self._go_on(left, [result.node for result in failed]))
 
 
 def _count(nodes: Sized) -> str:

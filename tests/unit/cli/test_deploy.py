@@ -243,7 +243,8 @@ def test_a_rollback_takes_back_the_newest_run_that_changed_anything(slipway, rep
     changed_by(repository, "20260101T000000Z-a", cp1="/nix/store/cp1-oldest")
     changed_by(repository, "20260202T000000Z-b", cp1="/nix/store/cp1-old", w1="/nix/store/w1-old")
     changed_by(repository, "20260303T000000Z-c")
-    slipway("rollback")
+    said = slipway("rollback").stderr
+    assert "back to what ran before run 20260202T000000Z-b" in said
     assert went_back == [{"cp1": "/nix/store/cp1-old", "w1": "/nix/store/w1-old"}]
     assert len(list(repository.glob(".slipway/runs/*/result.json"))) == 1
 

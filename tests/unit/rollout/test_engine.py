@@ -590,6 +590,34 @@ def test_the_gravest_outcome_gives_the_exit_code(found, code):
     assert (failure.exit_code if failure else None) == code
 
 
+def test_the_next_command_of_a_rollback_takes_no_node_forward(world):
+    """It was `slipway deploy w1`, which brings back what was to go."""
+    world.outcomes = {"w1": Outcome.ROLLED_BACK}
+    failure = world.deploy(options=Options(taken_back="20260202T000000Z-b")).failure()
+    assert failure and failure.hint == "slipway rollback --run 20260202T000000Z-b w1 w2"
+
+
+@pytest.mark.parametrize(
+    ("boot", "hint"), [(True, "slipway reboot w1 w2"), (False, "slipway deploy --reboot auto w1 w2")]
+)
+def test_the_next_command_of_what_waits_for_a_boot_is_a_reboot(world, boot, hint):
+    world.outcomes = dict.fromkeys(("w1", "w2"), Outcome.REBOOT_REQUIRED)
+    failure = world.deploy(options=Options(boot=boot)).failure()
+    assert failure and (failure.exit_code, failure.hint) == (7, hint)
+
+
+def test_an_interrupted_run_is_gone_on_with(world):
+    world.hit_during = "cp2"
+    failure = world.deploy().failure()
+    assert failure and failure.hint == "slipway resume"
+
+
+def test_one_that_failed_as_well_is_done_anew(world):
+    world.hit_during, world.outcomes = "cp2", {"cp2": Outcome.ROLLED_BACK}
+    failure = world.deploy(chosen=("w1", "cp1", "cp2", "w2")).failure()
+    assert failure and (failure.exit_code, failure.hint) == (6, "slipway deploy cp2 w1 w2")
+
+
 def test_a_pack_that_does_not_exist_is_told_before_anything_changes(world, tmp_path):
     text = INVENTORY.replace("deploy: {", "deploy: {waves: {verify: [k8s]}, ")
     (tmp_path / "inventory.yaml").write_text(text)
