@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -113,16 +114,18 @@ def exec_(
     else:
         for line in report.render(groups(asking.answers, names)):
             tell(line)
-    _judge(asking.answers, names)
+    _judge(asking.answers, names, words)
 
 
-def _judge(answers: dict[str, Answer], names: Sequence[str]) -> None:
+def _judge(answers: dict[str, Answer], names: Sequence[str], words: Sequence[str]) -> None:
     missing = [name for name in names if name not in answers]
     if missing:
         raise Interrupted(f"interrupted; no answer of {' '.join(missing)}: the command may go on there")
     lost = [name for name, answer in answers.items() if answer.unreachable]
     if lost:
-        raise Unreachable(f"not reached: {' '.join(lost)}", hint=f"slipway exec {' '.join(lost)} -- ...")
+        raise Unreachable(
+            f"not reached: {' '.join(lost)}", hint=f"slipway exec {' '.join(lost)} -- {shlex.join(words)}"
+        )
     unfinished = [name for name, answer in answers.items() if answer.error]
     if unfinished:
         raise SlipwayError(f"no end of the command on {' '.join(unfinished)}", hint="--timeout gives it more time")

@@ -15,7 +15,7 @@ from slipway.cli.targets import by_name
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import Standing
-from slipway.errors import Unreachable
+from slipway.errors import DeployFailed, SlipwayError, Unreachable
 from slipway.inventory import Inventory, load
 from slipway.inventory.load import read
 from slipway.inventory.select import select
@@ -138,12 +138,37 @@ def reset(
             _would(lost, json_output)
             return
         agree(lost, f"Reset {' '.join(names)}?", yes=yes)
-        for name in names:
-            removal.wipe(work.pool.host(name))
-            work.events.emit("reset", "done", name)
-            work.nodes.append(NodeResult(name, Outcome.OK, "k0s has nothing left on the machine"))
-        reboot = f"reboot {' '.join(names)} before k0s runs there again: what the network left in the kernel goes"
-        _told(work, json_output, [reboot, f"slipway deploy {' '.join(names)}, or a backup: slipway restore FILE"])
+        answers = work.pool.map(removal.wipe, names, limit=inventory.deploy.parallel)
+        for name, answer in answers.items():
+            result = _reset(name, answer)
+            work.events.emit("reset", "done" if result.outcome.good else "failed", name, reason=result.reason)
+            work.nodes.append(result)
+        done = [node.node for node in work.nodes if node.outcome.good]
+        _told(work, json_output, _after_reset(done) if done else [])
+        _require_reset(work.nodes)
+
+
+def _reset(name: str, answer: SlipwayError | None) -> NodeResult:
+    if answer is None:
+        return NodeResult(name, Outcome.OK, "k0s has nothing left on the machine")
+    outcome = Outcome.UNREACHABLE if isinstance(answer, Unreachable) else Outcome.DEGRADED
+    return NodeResult(name, outcome, f"not reset: {answer}")
+
+
+def _after_reset(names: Sequence[str]) -> Sequence[str]:
+    shown = " ".join(names)
+    return [
+        f"slipway reboot --no-drain {shown}, before k0s runs there again: what the network left in the kernel goes",
+        f"slipway deploy {shown}, or a backup: slipway restore FILE",
+    ]
+
+
+def _require_reset(nodes: Sequence[NodeResult]) -> None:
+    bad = [node for node in nodes if not node.outcome.good]
+    if bad:
+        away = all(node.outcome is Outcome.UNREACHABLE for node in bad)
+        text, again = ", ".join(node.node for node in bad), " ".join(node.node for node in bad)
+        raise (Unreachable if away else DeployFailed)(f"not reset: {text}", hint=f"slipway reset {again}")
 
 
 def seen_of(pool: Pool, names: Sequence[str]) -> dict[str, Membership]:

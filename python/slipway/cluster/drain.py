@@ -79,22 +79,27 @@ def empty(
     *,
     given_up: Callable[[], bool] = lambda: False,
     anew: Callable[[], Kubeconfig] | None = None,
+    command: str = "slipway deploy",
 ) -> bool:
     """Cordon and drain the node; whether slipway cordoned it. Where the pods do not leave, it is let back, by what
-    `anew` gives: the controller that was asked first may not answer any more.
+    `anew` gives: the controller that was asked first may not answer any more. `command` is what somebody has typed.
 
     Raises DrainStuck, Abandoned, or what keeps the cluster from being asked.
     """
     ours = cordon(kubeconfig, name)
     events.emit(PHASE, "started", name)
     try:
-        drain(kubeconfig, name, settings, lambda text: events.emit(PHASE, "progress", name, text=text), given_up)
+        drain(kubeconfig, name, settings, lambda text: _say(events, name, text), given_up, command)
     except BaseException:
         if ours:
             release(anew or (lambda: kubeconfig), name, events)
         raise
     events.emit(PHASE, "done", name)
     return ours
+
+
+def _say(events: Events, name: str, text: str) -> None:
+    events.emit(PHASE, "progress", name, text=text)
 
 
 def release(kubeconfig: Callable[[], Kubeconfig], name: str, events: Events) -> bool:
@@ -109,7 +114,12 @@ def release(kubeconfig: Callable[[], Kubeconfig], name: str, events: Events) -> 
 
 
 def drain(
-    kubeconfig: Kubeconfig, name: str, settings: Drain, say: Callable[[str], None], given_up: Callable[[], bool]
+    kubeconfig: Kubeconfig,
+    name: str,
+    settings: Drain,
+    say: Callable[[str], None],
+    given_up: Callable[[], bool],
+    command: str = "slipway deploy",
 ) -> None:
     """Evict the pods of a node and wait until they are gone, at most `settings.timeout` seconds.
 
@@ -130,7 +140,7 @@ def drain(
         time.sleep(PAUSE)
     raise DrainStuck(
         f"{name}: drain waits for {waits}; not drained after {settings.timeout:g} s, nothing was changed",
-        hint=f"make room for what it waits for, or without a drain: slipway deploy --no-drain {name}",
+        hint=f"make room for what it waits for, or without a drain: {command} --no-drain {name}",
     )
 
 

@@ -134,7 +134,7 @@ def remove(inventory: Inventory, pool: Pool, events: Events, standing: Standing,
     """
     name = standing.host.name
     if standing.node and standing.machine is not None and standing.machine.active and drains:
-        drain.empty(standing.api, name, inventory.deploy.drain, events)
+        drain.empty(standing.api, name, inventory.deploy.drain, events, command="slipway node remove")
     forget(inventory, pool, events, standing, before=lambda: _stop(pool, standing))
     if standing.machine is not None:
         wipe(pool.host(name))

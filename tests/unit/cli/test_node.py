@@ -7,8 +7,10 @@ import paramiko
 import pytest
 from tests.unit.cli.test_deploy import repository  # noqa: F401 (a fixture)
 from tests.unit.cluster.credentials import KUBECONFIG
+from typer.testing import CliRunner
 
 from slipway.cli import node
+from slipway.cli.main import build
 from slipway.cluster import members, removal
 from slipway.cluster.members import Membership
 from slipway.cluster.removal import LastController, Standing, StillMember
@@ -157,7 +159,37 @@ def test_reset_names_the_control_plane_and_wipes_all_that_were_named(cluster, sl
     done, _ = cluster
     said = slipway("reset", "cp1", "w1", "--yes").stderr
     assert "cp1: the control plane's data and keys there (cluster cccccccccccc)" in said
-    assert done == ["wiped cp1", "wiped w1"]
+    assert sorted(done) == ["wiped cp1", "wiped w1"]
+    assert "next: slipway reboot --no-drain cp1 w1, before k0s runs there again" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "outcome"),
+    [
+        (DeployFailed("cp1: etcd is still there"), 6, "degraded"),
+        (Unreachable("cp1: no route to host"), 5, "unreachable"),
+    ],
+)
+def test_a_machine_that_cannot_be_reset_keeps_no_other_and_hides_none(
+    cluster, slipway, repository, monkeypatch, error, code, outcome,  # noqa: F811
+):  # fmt: skip
+    done, _ = cluster
+
+    def wipe(machine):
+        if machine.name == "cp1":
+            raise error
+        done.append(f"wiped {machine.name}")
+
+    monkeypatch.setattr(removal, "wipe", wipe)
+    words = ["reset", "cp1", "w1", "--yes", "--json", "-i", str(repository / "inventory.yaml")]
+    ended = CliRunner().invoke(build(["reset"]), words)
+    assert isinstance(ended.exception, type(error)) and ended.exception.exit_code == code
+    assert ended.exception.hint == "slipway reset cp1"
+    said = json.loads(ended.stdout)
+    assert {node["node"]: node["outcome"] for node in said["nodes"]} == {"cp1": outcome, "w1": "ok"}
+    assert said["next"][0].startswith("slipway reboot --no-drain w1,")
+    (written,) = repository.glob(".slipway/runs/*/result.json")
+    assert [node["outcome"] for node in json.loads(written.read_text())["nodes"]] == [outcome, "ok"]
 
 
 def test_reset_leaves_out_whom_it_is_told_to(cluster, slipway):

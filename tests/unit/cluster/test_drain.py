@@ -9,6 +9,7 @@ import pytest
 from tests.unit.cluster.credentials import KUBECONFIG
 
 from slipway.cluster import drain
+from slipway.events import Events
 from slipway.inventory.model import Drain
 from slipway.result import CommandFailed, CommandResult, OddAnswer
 from slipway.tools import kubectl
@@ -130,6 +131,14 @@ def test_a_drain_that_does_not_come_to_its_end_names_the_pod(fake, monkeypatch):
     )
     assert caught.value.hint and "slipway deploy --no-drain w1" in caught.value.hint
     assert len(fake.drains) == 2
+
+
+def test_who_removes_a_node_is_not_sent_to_a_deploy(fake, monkeypatch):
+    ticking(monkeypatch)
+    fake.attempts, fake.pods = ["error: global timeout reached: 10s"], [pod("web-0")]
+    with pytest.raises(drain.DrainStuck) as caught:
+        drain.empty(KUBECONFIG, "w1", Drain.model_validate({"timeout": "30s"}), Events(), command="slipway node remove")
+    assert caught.value.hint and caught.value.hint.endswith("slipway node remove --no-drain w1")
 
 
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
