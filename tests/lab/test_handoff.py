@@ -42,6 +42,8 @@ LONG = 900.0
 WAITS = {"flux-operator", "flux", "git-server", "git-repository", "source", "bootstrap", "webhook"}
 """Steps that count as a change also where all that they did was to wait."""
 API = f"http://127.0.0.1:{PORT}/api/v1"
+TRIAL = {"name": "trial", "namespace": "flux-system"}
+GROUP = "trial.slipway.example.org"
 
 
 def handoff(cluster: Cluster) -> dict[str, str]:
@@ -477,15 +479,22 @@ def wait_for_secret(cluster: Cluster) -> None:
     wait_until(there, deadline=LONG, describe="the Secret that Flux decrypts", interval=1.0)
 
 
-def trial_objects(cluster: Cluster, path: str = "./") -> Secret:
+def trial_source(cluster: Cluster) -> list[dict[str, Any]]:
+    """Another repository that Flux reads, and as whom."""
     admin = repository_secret(cluster, store.GITEA_ADMIN)
-    about = {"name": "trial", "namespace": "flux-system"}
     source = {
         "url": f"http://gitea-http.gitea.svc.{cluster.inventory.cluster.domain}:3000/{store.GITEA_USER}/trial.git",
         "interval": "1m",
         "ref": {"branch": "main"},
         "secretRef": {"name": "trial"},
     }
+    return [
+        json.loads(store.kubernetes_secret("flux-system", "trial", admin).reveal()),
+        {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": TRIAL, "spec": source},
+    ]
+
+
+def trial_objects(cluster: Cluster, path: str = "./") -> Secret:
     sync = {
         "interval": "1m",
         "path": path,
@@ -494,12 +503,10 @@ def trial_objects(cluster: Cluster, path: str = "./") -> Secret:
         # Without a secretRef: the key is the one that the controllers were given at the hand-off.
         "decryption": {"provider": "sops"},
     }
-    items = [
-        json.loads(store.kubernetes_secret("flux-system", "trial", admin).reveal()),
-        {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": about, "spec": source},
-        {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": about, "spec": sync},
-    ]
-    return Secret(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    kustomization = {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": TRIAL, "spec": sync,
+    }  # fmt: skip
+    return Secret(as_list((*trial_source(cluster), kustomization)))
 
 
 def test_the_page_of_the_git_server_is_there_in_a_browser(cluster, tmp_path):
@@ -550,8 +557,8 @@ class TrialStages:
         inventory = replace(cluster.inventory, stages=stages)
         self.generated = {str(path): text for path, text in gitops.render(inventory).items()}
         for stage, name in self.NAMES.items():
-            self._write(f"flux/{name}.yaml", self._stage(stage, name))
-            self._write(f"stages/{name}/app.yaml", self._app(name))
+            self.write(f"flux/{name}.yaml", self._stage(stage, name))
+            self.write(f"stages/{name}/app.yaml", self.app_of(name, {"targetNamespace": "default"}))
 
     def _stage(self, stage: str, name: str) -> dict[str, Any]:
         found = yaml.safe_load(self.generated[f"gitops/flux/{stage}.yaml"])
@@ -559,9 +566,10 @@ class TrialStages:
         health = [{**found["spec"]["healthChecks"][0], "name": f"{name}-app"}]
         return self._moved(found, name, f"./stages/{name}", {"dependsOn": needs, "healthChecks": health})
 
-    def _app(self, name: str) -> dict[str, Any]:
+    def app_of(self, name: str, more: dict[str, Any]) -> dict[str, Any]:
+        """The Flux Kustomization of an app."""
         found = yaml.safe_load(self.generated["gitops/bootstrap/secrets/ks.yaml"])
-        return self._moved(found, f"{name}-app", f"./apps/{name}", {"targetNamespace": "default"})
+        return self._moved(found, f"{name}-app", f"./apps/{name}", more)
 
     @staticmethod
     def _moved(found: dict[str, Any], name: str, path: str, more: dict[str, Any]) -> dict[str, Any]:
@@ -569,7 +577,7 @@ class TrialStages:
         spec = {**found["spec"], "path": path, "sourceRef": source, **more}
         return {**found, "metadata": {"name": name, "namespace": "flux-system"}, "spec": spec}
 
-    def _write(self, path: str, *manifests: dict[str, Any]) -> None:
+    def write(self, path: str, *manifests: dict[str, Any]) -> None:
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / path).write_text(yaml.safe_dump_all(manifests))
 
@@ -582,7 +590,7 @@ class TrialStages:
             "spec": {**claim, "storageClassName": "no"},
         }
         manifests = [version_of, never] if broken else [version_of]
-        self._write(f"apps/{name}/app.yaml", *({"apiVersion": "v1", **each} for each in manifests))
+        self.write(f"apps/{name}/app.yaml", *({"apiVersion": "v1", **each} for each in manifests))
 
     def push(self) -> None:
         Repository(self.root, self.cluster.repository.home).commit()
@@ -638,3 +646,79 @@ def test_a_later_stage_waits_for_the_earlier_one_and_never_keeps_a_fix_from_it(c
     trial_stages.push()
     eventually(lambda: trial_stages.version("trial-one") == "3", "a fix of the first stage", deadline=LONG)
     assert trial_stages.said("trial-two-app"), "control: the later stage is broken all the time"
+
+
+def definition(kind: str, version: str) -> dict[str, Any]:
+    """A CRD, of objects that say nothing and are well."""
+    plural = f"{kind.lower()}s"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    spec = {
+        "group": GROUP,
+        "scope": "Cluster",
+        "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+        "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
+    }
+    of_crds = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    return {**of_crds, "metadata": {"name": f"{plural}.{GROUP}"}, "spec": spec}
+
+
+class LateKinds:
+    """Apps that consist of one object each, of a kind of a group that grows while Flux runs."""
+
+    APPS: ClassVar = {"early": ("Early", "v1alpha1"), "late": ("Late", "v1"), "control": ("Late", "v1")}
+
+    def __init__(self, cluster: Cluster, stages: TrialStages) -> None:
+        self.cluster, self.stages = cluster, stages
+        for name, (kind, version) in self.APPS.items():
+            stages.write(f"apps/{name}/app.yaml", self._object(name, kind, version))
+        stages.push()
+        kubectl.apply(cluster.kubeconfig, Secret(as_list(tuple(trial_source(cluster)))))
+
+    @staticmethod
+    def _object(name: str, kind: str, version: str) -> dict[str, Any]:
+        return {"apiVersion": f"{GROUP}/{version}", "kind": kind, "metadata": {"name": name}}
+
+    def define(self, kind: str, version: str) -> None:
+        kubectl.apply(self.cluster.kubeconfig, as_list((definition(kind, version),)))
+        name = f"{kind.lower()}s.{GROUP}"
+        wait = ("wait", "--for=condition=established", f"crd/{name}", f"--timeout={LONG:.0f}s")
+        self.cluster.kubectl(*wait, timeout=LONG + 30)
+        eventually(lambda: "items" in self.cluster.get(name), f"objects of the kind {kind}", deadline=LONG)
+
+    def apply(self, name: str, *without: str) -> None:
+        """As an app is generated, but for these keys."""
+        found = self.stages.app_of(name, {"timeout": "15s"})
+        spec = {key: value for key, value in found["spec"].items() if key not in without}
+        kubectl.apply(self.cluster.kubeconfig, as_list(({**found, "spec": spec},)))
+
+    def take_away(self) -> None:
+        names = [f"{name}-app" for name in self.APPS]
+        self.cluster.kubectl("delete", repository.KUSTOMIZATION, *names, "-n=flux-system", "--ignore-not-found")
+        kinds = [f"crd/{kind.lower()}s.{GROUP}" for kind in ("Early", "Late")]
+        self.cluster.kubectl("delete", *kinds, "--ignore-not-found")
+
+
+@pytest.fixture
+def late_kinds(cluster: Cluster, trial_stages: TrialStages) -> Iterator[LateKinds]:
+    kinds = LateKinds(cluster, trial_stages)
+    try:
+        yield kinds
+    finally:
+        kinds.take_away()
+
+
+@pytest.mark.nightly
+def test_an_app_whose_kind_came_after_its_group_was_seen_is_healthy(trial_stages, late_kinds):
+    """As with External Secrets, which has kinds at v1alpha1 and at v1 in one group."""
+    late_kinds.define("Early", "v1alpha1")
+    late_kinds.apply("early", "serviceAccountName")
+    eventually(lambda: not trial_stages.said("early-app"), "the group seen, with one version", deadline=LONG)
+    late_kinds.define("Late", "v1")
+    late_kinds.apply("control", "serviceAccountName")
+    late_kinds.apply("late")
+    eventually(lambda: not trial_stages.said("late-app"), "the app with the later kind", deadline=LONG)
+    eventually(
+        lambda: 'no matches for kind "Late" in group' in trial_stages.said("control-app"),
+        "the control, an app that asks with the list of all",
+        deadline=LONG,
+    )

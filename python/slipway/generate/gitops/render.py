@@ -194,6 +194,7 @@ def _one(
         "path": path,
         "prune": True,
         "wait": True,
+        "serviceAccountName": sources.ACCOUNT,
         "sourceRef": {"kind": sources.kind(inventory), "name": sources.NAME},
         "decryption": {"provider": "sops"},
     }

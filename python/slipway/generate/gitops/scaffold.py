@@ -45,6 +45,7 @@ def scaffold(inventory: Inventory, wanted: Wanted) -> dict[str, str]:
         "port": wanted.port,
         "volume": wanted.volume,
         "source": sources.kind(inventory),
+        "account": sources.ACCOUNT,
         "domain": inventory.stages.gateway.domain if inventory.stages.gateway.enabled else "",
     }
     files = {FLUX: template("app/ks.yaml.j2").render(given), **_namespace(inventory, app, given)}

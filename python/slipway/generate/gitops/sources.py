@@ -12,6 +12,14 @@ READER = "git-reader"
 NAME = "flux-system"
 """Of the source and of the root Kustomization that flux-operator makes."""
 PATH = "gitops/flux"
+ACCOUNT = "kustomize-controller"
+"""Whom an app's Kustomization acts as: the controller itself, and named all the same.
+
+Without a name kustomize-controller asks for the health of all apps with one list of the API's kinds, in which a group
+keeps the versions that it had when it was first seen. External Secrets has kinds at v1alpha1 and kinds at v1: seen in
+the moment in which the first are there, its group is without v1 until the controller ends ("no matches for kind"). With
+a name each reconciliation has a list of its own (Flux, kustomization_controller.go, getClientAndPoller; pkg/runtime,
+client/impersonator.go; controller-runtime, apiutil/restmapper.go)."""
 KINDS = {"git-server": "GitRepository", "git": "GitRepository", "oci": "OCIRepository", "bucket": "Bucket"}
 
 

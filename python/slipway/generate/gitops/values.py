@@ -21,6 +21,7 @@ def values(inventory: Inventory) -> dict[str, Any]:
         "provider": inventory.cluster.network.provider.value,
         "charts": {name: charts.chart(inventory, name) for name in CHARTS},
         "images": {name: charts.image(inventory, name) for name in IMAGES},
+        "account": sources.ACCOUNT,
         "crds": {name: charts.definitions(inventory, name) for name in charts.DEFINITIONS},
         "image": lambda name: charts.stand_in(inventory, name),
         "registry": lambda name: charts.stand_in(inventory, name).partition("/")[0],

@@ -131,6 +131,19 @@ def test_stages_end_with_no_file(make):
     assert {spec["deletionPolicy"] for spec in flux_kustomizations(make(), "bootstrap").values()} == {"Orphan"}
 
 
+def test_the_health_of_no_app_is_asked_with_the_list_of_kinds_that_all_share(everything):
+    """One whose groups keep the versions that they had when they were first seen."""
+    found = [each for every in manifests(everything).values() for each in every if each["kind"] == "Kustomization"]
+    specs = {each["metadata"]["name"]: each["spec"] for each in found if "toolkit" in each["apiVersion"]}
+    accounts = {name: spec.get("serviceAccountName") for name, spec in specs.items() if spec["wait"]}
+    assert {"gitea", "crds-gateway-api", "stores", "openbao-snapshots-backup", "sample"} <= set(accounts)
+    assert set(accounts.values()) == {"kustomize-controller"}
+    stages = set(specs) - set(accounts)
+    assert stages == set(apps.STAGES)
+    asked = {each["kind"] for name in stages for each in specs[name]["healthChecks"]}
+    assert asked == {"Kustomization"}, "a kind that is there before any of them"
+
+
 def test_a_cluster_may_end_with_an_earlier_stage(make):
     found = gitops.render(make({"stages": {"until": "cluster-base-apps"}}))
     assert {path.name for path in found if path.parts[1] == "flux"} == {"bootstrap.yaml", "cluster-base-apps.yaml"}

@@ -48,6 +48,11 @@ def test_a_new_app_has_namespace_volume_and_pods_in_their_order(make):
     assert service["spec"]["ports"][0]["port"] == SHOP.port
 
 
+def test_the_health_of_a_new_app_is_asked_with_a_list_of_kinds_of_its_own(make):
+    ordered = [each["spec"] for each in yaml.safe_load_all(scaffold(make(), SHOP)["gitops/cluster-apps/shop/ks.yaml"])]
+    assert [spec["serviceAccountName"] for spec in ordered] == ["kustomize-controller"] * 4
+
+
 def test_its_files_are_the_same_in_every_mode_and_the_components_are_not(make):
     files, parts = {}, {}
     for mode in ("none", "install", "restore", "restore-only"):
