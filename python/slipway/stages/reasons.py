@@ -19,14 +19,22 @@ LOG_LINES = 3
 MAKES_PODS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicaSet", "Pod"})
 _REVISION = re.compile(r"\S+@sha1:([0-9a-f]{12})[0-9a-f]{28}\b")
 _SECONDS = re.compile(r"(\d)\.\d+s\b")
+_NO_KIND = re.compile(r'no matches for kind "([^"]+)" in group "([^"]+)"')
+"""As Flux says it where it asked for an object's health; with a version it would be about applying it."""
+FORGETS = "kubectl --namespace flux-system rollout restart deployment kustomize-controller"
 
 
 class Asked(Protocol):
-    """What is asked of a pod that is not well: its last lines, and the newest warning about it; "" for none."""
+    """What is asked of a pod that is not well: its last lines, and the newest warning about it; "" for none.
+
+    And whether the cluster has a kind.
+    """
 
     def words(self, pod: Object) -> str: ...
 
     def warning(self, pod: Object) -> str: ...
+
+    def has_kind(self, kind: str, group: str) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Reasons:
         return tuple(dict.fromkeys((said, *map(shortened, self._beneath(app))))) if said else ()
 
     def _beneath(self, app: Object) -> Iterator[str]:
+        yield from self._forgotten(condition(app))
         for release in self.releases:
             about = release["metadata"]
             if (about.get("labels") or {}).get(FLUX_OWNS) == app["metadata"]["name"]:
@@ -51,6 +60,12 @@ class Reasons:
                     yield f"HelmRelease {about['name']}: {said}"
                 yield from self._of_pods([pod for pod in self.pods if _namespace(pod) == about["namespace"]])
         yield from self._of_pods([pod for pod in self.pods if _comes_from(pod, made_by(app))])
+
+    def _forgotten(self, said: str) -> Iterator[str]:
+        """Of kinds that came late the controller may not know until it ends (generate/gitops/sources.py, ACCOUNT)."""
+        found = _NO_KIND.search(said)
+        if found and self.asked.has_kind(*found.groups()):
+            yield f"the cluster has the kind {found[1]}, and Flux's list is older: {FORGETS}"
 
     def _of_pods(self, pods: Sequence[Object]) -> Iterator[str]:
         """Of the first that cannot start, or else ended, or else is not ready: one is enough to begin with."""
@@ -130,6 +145,10 @@ class OfCluster:
             "get", "events", f"--namespace={_namespace(pod)}", chosen, "--sort-by=.metadata.creationTimestamp", form
         )
         return said.splitlines()[-1].strip() if said else ""
+
+    def has_kind(self, kind: str, group: str) -> bool:
+        lines = self._said("api-resources", f"--api-group={group}", "--no-headers").splitlines()
+        return any(each.split()[-1:] == [kind] for each in lines)
 
     def _said(self, *words: str) -> str:
         """Nobody is kept from a status by one answer that is missing."""

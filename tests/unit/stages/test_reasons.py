@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.unit.cluster.credentials import KUBECONFIG
 
-from slipway.stages.reasons import Reasons, made_by, shortened
+from slipway.result import CommandResult
+from slipway.stages.reasons import OfCluster, Reasons, made_by, shortened
+from slipway.tools import kubectl
 
 COMMIT = "refs/heads/main@sha1:b05001d320d5262039a69bd22201f523fee3b4fd"
 
@@ -18,6 +21,7 @@ class FakeAsked:
 
     last: str = ""
     warned: str = ""
+    kinds: tuple[tuple[str, str], ...] = ()
     asked: list[str] = field(default_factory=list)
 
     def words(self, pod: Any) -> str:
@@ -27,6 +31,9 @@ class FakeAsked:
     def warning(self, pod: Any) -> str:
         self.asked.append(f"warning of {pod['metadata']['name']}")
         return self.warned
+
+    def has_kind(self, kind: str, group: str) -> bool:
+        return (kind, group) in self.kinds
 
 
 def app(*entries: str, status: str = "False", said: str = "timeout", **more: Any) -> dict[str, Any]:
@@ -134,6 +141,42 @@ def test_what_is_under_way_says_what_it_does():
     assert reasons(found) == ("Progressing: Running health checks for revision b05001d320d5 with a timeout of 1m0s",)
     failed = app(status="False", conditions=[doing])
     assert reasons(failed) == ("HealthCheckFailed: timeout",), "what went wrong last is worth more"
+
+
+NO_KIND = (
+    "failed after 30s: timeout waiting for: [SecretStore/shop/web status: 'Unknown': no matches for kind "
+    '"SecretStore" in group "external-secrets.io"]'
+)
+
+
+def test_of_a_kind_that_flux_does_not_see_and_the_cluster_has_it_is_said_what_to_do():
+    there = FakeAsked(kinds=(("SecretStore", "external-secrets.io"),))
+    assert reasons(app(said=NO_KIND), asked=there)[1:] == (
+        "the cluster has the kind SecretStore, and Flux's list is older: "
+        "kubectl --namespace flux-system rollout restart deployment kustomize-controller",
+    )
+
+
+def test_of_a_kind_that_the_cluster_does_not_have_flux_is_right():
+    elsewhere = FakeAsked(kinds=(("SecretStore", "example.org"), ("Store", "external-secrets.io")))
+    assert reasons(app(said=NO_KIND), asked=elsewhere)[1:] == ()
+
+
+def test_the_kinds_of_a_group_are_read_from_their_list(monkeypatch):
+    listed = (
+        "clustersecretstores   css       external-secrets.io/v1         false   ClusterSecretStore\n"
+        "pushsecrets                     external-secrets.io/v1alpha1   true    PushSecret\n"
+    )
+    said = {"--api-group=external-secrets.io": listed, "--api-group=example.org": ""}
+
+    def fake_kubectl(_config: Any, *words: str) -> CommandResult:
+        return CommandResult(("kubectl", *words), "here", 0, said[words[1]], "", 0.0)
+
+    monkeypatch.setattr(kubectl, "kubectl", fake_kubectl)
+    asked = OfCluster(KUBECONFIG)
+    assert asked.has_kind("ClusterSecretStore", "external-secrets.io")
+    assert not asked.has_kind("SecretStore", "external-secrets.io")
+    assert not asked.has_kind("ClusterSecretStore", "example.org")
 
 
 @pytest.mark.parametrize(
