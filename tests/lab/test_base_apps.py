@@ -108,12 +108,13 @@ def in_openbao(cluster: Cluster, *words: str) -> str:
 
 
 def test_the_hand_off_ends_with_secrets_handed_out_and_a_volume_saved(first, cluster, lab):
-    assert [name for name in first if name in ("webhook", "openbao", "secrets", BASE, "backups", LAST)] == [
-        "webhook", "openbao", "secrets", BASE, "backups", LAST,
+    assert [*first][[*first].index("webhook") :] == [
+        "webhook", "openbao", "secrets", BASE, "backups", LAST, "app-backups",
     ]  # fmt: skip
     assert cluster.get("secrets", "known", "external-secrets")["data"].keys() == {"cluster"}
-    place = s3.Place.parse(f"{account.address(lab)}/lab/openbao/openbao-snapshots/config")
-    assert s3.read(place, s3.Account.of(account.login(lab)))
+    for volume in (SNAPSHOTS, DATA):
+        place = s3.Place.parse(f"{account.address(lab)}/lab/{'/'.join(volume)}/config")
+        assert s3.read(place, s3.Account.of(account.login(lab)))
 
 
 def test_no_app_of_the_stage_was_there_before_bootstrap_was_healthy(cluster):

@@ -21,7 +21,7 @@ from slipway.result import CommandFailed, CommandTimedOut
 from slipway.secrets import store
 from slipway.ssh.host import Host
 from slipway.ssh.tunnel import Tunnel
-from slipway.stages import bootstrap
+from slipway.stages import base_apps, bootstrap
 from slipway.stages.bootstrap import Site
 from slipway.stages.model import Stage
 from slipway.stages.repository import MOST_NAMED, ServerAway, kustomizations, unhealthy
@@ -142,7 +142,8 @@ def handoff(
     gate.require()
     site, stages = site_of(inventory, kubeconfig, machines, events), wanted(inventory, until)
     taken = tuple(_take(step, site, events) for step in steps(site, stages))
-    return HandoffResult(stages[-1], taken, (*_not_healthy(site, stages), *next_steps(inventory, stages[-1])))
+    told = (*_not_healthy(site, stages), *_not_saved(site, stages))
+    return HandoffResult(stages[-1], taken, (*told, *next_steps(inventory, stages[-1])))
 
 
 def _not_healthy(site: Site, stages: Sequence[Stage]) -> Iterator[str]:
@@ -153,6 +154,15 @@ def _not_healthy(site: Site, stages: Sequence[Stage]) -> Iterator[str]:
         if names:
             shown = first_of(names, MOST_NAMED)
             yield f"not healthy, {counted(len(names), 'app')}: {shown}; why: slipway status --failing"
+
+
+def _not_saved(site: Site, stages: Sequence[Stage]) -> Iterator[str]:
+    """A word on volumes of apps, which keep no stage back either."""
+    with suppress(CommandFailed, CommandTimedOut):
+        names = list(base_apps.not_saved(site)) if Stage.CLUSTER_APPS in stages else []
+        if names:
+            shown = first_of(names, MOST_NAMED)
+            yield f"not saved, {counted(len(names), 'volume')}: {shown}; why: slipway status"
 
 
 def outlook(

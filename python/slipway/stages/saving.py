@@ -32,13 +32,22 @@ def at_work(source: Object) -> bool:
     return not source["spec"].get("paused") and not readiness.condition(source, "Synchronizing")
 
 
+def failed(source: Object) -> bool:
+    """Whether its newest mover came to an end that is no good one."""
+    return bool(_mover(source).get("result") == "Failed")
+
+
+def _mover(source: Object) -> Object:
+    found: Object = source.get("status", {}).get("latestMoverStatus", {})
+    return found
+
+
 def lacks(source: Object) -> str:
     """What VolSync itself says instead of having saved the volume; one that is paused has nothing to do."""
-    status = source.get("status", {})
-    mover = status.get("latestMoverStatus", {})
+    mover = _mover(source)
     if source["spec"].get("paused") or (mover.get("result") == "Successful" and last(source)):
         return ""
-    if mover.get("result") == "Failed":
+    if failed(source):
         return f"the backup failed: {_last_line(str(mover.get('logs', '')))}"
     return readiness.condition(source, "Synchronizing") or "at work"
 
@@ -46,7 +55,7 @@ def lacks(source: Object) -> str:
 def trouble(source: Object, pods: Iterable[Object], asked: Asked) -> tuple[str, ...]:
     """Why its volume is not saved, now or any more, and what is saved of it. Nothing where all is well: also while the
     first backup is under way, as long as no mover has failed."""
-    said = lacks(source) if source.get("status", {}).get("latestMoverStatus", {}).get("result") == "Failed" else ""
+    said = lacks(source) if failed(source) else ""
     if not said and at_work(source):
         said = _of_movers(source, [pod for pod in pods if _moves(pod, source)], asked)
     saved = last(source)

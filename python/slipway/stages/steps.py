@@ -73,6 +73,10 @@ BACKUPS = Step(
     "backups", "each volume of the stage was saved once", base_apps.lacks_backups, base_apps.backups,
     Stage.CLUSTER_BASE_APPS, git=True,
 )  # fmt: skip
+APP_BACKUPS = Step(
+    "app-backups", "each volume of apps was saved once", base_apps.lacks_app_backups, base_apps.app_backups,
+    Stage.CLUSTER_APPS, git=True,
+)  # fmt: skip
 PROOF = Step("webhook", "a pushed commit is applied at once", proof.lacks, proof.proof, git=True)
 
 
@@ -85,7 +89,8 @@ def steps(site: Site, stages: Sequence[Stage]) -> Sequence[Step]:
 
 def _later(stage: Stage) -> tuple[Step, ...]:
     """What a stage is for is said before whether all of its apps are healthy: it names the cause."""
-    return (*OF_BASE_APPS, _healthy(stage), BACKUPS) if stage is Stage.CLUSTER_BASE_APPS else (_healthy(stage),)
+    base = stage is Stage.CLUSTER_BASE_APPS
+    return (*OF_BASE_APPS, _healthy(stage), BACKUPS) if base else (_healthy(stage), APP_BACKUPS)
 
 
 def _healthy(stage: Stage) -> Step:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from slipway.stages import base_apps
+from slipway.stages import base_apps, bootstrap
+from slipway.stages.model import Stage
 from slipway.tools import kubectl
 from slipway.wait import WaitedTooLong
 
@@ -86,8 +88,13 @@ def test_a_step_that_waits_too_long_ends_with_the_cause(has, bare_site):
 def saved(bare_site):
     """A site whose stage saves one volume."""
     (bare_site.root / "gitops/cluster-base-apps/openbao/snapshots-backup").mkdir(parents=True)
-    assert list(base_apps.saved(bare_site)) == ["openbao-snapshots-backup"]
+    assert list(base_apps.saved(bare_site, Stage.CLUSTER_BASE_APPS)) == ["openbao-snapshots-backup"]
     return bare_site
+
+
+SAVED = {"lastSyncTime": "2026-11-26T03:17:40Z", "latestMoverStatus": {"result": "Successful"}}
+FAILED = {"latestMoverStatus": {"result": "Failed", "logs": "Fatal: wrong password"}}
+AT_WORK = {"conditions": [{"type": "Synchronizing", "status": "True"}]}
 
 
 @pytest.mark.parametrize(
@@ -114,3 +121,53 @@ def test_what_the_first_backup_lacks(found, said, has, saved):
 
 def test_a_stage_that_saves_nothing_has_no_backup_to_wait_for(has, bare_site):
     assert base_apps.backups(bare_site) is False
+
+
+@pytest.fixture
+def of_apps(bare_site):
+    """A site with an app that saves one volume."""
+    (bare_site.root / "gitops/cluster-apps/shop/data-backup").mkdir(parents=True)
+    return bare_site
+
+
+def test_volumes_of_apps_are_saved_too_and_named(has, of_apps, monkeypatch):
+    """The first look finds the mover at work, the next ones find the volume saved."""
+    looks = iter([AT_WORK, AT_WORK])
+    sources = "replicationsources"
+
+    def get(_kubeconfig: Any, kind: str, *_: Any, **where: str) -> dict[str, Any]:
+        assert (kind.partition(".")[0], where["selector"]) == (
+            sources,
+            "kustomize.toolkit.fluxcd.io/name=shop-data-backup",
+        )
+        return {"items": [volume(**next(looks, SAVED))]}
+
+    monkeypatch.setattr(kubectl, "get", get)
+    monkeypatch.setattr(bootstrap, "INTERVAL", 0.001)
+    assert base_apps.app_backups(of_apps) == "shop-data-backup saved"
+    assert base_apps.app_backups(of_apps) is False, "a second time there is nothing to do"
+    assert base_apps.lacks_app_backups(of_apps) == ""
+    assert list(base_apps.not_saved(of_apps)) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ([], []),
+        ([volume(**FAILED)], ["openbao/openbao-snapshots"]),
+        ([volume(**AT_WORK)], ["openbao/openbao-snapshots"]),
+    ],
+    ids=["its app is not there", "its mover failed", "its mover takes longer than is waited for"],
+)
+def test_an_app_whose_volume_is_not_saved_keeps_nothing_back_and_is_told(found, told, has, of_apps):
+    has("replicationsources", found)
+    assert base_apps.app_backups(of_apps) is False
+    assert base_apps.lacks_app_backups(of_apps)
+    assert list(base_apps.not_saved(of_apps)) == told
+
+
+def test_a_backup_that_has_failed_is_not_waited_for(has, of_apps):
+    has("replicationsources", [volume(**FAILED)])
+    told: list[str] = []
+    assert base_apps.app_backups(replace(of_apps, tell=told.append)) is False
+    assert told == []

@@ -14,7 +14,7 @@ from slipway.generate import gitops
 from slipway.inventory import Inventory, load
 from slipway.outcome import Outcome
 from slipway.secret import Secret
-from slipway.stages import bootstrap, proof, steps
+from slipway.stages import base_apps, bootstrap, proof, steps
 from slipway.stages import handoff as stages
 from slipway.stages.handoff import HandoffFailed, handoff, outlook
 from slipway.stages.model import Stage
@@ -24,7 +24,7 @@ from slipway.verify.gate import GateResult, Reason
 OPEN = GateResult(())
 ALL = [
     *(step.name for step in steps.BOOTSTRAP), "bootstrap", "webhook", "openbao", "secrets", "cluster-base-apps",
-    "backups", "cluster-apps",
+    "backups", "cluster-apps", "app-backups",
 ]  # fmt: skip
 
 
@@ -132,6 +132,19 @@ def test_where_flux_reads_from_elsewhere_there_is_no_git_server(hand_over, inven
     assert [step.name for step in result.steps] == ["key", "namespaces", "credentials", "flux-operator", "flux"]
     assert {name for kind, _, name in cluster.objects if kind == "Secret"} == {"sops-age"}
     assert "registry.example.org" in " ".join(result.next)
+
+
+def test_a_volume_of_an_app_that_is_not_saved_is_told_at_the_end(hand_over, inventory, monkeypatch):
+    folder = inventory.root / "gitops/cluster-apps/shop/data-backup"
+    folder.mkdir(parents=True)
+    (folder / "kustomization.yaml").write_text("kind: Kustomization\n")
+    commit(inventory.root)
+    assert not [line for line in hand_over().next if "not saved" in line], "control"
+    broken = {"latestMoverStatus": {"result": "Failed", "logs": "Fatal: no bucket"}}
+    about = {"name": "shop-data", "namespace": "shop"}
+    monkeypatch.setattr(base_apps, "_sources", lambda *_: [{"metadata": about, "spec": {}, "status": broken}])
+    assert hand_over().next[0] == "not saved, 1 volume: shop/shop-data; why: slipway status"
+    assert not [line for line in hand_over(until=Stage.CLUSTER_BASE_APPS).next if "not saved" in line]
 
 
 def test_until_a_stage_the_later_ones_are_fluxs_alone(hand_over, cluster):
