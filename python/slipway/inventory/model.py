@@ -918,9 +918,10 @@ class Stages(Section):
     """The GitOps stages that take over from slipway."""
 
     ready_timeout: v.Seconds = 600.0
-    """How long a stage may take to become Ready."""
+    """How long one step of the hand-off may wait, such as for a stage to become Ready."""
     proof_timeout: v.Seconds = 300.0
-    """How long the commit may take to be applied by which the hand-off proves the webhook; a late one is only told."""
+    """How long the commit by which the hand-off proves the webhook may take to be applied, and Flux to be called. A
+    late one is only told."""
     until: Literal["bootstrap", "cluster-base-apps", "cluster-apps"] = "cluster-apps"
     """The last stage that is generated, for a cluster that is to have no more, or no more yet."""
     mode: Literal["install", "restore", "restore-only", "none"] = "none"

@@ -33,6 +33,7 @@ from slipway.wait import WaitedTooLong, wait_until
 from slipway.words import counted, first_of
 
 PHASE = "handoff"
+LONGER = "why: slipway status --failing; to wait longer: stages.readyTimeout in inventory.yaml"
 
 
 class Machines(Protocol):
@@ -188,15 +189,20 @@ def _take(step: Step, site: Site, events: Events) -> StepResult:
     began = time.monotonic()
     try:
         changed = _done(step, site)
-    except (CommandFailed, CommandTimedOut, WaitedTooLong) as error:
+    except SlipwayError as error:
         events.emit(PHASE, "failed", step=step.name, text=step.name)
-        raise HandoffFailed(
-            f"stage {step.stage}, step {step.name}: {error}", hint="slipway handoff goes on where it stopped"
-        ) from error
+        if not isinstance(error, CommandFailed | CommandTimedOut | WaitedTooLong):
+            raise
+        raise HandoffFailed(f"stage {step.stage}, step {step.name}: {error}", hint=_way_on(error)) from error
     outcome = Outcome.OK if changed else Outcome.UNCHANGED
     text = changed if isinstance(changed, str) else step.text
     events.emit(PHASE, outcome.value, step=step.name, text=f"{step.name}: {text}")
     return StepResult(step.name, outcome, text, time.monotonic() - began)
+
+
+def _way_on(error: SlipwayError) -> str:
+    waited = isinstance(error, WaitedTooLong)
+    return "; ".join(filter(None, (error.hint, LONGER if waited else "", "slipway handoff goes on where it stopped")))
 
 
 def _done(step: Step, site: Site) -> bool | str:

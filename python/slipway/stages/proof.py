@@ -29,7 +29,7 @@ WEBHOOK = "git-webhook"
 """The app of the stage, the Secret with the token, and Flux's Receiver: all have this name."""
 RECEIVER = "receivers.notification.toolkit.fluxcd.io"
 QUIET = 10.0
-"""Seconds that it should take at most; a cluster with nothing else to do needs four or five."""
+"""Seconds of which nothing is told; a cluster with nothing else to do needs four or five."""
 INTERVAL = 0.2
 
 
@@ -186,13 +186,15 @@ def _awaited(site: Site, marker: str, word: str) -> Applied:
 
 
 def _require_call(site: Site, before: str, took: Applied) -> None:
-    """Flux asks by itself once in a while, and on busy machines that may come first: the call has as long once more."""
+    """Flux asks by itself once in a while, and on busy machines that may come first: the call has what is left of the
+    proof's time."""
 
     def called() -> tuple[bool | None, str]:
-        return (True, "") if _handled(site) != before else (None, "not called")
+        return (True, "") if _handled(site) != before else (None, "Flux found the commit by itself; not called yet")
 
+    left = max(0.0, site.proven_within - took.applied)
     try:
-        wait_until(called, deadline=max(QUIET, took.applied), describe="Flux to be called", interval=INTERVAL)
+        wait_until(called, deadline=left, describe="Flux to be called", interval=INTERVAL, on_progress=site.tell)
     except WaitedTooLong:
         found = f"Flux found a commit {took.applied:.0f} s after its push, but was not called"
         raise NotCalled(found, hint=_hint(site)) from None

@@ -87,8 +87,32 @@ def test_a_step_that_fails_names_itself_and_the_way_on(hand_over, cluster):
     with pytest.raises(HandoffFailed, match=r"stage bootstrap, step flux-operator: .* last seen: web 0/1") as caught:
         hand_over(events=Events(lambda event: seen.append((event.data.get("step"), event.state))))
     assert caught.value.exit_code == 6
-    assert caught.value.hint == "slipway handoff goes on where it stopped"
+    assert caught.value.hint == (
+        "why: slipway status --failing; to wait longer: stages.readyTimeout in inventory.yaml; "
+        "slipway handoff goes on where it stopped"
+    )
     assert seen[-1] == ("flux-operator", "failed")
+
+
+def test_a_step_that_refuses_has_its_own_way_on_and_ends_in_the_stream(hand_over, inventory):
+    (inventory.root / "gitops" / "changed.yaml").write_text("kind: ConfigMap\n")
+    seen: list[tuple[object, str]] = []
+    with pytest.raises(InvalidInput) as caught:
+        hand_over(events=Events(lambda event: seen.append((event.data.get("step"), event.state))))
+    assert caught.value.hint == "git add --all && git commit"
+    assert seen[-1] == ("checkout", "failed")
+
+
+def test_what_a_program_refuses_is_told_with_its_own_hint_first(hand_over, monkeypatch):
+    def refuses(*_: object, **__: object) -> None:
+        error = failed("helm upgrade", "no such chart")
+        error.hint = "look at mirrors.charts"
+        raise error
+
+    monkeypatch.setattr(helm, "upgrade", refuses)
+    with pytest.raises(HandoffFailed) as caught:
+        hand_over()
+    assert caught.value.hint == "look at mirrors.charts; slipway handoff goes on where it stopped"
 
 
 def test_files_that_are_missing_are_the_users_to_mend(hand_over, inventory):

@@ -195,9 +195,12 @@ class TestProof:
     ):
         """Where machines are busy its own look of every minute may come first."""
         git_server.deaf = True
-        later = iter(["of an earlier push"] * 4)
+        later = iter(["of an earlier push"] * 20)
         monkeypatch.setattr(proof, "_handled", lambda _site: next(later, "of this one"))
-        assert str(proof.proof(site)).startswith("a commit was applied ")
+        told: list[str] = []
+        said = str(proof.proof(replace(site, tell=told.append, proven_within=60.0)))
+        assert said.startswith("a commit was applied ")
+        assert "Flux found the commit by itself; not called yet" in told
         assert cluster.jobs_made == 1
 
     def test_a_marker_that_a_killed_hand_off_left_is_no_newer_commit(self, site, git_server):
