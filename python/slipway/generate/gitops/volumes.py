@@ -17,7 +17,9 @@ STORAGE_CLASS = "slipway-local"
 MODES = ("install", "restore", "restore-only", "none")
 SAVES = ("install", "restore")
 COMPONENT = "kustomize.config.k8s.io/v1alpha1"
-IF_NOT_PRESENT = {"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}
+ONCE = {"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent", "kustomize.toolkit.fluxcd.io/prune": "disabled"}
+"""Annotations of a claim, and of what is done for it once. Both stay when their app goes: with one that comes back an
+old backup would be put over what the claim holds by then."""
 
 
 def size(number: int) -> str:
@@ -54,12 +56,11 @@ def backup_components(inventory: Inventory, volume: Volume) -> list[str]:
 
 
 def claim(inventory: Inventory, app: App, volume: Volume) -> Manifest:
-    annotations = {**IF_NOT_PRESENT, "kustomize.toolkit.fluxcd.io/prune": "disabled"}
     code = size(inventory.stages.code_hosting.size)
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name_of(app, volume), "namespace": app.namespace, "annotations": annotations},
+        "metadata": {"name": name_of(app, volume), "namespace": app.namespace, "annotations": dict(ONCE)},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "storageClassName": STORAGE_CLASS,
@@ -159,6 +160,11 @@ def _job_targets() -> tuple[dict[str, Any], ...]:
 GUARDS = {
     "none": "echo the volume is there",
     "install": """\
+# A volume that holds something is no beginning.
+shopt -s nullglob dotglob
+for found in /volume/*; do
+  [ "${found##*/}" = lost+found ] || { echo "this volume holds something, and goes on"; exit 0; }
+done
 # restic ends with 10 where there is no repository (restic, doc/075_scripting.rst).
 code=0; restic --no-cache --no-lock cat config > /tmp/config 2> /tmp/said || code=$?
 case $code in
@@ -180,7 +186,7 @@ esac
 
 
 def _guard(image: str, mode: str) -> Manifest:
-    """A Job that mounts the claim, so that it is bound, and asks its question. It stays: Flux would make it again."""
+    """A Job that mounts the claim, so that it is bound, and asks its question."""
     secret = {"install": "backup", "restore": "restore"}.get(mode)
     container: Manifest = {
         "name": "guard",
@@ -199,7 +205,7 @@ def _guard(image: str, mode: str) -> Manifest:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": f"VOLUME-{mode}", "annotations": dict(IF_NOT_PRESENT)},
+        "metadata": {"name": f"VOLUME-{mode}", "annotations": dict(ONCE)},
         "spec": {
             "backoffLimit": 4,
             "template": {
@@ -232,7 +238,7 @@ def _restoring(image: str) -> list[Manifest]:
     destination: Manifest = {
         "apiVersion": "volsync.backube/v1alpha1",
         "kind": "ReplicationDestination",
-        "metadata": {"name": "VOLUME", "annotations": dict(IF_NOT_PRESENT)},
+        "metadata": {"name": "VOLUME", "annotations": dict(ONCE)},
         "spec": {
             "trigger": {"manual": "restore-once"},
             "restic": {

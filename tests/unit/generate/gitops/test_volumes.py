@@ -16,12 +16,15 @@ from slipway.generate.gitops.apps import APPS
 SNAPSHOT = '[{"id":"4bba301e","time":"2026-11-01T03:17:00Z"}]'
 
 
-def guard(folder: Path, mode: str, restic: str) -> subprocess.CompletedProcess[str]:
-    """The script of a mode, with `restic` as the body of a program of that name."""
+def guard(folder: Path, mode: str, restic: str, *holds: str) -> subprocess.CompletedProcess[str]:
+    """The script of a mode, with `restic` as the body of a program of that name and files that the volume holds."""
+    (folder / "volume").mkdir()
+    for name in holds:
+        (folder / "volume" / name).touch()
     program = folder / "restic"
     program.write_text(f"#!/bin/sh\n{restic}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    script = volumes.GUARDS[mode].replace("/tmp/", f"{folder}/")
+    script = volumes.GUARDS[mode].replace("/tmp/", f"{folder}/").replace("/volume/", f"{folder}/volume/")
     environment = {"PATH": f"{folder}:/usr/bin:/bin", "RESTIC_REPOSITORY": "s3:https://s3.example.org/b/c/ns/v"}
     return subprocess.run(["/bin/bash", "-ec", script], env=environment, capture_output=True, text=True, check=False)
 
@@ -34,6 +37,17 @@ def test_install_over_an_existing_repository_fails(tmp_path):
     done = guard(tmp_path, "install", "echo '{}'")
     assert done.returncode != 0
     assert "refused: s3:https://s3.example.org/b/c/ns/v exists" in done.stderr
+
+
+@pytest.mark.parametrize("holds", ["openbao.snap", ".hidden"])
+def test_install_goes_on_with_a_volume_that_has_stayed(tmp_path, holds):
+    """Its stage was taken down, or its app, and comes back; the repository is of this very volume."""
+    done = guard(tmp_path, "install", "echo '{}'", holds)
+    assert (done.returncode, done.stdout) == (0, "this volume holds something, and goes on\n")
+
+
+def test_control_what_every_file_system_begins_with_is_no_content(tmp_path):
+    assert guard(tmp_path, "install", "echo '{}'", "lost+found").returncode != 0
 
 
 def test_install_takes_no_answer_for_an_answer(tmp_path):
@@ -72,6 +86,21 @@ def component(make: Any, name: str, kind: str, **stages: Any) -> Any:
     inventory = make({"stages": {**stages, "backup": backup}})
     (found,) = [each for each in volumes.components(inventory, "image")[name] if each["kind"] == kind]
     return found
+
+
+def test_what_is_done_once_for_a_volume_stays_as_long_as_the_volume(make):
+    """An app that goes and comes back finds its claim, and must not find an old backup put over it."""
+    inventory = make({"stages": {"mode": "restore", "backup": {"repository": "s3:https://s3.example.org/b"}}})
+    files = [text for path, text in gitops.render(inventory).items() if path.name != "kustomization.yaml"]
+    found = [each for text in files for each in yaml.safe_load_all(text)]
+    about = {(each["kind"], each["metadata"]["name"]): each["metadata"].get("annotations", {}) for each in found}
+    once = [
+        ("PersistentVolumeClaim", "openbao-snapshots"), ("ReplicationDestination", "VOLUME"), ("Job", "VOLUME-restore"),
+        ("Job", "restore"),
+    ]  # fmt: skip
+    for each in once:
+        assert about[each]["kustomize.toolkit.fluxcd.io/ssa"] == "IfNotPresent"
+        assert about[each]["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
 
 
 @pytest.mark.parametrize(("provider", "method"), [("local-path", "Direct"), ("zfs", "Snapshot")])
