@@ -235,7 +235,10 @@ def gather(
         )
 
     chosen = inventory.hosts if hosts is None else hosts
-    return Status(tuple(map(one, chosen)), gate, handed_over, flux, commit, of_all=len(chosen) == len(inventory.hosts))
+    # Since then the stages may have been taken down, or the cluster built anew.
+    gone = flux is not None and not flux.items
+    at = None if gone else handed_over
+    return Status(tuple(map(one, chosen)), gate, at, flux, commit, of_all=len(chosen) == len(inventory.hosts))
 
 
 def _ready(host: Host, ready: Mapping[str, bool] | None) -> bool | None:

@@ -197,6 +197,18 @@ def test_a_commit_that_flux_does_not_have_is_to_be_handed_over():
     assert not handed_over(commit="").unpushed, "where Flux reads from elsewhere nobody knows"
 
 
+def test_a_hand_off_whose_stages_are_gone_is_to_be_done_again():
+    """After a teardown, or in a cluster that was built anew. Where no API server answers nobody knows."""
+    done = {host.name: OK for host in INVENTORY.hosts}
+    records = {host.name: record() for host in INVENTORY.hosts}
+    ready = dict.fromkeys(("w1", "w2"), True)
+    found = status.gather(INVENTORY, done, records, OPEN, ready, NOW.isoformat(), NOW, Overview(()), COMMIT)
+    assert found.end == "next: slipway handoff"
+    assert found.to_json()["handedOver"] is None
+    unknown = status.gather(INVENTORY, done, records, OPEN, None, NOW.isoformat(), NOW, None, COMMIT)
+    assert unknown.handed_over == NOW.isoformat()
+
+
 MANY = 300
 FLEET = """\
 apiVersion: slipway/v1
