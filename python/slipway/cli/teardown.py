@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from slipway.cli import locked
+from collections.abc import Sequence
+
 from slipway.cli.console import print_json, progress, say
-from slipway.cli.locked import BreakLockOption, ByNameOption
+from slipway.cli.locked import BreakLockOption, ByNameOption, DryRunOption, agree_by_name, held, rehearse
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cluster import kubeconfig
-from slipway.events import Events
-from slipway.inventory import load
+from slipway.events import Events, Listener
+from slipway.inventory import Inventory, load
 from slipway.rollout import lock
 from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 from slipway.stages import teardown as stages
 from slipway.stages.handoff import site_of
+from slipway.stages.teardown import Removal
 
 
 def teardown(
+    dry_run: DryRunOption = False,
     yes: ByNameOption = "",
     break_lock: BreakLockOption = False,
     inventory_file: InventoryOption = INVENTORY,
@@ -25,23 +28,41 @@ def teardown(
     """Take the stages down in the reverse order of the hand-off, after asking; volumes and the network stay.
 
     What is left is the cluster as `slipway deploy` made it, with the data of its volumes. `slipway handoff` puts the
-    stages up again.
+    stages up again, and takes a teardown back that did not come to its end.
 
-    Example: slipway teardown
+    Example: slipway teardown --dry-run
     """
     inventory = load(inventory_file)
-    with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
-        config = kubeconfig.of(inventory, pool)
-        removals = stages.planned(site_of(inventory, config, pool, Events(listener)))
-        for each in removals:
-            say(f"goes: {each}")
-        name, nothing = inventory.cluster.name, "nothing was taken down"
-        locked.agree_by_name(name, yes, to="take this down", nothing=nothing, again="slipway teardown")
-        run = Run.begin(inventory.root, "teardown", keep=inventory.deploy.keep_runs)
-        events = Events(listener, run.listener, run=run.id)
-        with run.recorded(), locked.held(inventory, pool, events, run.id, break_lock=break_lock):
-            stages.teardown(site_of(inventory, config, pool, events), removals)
-    if json_output:
-        print_json({"apiVersion": "slipway/v1", "kind": "Teardown", "removed": [each.to_json() for each in removals]})
+    if dry_run:
+        with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+            removals = _planned(inventory, pool, listener)
+        rehearse([*map(str, removals)], json_output, key="wouldRemove", said="would go")
     else:
-        say(f"{len(removals)} removed; volumes and their data are still there. Up again: slipway handoff")
+        with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
+            removals = _planned(inventory, pool, listener)
+            if removals:
+                _take_down(inventory, pool, listener, removals, yes, break_lock=break_lock)
+        if json_output:
+            gone = [each.to_json() for each in removals]
+            print_json({"apiVersion": "slipway/v1", "kind": "Teardown", "removed": gone})
+        elif removals:
+            say(f"{len(removals)} removed; volumes and their data are still there. Up again: slipway handoff")
+    if not removals:
+        say(f"nothing of the stages is in the cluster {inventory.cluster.name}")
+
+
+def _planned(inventory: Inventory, pool: Pool, listener: Listener) -> Sequence[Removal]:
+    return stages.planned(site_of(inventory, kubeconfig.of(inventory, pool), pool, Events(listener)))
+
+
+def _take_down(
+    inventory: Inventory, pool: Pool, listener: Listener, removals: Sequence[Removal], yes: str, *, break_lock: bool
+) -> None:
+    for each in removals:
+        say(f"goes: {each}")
+    name, nothing = inventory.cluster.name, "nothing was taken down"
+    agree_by_name(name, yes, to="take this down", nothing=nothing, again="slipway teardown")
+    run = Run.begin(inventory.root, "teardown", keep=inventory.deploy.keep_runs)
+    events = Events(listener, run.listener, run=run.id)
+    with run.recorded(), held(inventory, pool, events, run.id, break_lock=break_lock):
+        stages.teardown(site_of(inventory, kubeconfig.of(inventory, pool), pool, events), removals)

@@ -26,11 +26,17 @@ SOURCE = ("gitrepositories.source.toolkit.fluxcd.io", sources.NAME)
 KUSTOMIZATION = "kustomizations.kustomize.toolkit.fluxcd.io"
 MARKER = "gitops/flux/slipway-handoff.yaml"
 """A file that the proof pushes and takes back again (proof.py); no checkout has it."""
+GOING = "slipway/teardown"
+"""Annotation of what a teardown has suspended that did not come to its end (teardown.py)."""
 MOST_NAMED = 5
 
 
 class OlderCheckout(DeployFailed):
     """The cluster runs from commits that this checkout does not have."""
+
+
+class Suspended(DeployFailed):
+    """Somebody has told Flux to leave a stage as it is."""
 
 
 class ServerAway(DeployFailed):
@@ -197,13 +203,32 @@ def stage_lacks(site: Site, stage: str, commit: str) -> str:
 def stage(site: Site, name: str) -> bool:
     """Flux has applied the stage from this checkout's commit, and what later stages need of it is healthy.
 
-    Apps of the user's own keep no stage back. They are waited for as long as they are at work, and fail nothing.
+    Apps of the user's own keep no stage back. They are waited for as long as they are at work, and fail nothing. Raises
+    Suspended where Flux was told to leave the stage as it is.
     """
     commit = git.head(site.root)
+    _wake(site, name)
     changed = awaited(site, lambda: stage_lacks(site, name, commit), f"stage {name} at {commit[:12]}")
     with contextlib.suppress(WaitedTooLong):
         awaited(site, lambda: "; ".join(at_work(kustomizations(site.kubeconfig), name)), f"apps of {name} settled")
     return changed
+
+
+def _wake(site: Site, stage: str) -> None:
+    """What a teardown has suspended goes on: to hand over takes it back. Nobody waits for what else is suspended."""
+    above = [each for each in kustomizations(site.kubeconfig) if each["metadata"]["name"] in (SOURCE[1], stage)]
+    for each in (each for each in above if each["spec"].get("suspend")):
+        name, going = each["metadata"]["name"], (each["metadata"].get("annotations") or {}).get(GOING)
+        if not going:
+            raise Suspended(f"Kustomization {name} is suspended, and Flux leaves it as it is", hint=_resume(name))
+        change = {"metadata": {"annotations": {GOING: None}}, "spec": {"suspend": False}}
+        kubectl.patch(site.kubeconfig, KUSTOMIZATION, name, change, namespace=FLUX_NAMESPACE)
+        site.tell(f"Kustomization {name} was suspended by a teardown, and goes on")
+
+
+def _resume(name: str) -> str:
+    words = f"kubectl --namespace {FLUX_NAMESPACE} patch kustomization {name} --type=merge"
+    return f"""{words} --patch='{{"spec":{{"suspend":false}}}}'; then slipway handoff"""
 
 
 def at_work(found: Sequence[Mapping[str, Any]], stage: str) -> list[str]:

@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from slipway.stages import proof
+from slipway.errors import DeployFailed, SlipwayError
+from slipway.result import CommandFailed, CommandTimedOut
+from slipway.stages import proof, readiness
 from slipway.stages.bootstrap import FLUX_INSTANCE, FLUX_NAMESPACE, Site, awaited
 from slipway.stages.model import Stage
-from slipway.stages.repository import KUSTOMIZATION, SOURCE, kustomizations, stage_of
+from slipway.stages.repository import GOING, KUSTOMIZATION, SOURCE, kustomizations, stage_of
 from slipway.tools import helm, kubectl
+from slipway.wait import WaitedTooLong
 
 OPERATOR = "flux-operator"
+
+
+class TeardownFailed(DeployFailed):
+    """Something would not go; what went before it is gone."""
 
 
 @dataclass(frozen=True)
@@ -73,25 +80,43 @@ def _releases(site: Site) -> list[Removal]:
 
 
 def teardown(site: Site, removals: Sequence[Removal]) -> None:
-    """Take it all down, in order. Can be stopped and run again. Raises WaitedTooLong with what would not go."""
-    _stop_syncing(site)
-    kubectl.delete(site.kubeconfig, "configmaps", proof.NAME, namespace=FLUX_NAMESPACE)
+    """Take it all down, in order. Can be stopped and run again. Raises TeardownFailed with what would not go."""
+    try:
+        _stop_syncing(site)
+        kubectl.delete(site.kubeconfig, "configmaps", proof.NAME, namespace=FLUX_NAMESPACE)
+    except (CommandFailed, CommandTimedOut) as error:
+        raise _failed("Flux, which is to stop first", error) from error
     for each in removals:
         site.tell(str(each))
-        if each.kind == "app":
-            _remove_app(site, each.name)
-        elif each.kind == "flux":
-            _remove(site, FLUX_INSTANCE, each.name)
-        else:
-            helm.uninstall(site.kubeconfig, each.namespace, each.name)
+        try:
+            _take(site, each)
+        except (CommandFailed, CommandTimedOut, WaitedTooLong) as error:
+            raise _failed(each, error) from error
+
+
+def _failed(what: object, error: SlipwayError) -> TeardownFailed:
+    longer = "to wait longer: stages.readyTimeout in inventory.yaml; " if isinstance(error, WaitedTooLong) else ""
+    return TeardownFailed(
+        f"{what}: {error}", hint=f"{longer}slipway teardown goes on where it stopped; slipway handoff takes it all back"
+    )
+
+
+def _take(site: Site, each: Removal) -> None:
+    if each.kind == "app":
+        _remove_app(site, each.name)
+    elif each.kind == "flux":
+        _remove(site, FLUX_INSTANCE, each.name)
+    else:
+        helm.uninstall(site.kubeconfig, each.namespace, each.name)
 
 
 def _stop_syncing(site: Site) -> None:
     """Nothing that goes is brought back by the Kustomization above it."""
     found = kustomizations(site.kubeconfig)
     above = (SOURCE[1], *(stage.value for stage in Stage))
+    change = {"metadata": {"annotations": {GOING: "true"}}, "spec": {"suspend": True}}
     for name in (each["metadata"]["name"] for each in found if each["metadata"]["name"] in above):
-        kubectl.patch(site.kubeconfig, KUSTOMIZATION, name, {"spec": {"suspend": True}}, namespace=FLUX_NAMESPACE)
+        kubectl.patch(site.kubeconfig, KUSTOMIZATION, name, change, namespace=FLUX_NAMESPACE)
 
 
 def _remove_app(site: Site, name: str) -> None:
@@ -106,6 +131,6 @@ def _remove(site: Site, kind: str, name: str) -> None:
 
     def lacking() -> str:
         found = kubectl.get(site.kubeconfig, kind, name, namespace=FLUX_NAMESPACE)
-        return f"{name} is still there" if found else ""
+        return f"{name} is still there: {readiness.condition(found) or 'Ready'}" if found else ""
 
     awaited(site, lacking, f"{kind} {name} gone")

@@ -1,5 +1,6 @@
 """`slipway teardown` asks first; the cluster is a fake."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -59,3 +60,22 @@ def test_with_it_all_of_that_goes(repository, gone):
     result = teardown(repository, "--yes", name)
     assert result.exit_code == 0, result.output
     assert tuple(gone) == GOES
+
+
+def test_a_rehearsal_tells_the_same_and_asks_nobody(repository, gone):
+    result = teardown(repository, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "would go: cluster-apps: app sample" in result.stderr
+    assert json.loads(teardown(repository, "--dry-run", "--json").stdout) == {
+        "wouldRemove": ["cluster-apps: app sample", "bootstrap: flux flux"]
+    }
+    assert gone == []
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_where_nothing_is_nobody_is_asked(repository, gone, monkeypatch, words):
+    monkeypatch.setattr(stages, "planned", lambda _site: ())
+    monkeypatch.setattr(stages, "teardown", lambda *_: pytest.fail("nothing is there"))
+    result = teardown(repository, *words)
+    assert result.exit_code == 0, result.output
+    assert "nothing of the stages is in the cluster" in result.stderr

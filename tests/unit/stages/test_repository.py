@@ -10,7 +10,7 @@ from slipway.errors import DeployFailed, InvalidInput
 from slipway.secret import Secret
 from slipway.stages import bootstrap, proof, repository
 from slipway.stages.repository import OlderCheckout, backends
-from slipway.tools import git
+from slipway.tools import git, kubectl
 from slipway.tools.run import run
 from slipway.wait import WaitedTooLong
 
@@ -132,6 +132,42 @@ def test_a_stage_that_is_not_healthy_names_its_apps(site, cluster, git_server, m
     monkeypatch.setattr(cluster, "of_flux", found)
     said = repository.lacks_stage(site, "bootstrap")
     assert said == "Failed: no chart; gitea: Failed: no chart"
+
+
+def suspended(cluster, monkeypatch, name: str, **about: object) -> list[tuple[str, object]]:
+    """One of Flux's Kustomizations is suspended, until somebody lets it go on; what is changed."""
+    answer, changes = cluster.of_flux, list[tuple[str, object]]()
+
+    def found(kind, which):
+        known = answer(kind, which)
+        if kind.startswith("kustomizations") and not changes:
+            for each in known["items"]:
+                if each["metadata"]["name"] == name:
+                    each["metadata"] |= about
+                    each["spec"] = {"suspend": True}
+        return known
+
+    monkeypatch.setattr(cluster, "of_flux", found)
+    monkeypatch.setattr(kubectl, "patch", lambda _k, _kind, which, change, **_: changes.append((which, change)))
+    return changes
+
+
+def test_what_a_teardown_has_suspended_goes_on(site, cluster, git_server, monkeypatch):
+    git_server.tip = git.head(site.root)
+    changes = suspended(cluster, monkeypatch, "bootstrap", annotations={"slipway/teardown": "true"})
+    repository.stage(site, "bootstrap")
+    goes_on = {"metadata": {"annotations": {"slipway/teardown": None}}, "spec": {"suspend": False}}
+    assert changes == [("bootstrap", goes_on)]
+
+
+def test_what_somebody_has_suspended_is_left_and_told_at_once(site, cluster, git_server, monkeypatch):
+    git_server.tip = git.head(site.root)
+    changes = suspended(cluster, monkeypatch, "bootstrap")
+    with pytest.raises(repository.Suspended, match="Kustomization bootstrap is suspended") as caught:
+        repository.stage(site, "bootstrap")
+    assert "patch kustomization bootstrap --type=merge" in str(caught.value.hint)
+    repository.stage(site, "cluster-base-apps")
+    assert changes == []
 
 
 class TestProof:

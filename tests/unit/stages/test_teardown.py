@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.unit.stages.conftest import failed
 
 from slipway.stages import bootstrap, teardown
 from slipway.stages.model import Stage
@@ -76,3 +77,30 @@ def test_nothing_that_goes_is_brought_back_and_cilium_stays(site, done):
         "uninstall flux-operator", "uninstall gitea",
     ]  # fmt: skip
     assert "sample [('deletionPolicy', 'WaitForTermination'), ('prune', True), ('suspend', False)]" in done
+
+
+def test_what_would_not_go_is_named_with_what_it_says_and_the_way_on(site, done, monkeypatch):
+    stuck = {"type": "Ready", "status": "False", "reason": "HealthCheckFailed", "message": "finalizer of its own"}
+
+    def get(_kubeconfig: Any, _kind: str, name: str = "", **_: str) -> dict[str, Any]:
+        found = {"metadata": {"name": name}, "status": {"conditions": [stuck]}}
+        return found if name else {"items": FOUND}
+
+    removals = planned(site)
+    monkeypatch.setattr(kubectl, "get", get)
+    with pytest.raises(teardown.TeardownFailed, match=r"cluster-apps: app sample: .* finalizer of its own") as caught:
+        teardown.teardown(site, removals)
+    assert "slipway teardown goes on where it stopped" in str(caught.value.hint)
+    assert "stages.readyTimeout" in str(caught.value.hint)
+    assert caught.value.exit_code == 6
+
+
+def test_an_api_server_that_is_away_ends_it_with_the_way_on(site, done, monkeypatch):
+    def refuses(*_: Any, **__: Any) -> None:
+        raise failed("kubectl patch", "connection refused")
+
+    removals = planned(site)
+    monkeypatch.setattr(kubectl, "patch", refuses)
+    with pytest.raises(teardown.TeardownFailed, match=r"(?s)Flux, .*: .*connection refused") as caught:
+        teardown.teardown(site, removals)
+    assert str(caught.value.hint).startswith("slipway teardown goes on")
