@@ -107,6 +107,10 @@ def in_openbao(cluster: Cluster, *words: str) -> str:
     return cluster.kubectl(*where, "sh", "-ec", script, input=Secret(password.reveal()))
 
 
+def kept_in_openbao(cluster: Cluster) -> str:
+    return str(json.loads(in_openbao(cluster, "kv", "get", "-format=json", "secret/kept"))["data"]["data"]["word"])
+
+
 def test_the_hand_off_ends_with_secrets_handed_out_and_a_volume_saved(first, cluster, lab):
     assert [*first][[*first].index("webhook") :] == [
         "webhook", "openbao", "secrets", BASE, "backups", LAST, "app-backups",
@@ -137,7 +141,7 @@ def test_a_second_hand_off_changes_nothing(repository, cluster):
 
 def test_openbao_that_is_deleted_opens_itself_and_secrets_go_on(cluster):
     before = cluster.get("pods", "openbao-0", "openbao")["metadata"]["uid"]
-    in_openbao(cluster, "kv", "put", "secret/kept", "word=swordfish")
+    in_openbao(cluster, "kv", "put", "secret/kept", f"word={KEPT}")
     cluster.kubectl("delete", "pod", "openbao-0", "--namespace=openbao", timeout=BY_THEMSELVES)
 
     def opened() -> bool:
@@ -150,9 +154,7 @@ def test_openbao_that_is_deleted_opens_itself_and_secrets_go_on(cluster):
     eventually(
         lambda: cluster.get("secrets", "known", "external-secrets"), "the secret out of OpenBao", deadline=BY_THEMSELVES
     )
-    assert json.loads(in_openbao(cluster, "kv", "get", "-format=json", "secret/kept"))["data"]["data"] == {
-        "word": "swordfish"
-    }
+    assert kept_in_openbao(cluster) == KEPT
 
 
 def of_sample(cluster: Cluster, *words: str) -> str:
@@ -255,6 +257,24 @@ def save(repository: Repository, cluster: Cluster) -> None:
     repository.slipway("secrets", "bundle").ended(0)
 
 
+def test_after_a_teardown_all_comes_up_again_with_what_its_volumes_held(repository, cluster):
+    """And what had been saved of them is in nobody's way."""
+    since, name = of_sample(cluster, "cat", "/data/since"), repository.inventory().cluster.name
+    in_openbao(cluster, "kv", "put", "secret/kept", "word=since-the-last-snapshot")
+    gone = repository.slipway("teardown", "--yes", name, "--json").ended(0).json["removed"]
+    stages = [each["stage"] for each in gone]
+    assert stages == sorted(stages, key=[LAST, BASE, "bootstrap"].index), "the last stage first"
+    assert {"sample", "openbao", "flux", "gitea"} <= {each["name"] for each in gone}
+    for namespace in ("sample", "openbao", "flux-system", "gitea"):
+        assert cluster.get("pods", namespace=namespace)["items"] == [], namespace
+    assert repository.slipway("status", "--quick", "--json").ended(0).json["next"] == "slipway handoff"
+
+    repository.slipway("handoff").ended(0)
+    assert kept_in_openbao(cluster) == "since-the-last-snapshot"
+    eventually(lambda: of_sample(cluster, "cat", "/data/since") == since, "its volume", deadline=BY_THEMSELVES)
+    in_openbao(cluster, "kv", "put", "secret/kept", f"word={KEPT}")
+
+
 def test_after_the_loss_of_every_machine_and_every_clone_all_comes_back_out_of_s3_and_the_key(
     repository, cluster, lab, home, tmp_path, monkeypatch
 ):
@@ -281,9 +301,7 @@ def test_after_the_loss_of_every_machine_and_every_clone_all_comes_back_out_of_s
     back = Patient(repository.root / "again", home)
     assert back.git("rev-parse", "HEAD^").strip() == commit, "nothing but what restores was committed"
     for again in connected(back):
-        assert json.loads(in_openbao(again, "kv", "get", "-format=json", "secret/kept"))["data"]["data"] == {
-            "word": "swordfish"
-        }
+        assert kept_in_openbao(again) == KEPT
         eventually(lambda: of_sample(again, "cat", "/data/since") == since, "its volume", deadline=BY_THEMSELVES)  # noqa: B023
         assert in_sample(again, f"{STORE}/{kept}") == KEPT
         read = again.get("gitrepositories.source.toolkit.fluxcd.io", "flux-system", "flux-system")

@@ -6,6 +6,7 @@ on to the last step; each run goes on where the one before was ended.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -26,10 +27,11 @@ from slipway.events import Events
 from slipway.lab import machines, supplies
 from slipway.lab.settings import FOR_TESTS, Lab
 from slipway.rollout.run import EVENTS
+from slipway.secrets import store
 from slipway.ssh.pool import Pool
 from slipway.stages import repository as sources
 from slipway.stages import steps
-from slipway.tools import helm, kubectl
+from slipway.tools import helm, kubectl, sops
 
 pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 
@@ -193,3 +195,57 @@ def test_neither_secret_nor_file_nor_connection_nor_lock_is_left(cluster: Cluste
     for node in ("cp1", "w1"):
         nobody_is_connected(cluster.repository, node)
     assert "deploy.lock" not in cluster.repository.sh("cp1", "ls /run/slipway").split(), "the lock was given back"
+
+
+def keys(cluster: Cluster) -> set[str]:
+    """The age keys that Flux opens files with."""
+    data = cluster.get("secrets", "sops-age", "flux-system")["data"]["age.agekey"]
+    return {line for line in base64.b64decode(data).decode().splitlines() if not line.startswith("#")}
+
+
+def handed_over(repository: Repository) -> dict[str, str]:
+    return {each["step"]: each["state"] for each in repository.slipway("handoff", "--json").ended(0).json["steps"]}
+
+
+def test_another_age_key_reaches_the_cluster_before_the_one_before_goes(cluster: Cluster):
+    repository, before = cluster.repository, keys(cluster)
+    repository.slipway("secrets", "rotate", "age").ended(0)
+    assert handed_over(repository)["credentials"] == "ok"
+    assert before < keys(cluster), "what is encrypted to either opens"
+    repository.slipway("secrets", "rotate", "age", "--finish").ended(0)
+    plain = store.kubernetes_secret("secrets", "since", {"word": b"encrypted to the new key alone"})
+    name = Path("gitops/bootstrap/secrets/app/since.sops.yaml")
+    (cluster.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (cluster.root / name).write_bytes(sops.encrypt(plain, cluster.root, name))
+    repository.slipway("generate").ended(0)
+    assert handed_over(repository)["credentials"] == "ok"
+    assert not keys(cluster) & before
+    owner = cluster.get("secrets", "since", "secrets")["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"]
+    assert owner == "secrets", "Flux has opened it and applied it"
+
+
+def test_a_teardown_that_was_killed_is_taken_back_and_one_that_was_not_leaves_nothing(cluster: Cluster):
+    repository, name = cluster.repository, cluster.inventory.cluster.name
+    for each in ("flux-system", "bootstrap"):
+        # As far as a teardown comes in its first second.
+        suspended = json.dumps({"metadata": {"annotations": {sources.GOING: "true"}}, "spec": {"suspend": True}})
+        words = (
+            "patch",
+            sources.KUSTOMIZATION,
+            each,
+            "--namespace=flux-system",
+            "--type=merge",
+            f"--patch={suspended}",
+        )
+        cluster.kubectl(*words)
+    (cluster.root / "notes").write_text("a commit that Flux has to apply\n")
+    handed_over(repository)
+    assert not [each for each in sources.kustomizations(cluster.kubeconfig) if each["spec"].get("suspend")]
+
+    gone = [each["name"] for each in repository.slipway("teardown", "--yes", name, "--json").ended(0).json["removed"]]
+    assert gone == ["flux", "flux-operator", "gitea"]
+    assert cluster.get(sources.KUSTOMIZATION, namespace=kubectl.EVERY) == {}, "the kind is gone with Flux"
+    assert cluster.get("pods", namespace="gitea")["items"] == []
+    assert repository.slipway("status", "--quick", "--json").ended(0).json["next"] == "slipway handoff"
+    assert "nothing of the stages is" in repository.slipway("teardown", "--yes", name).ended(0).err
+    assert handed_over(repository)["webhook"] == "ok", "it is proven anew"
