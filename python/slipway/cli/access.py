@@ -12,6 +12,7 @@ from slipway.cli.console import say, tell
 from slipway.cli.options import INVENTORY, InventoryOption
 from slipway.cluster import kubeconfig
 from slipway.errors import PrerequisiteMissing
+from slipway.generate.gitops.secrets import BY_NAME, FORGEJO_USER
 from slipway.inventory import load
 from slipway.secrets import store
 from slipway.ssh.pool import Pool
@@ -35,11 +36,16 @@ SERVICES = {
     What.OPENBAO: (("openbao", "openbao"),),
 }
 """Namespace and name of the Services, the first that has a ready pod counts."""
+_GIT_SERVER = f"user {store.GITEA_USER}; the password: {store.to_see_the_password(store.GITEA_ADMIN)}"
 SIGN_IN = {
-    What.GITEA: f"user {store.GITEA_USER}; the password: sops decrypt {store.GITEA_ADMIN}",
-    What.FORGEJO: f"user {store.GITEA_USER} at the one that Flux reads; the password: sops decrypt {store.GITEA_ADMIN}",
-    What.OPENBAO: "sign in with a token or as your users do; BAO_ADDR names it for the program bao",
+    "gitea": _GIT_SERVER,
+    "forgejo-seed": _GIT_SERVER,
+    "forgejo": f"user {FORGEJO_USER}; the password: {store.to_see_the_password(BY_NAME['forgejo-admin'].file)}",
+    "openbao": "method userpass, "
+    f"user admin; the password: {store.to_see_the_password(BY_NAME['openbao-admin'].file)}; "
+    "for the program bao: BAO_ADDR=ADDRESS bao login -method=userpass username=admin",
 }
+"""How a person gets in, by the namespace."""
 
 
 def open_(
@@ -58,16 +64,18 @@ def open_(
     """
     inventory = load(inventory_file)
     with Pool.of(inventory) as pool:
-        at = _backend(inventory.cluster.name, what, pool, kubeconfig.of(inventory, pool))
+        namespace, at = _backend(inventory.cluster.name, what, pool, kubeconfig.of(inventory, pool))
         with pool.tunnel(at.node, at.address, at.port, here=port) as tunnel:
-            tell(f"http://127.0.0.1:{tunnel.port}")
-            say(f"{what} on {at.node}, until Ctrl-C; {SIGN_IN[what]}")
+            address = f"http://127.0.0.1:{tunnel.port}"
+            tell(address)
+            say(f"{what} on {at.node}, until Ctrl-C; {SIGN_IN[namespace].replace('ADDRESS', address)}")
             time.sleep(seconds)
 
 
-def _backend(cluster: str, what: What, pool: Pool, config: Kubeconfig) -> Backend:
+def _backend(cluster: str, what: What, pool: Pool, config: Kubeconfig) -> tuple[str, Backend]:
+    """The namespace, and a pod there that answers."""
     for namespace, service in SERVICES[what]:
         ready = [each for each in ready_pods(config, namespace, service) if each.node in pool.endpoints]
         if ready:
-            return ready[0]
+            return namespace, ready[0]
     raise PrerequisiteMissing(f"{what}: no ready pod in the cluster {cluster}", hint="slipway status --failing")

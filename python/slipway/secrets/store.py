@@ -103,6 +103,11 @@ def decrypt(root: Path, name: Path) -> Secret:
     return sops.decrypt(path)
 
 
+def to_see_the_password(name: Path) -> str:
+    """What a person types to see the password of an encrypted login. A Secret has it in base64."""
+    return f"""sops decrypt --extract '["data"]["password"]' {name} | base64 --decode"""
+
+
 def read(root: Path, name: Path) -> Manifest:
     """What an encrypted file of the repository says."""
     return read_manifest(decrypt(root, name), name)

@@ -18,7 +18,6 @@ from slipway.generate.gitops.apps import git_server, stages_of
 from slipway.inventory import Inventory
 from slipway.outcome import Outcome
 from slipway.result import CommandFailed, CommandTimedOut
-from slipway.secrets import store
 from slipway.ssh.host import Host
 from slipway.ssh.tunnel import Tunnel
 from slipway.stages import base_apps, bootstrap
@@ -55,7 +54,7 @@ def next_steps(inventory: Inventory, until: Stage) -> tuple[str, ...]:
         f"Flux runs this repository from {repository_of(inventory)} in {kind.capitalize()}; a commit that is pushed "
         "there is applied within seconds. Push from here: slipway handoff",
         *waiting,
-        f"Sign in as {store.GITEA_USER}: slipway open {kind}; the password: sops decrypt {store.GITEA_ADMIN}",
+        f"Its page, and how to sign in there: slipway open {kind}",
     )
 
 

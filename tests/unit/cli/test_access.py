@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from tests.unit.cli.two_hosts import INVENTORY
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from slipway.cli import access
 from slipway.cli.main import build
 from slipway.cluster import kubeconfig
 from slipway.errors import PrerequisiteMissing, UsageError
+from slipway.inventory import load
 from slipway.ssh import pool
 from slipway.ssh.keys import KNOWN_HOSTS
 from slipway.stages.repository import Backend
@@ -56,10 +57,14 @@ def repository(tmp_path, sshd, monkeypatch, page):
 
 
 def run(repository: Path, *words: str) -> str:
+    return opened(repository, *words).stdout
+
+
+def opened(repository: Path, *words: str) -> Result:
     result = CliRunner().invoke(build(["open"]), ["open", *words, "-i", str(repository / "inventory.yaml")])
     if result.exception:
         raise result.exception
-    return result.stdout
+    return result
 
 
 def test_the_page_is_there_while_it_runs_and_its_address_is_all_of_the_output(repository, monkeypatch):
@@ -82,6 +87,27 @@ def test_the_page_is_there_while_it_runs_and_its_address_is_all_of_the_output(re
 def test_the_forgejo_that_flux_reads_counts_where_there_is_no_other(repository, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     assert run(repository, "forgejo").startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("what", "namespace", "user", "file"),
+    [
+        ("gitea", "gitea", "gitea_admin", "secrets/gitea-admin.sops.yaml"),
+        ("forgejo", "forgejo-seed", "gitea_admin", "secrets/gitea-admin.sops.yaml"),
+        ("forgejo", "forgejo", "forgejo_admin", "gitops/bootstrap/secrets/app/forgejo-admin.sops.yaml"),
+        ("openbao", "openbao", "admin", "gitops/cluster-base-apps/openbao/app/openbao-admin.sops.yaml"),
+    ],
+)
+def test_how_to_sign_in_is_told_for_the_one_that_answers(repository, page, monkeypatch, what, namespace, user, file):
+    node = load(repository / "inventory.yaml").hosts[0].name
+    monkeypatch.setattr(
+        access, "ready_pods", lambda _config, there, _service: [Backend(node, "127.0.0.1", page)] * (there == namespace)
+    )
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    said = opened(repository, what)
+    assert f"user {user}; the password: sops decrypt --extract" in said.stderr
+    assert f"{file} | base64 --decode" in said.stderr
+    assert ("BAO_ADDR=" + said.stdout.strip() in said.stderr) is (what == "openbao")
 
 
 def test_what_does_not_run_is_told_at_once(repository):

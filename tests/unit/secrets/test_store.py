@@ -13,6 +13,7 @@ from slipway.paths import ENCRYPTION_KEY
 from slipway.secret import Secret
 from slipway.secrets import at_rest, keys, store
 from slipway.tools import age
+from slipway.tools.run import run
 
 
 @pytest.fixture
@@ -63,6 +64,12 @@ def test_a_folders_name_stays_one_comment_in_the_key_file(tmp_path, home):
     comment, public, private = keys.key_file().read_text().splitlines()
     assert comment.startswith("# slipway: ")
     assert (public[:14], private[:16]) == ("# public key: ", "AGE-SECRET-KEY-1")
+
+
+def test_what_is_told_to_a_person_shows_the_very_password(root, home):
+    store.create(root)
+    shown = run(["sh", "-c", store.to_see_the_password(store.GITEA_ADMIN)], cwd=root).stdout
+    assert shown.encode() == data_of(root, store.GITEA_ADMIN)["password"]
 
 
 def test_the_key_of_the_cluster_is_encrypted_to_itself(root, home):

@@ -132,7 +132,7 @@ def test_the_result_as_json(hand_over):
 def test_what_comes_next_names_no_secret(inventory):
     said = " ".join(stages.next_steps(inventory, Stage.BOOTSTRAP))
     assert "Flux goes on with cluster-base-apps, cluster-apps" in said
-    assert "sops decrypt secrets/gitea-admin.sops.yaml" in said
+    assert "slipway open gitea" in said
     assert "ops/small" in said
 
 
