@@ -145,7 +145,7 @@ OFFLINE = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 
 HOW: dict[str, Walk] = {
     "back-up-and-restore": Walk(
-        (6, 6, 0, EDGE, EDGE),
+        (EDGE, EDGE, 0, EDGE, EDGE),
         {"/mnt/offsite/homelab-20261126T014500Z.tar.gz.age": "offsite.age", "/mnt/offsite": "offsite"},
         {"slipway backup": "no controller can be backed up"},
         _archive,
@@ -181,7 +181,7 @@ HOW: dict[str, Walk] = {
     "people-and-records": Walk(),
     "reach-machines": Walk(),
     "remove-or-replace-a-node": Walk(
-        (EDGE, 0, EDGE, EDGE, 6, 6, EDGE, EDGE, EDGE, EDGE),
+        (EDGE, 0, EDGE, EDGE, EDGE, EDGE, EDGE, EDGE, EDGE, EDGE),
         said={"slipway node remove": "no other controller serves"},
         beyond=("lab/test_day2.py::test_a_controller_is_removed_and_comes_back_by_a_deploy",
                 "lab/test_day2.py::test_a_lost_controller_makes_room_for_the_new_machine_of_its_name"),
