@@ -159,6 +159,7 @@ def _carry_out(words: Sequence[str]) -> object:
         _load_help()
     command = typer.main.get_command(build([called]) if called else build([], listed=list(COMMANDS)))
     _show_no_type_of_flags(command)
+    _let_text_flow(command)
     return command(args=list(words), prog_name="slipway", standalone_mode=False)
 
 
@@ -207,6 +208,15 @@ def _show_no_type_of_flags(command: Any) -> None:  # noqa: ANN401 (Typer's class
     command.get_help_option = partial(_without_type, command.get_help_option)
     for each in getattr(command, "commands", {}).values():
         _show_no_type_of_flags(each)
+
+
+def _let_text_flow(command: Any) -> None:  # noqa: ANN401 (Typer's classes are private to it)
+    """Help keeps the ends of lines that its source has, and a terminal that is narrower breaks each line once more."""
+    if command.help:
+        paragraphs = command.help.split("\n\n")
+        command.help = "\n\n".join(each if "\n " in each else " ".join(each.split()) for each in paragraphs)
+    for each in getattr(command, "commands", {}).values():
+        _let_text_flow(each)
 
 
 def _without_type(get: Callable[[Any], Any], context: Any) -> Any:  # noqa: ANN401

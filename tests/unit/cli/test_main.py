@@ -2,6 +2,7 @@ import errno
 import importlib
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import typer
@@ -106,6 +107,19 @@ def test_help_lists_every_command_and_the_exit_codes(monkeypatch, capfd):
     for name in COMMANDS:
         assert name in out
     assert "130 interrupted" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("words", [("plan",), ("node", "replace")], ids=" ".join)
+def test_help_flows_in_a_terminal_of_any_width(words, monkeypatch, capfd):
+    """The ends of lines in the source left single words on lines of their own."""
+    monkeypatch.setenv("COLUMNS", "100")
+    _code, out, _err = run(monkeypatch, capfd, *words, "-h")
+    text = out.partition("Example:")[0]
+    lines = [line.strip() for line in text.splitlines()]
+    # A line that others follow in its paragraph has no room for the word that comes next.
+    pairs = [(line, after) for line, after in pairwise(lines) if line and after]
+    assert pairs
+    assert [line for line, after in pairs if len(line) + len(after.split()[0]) < 97] == []
 
 
 def test_help_brings_nothing_for_markdown_or_tracebacks_and_takes_them_from_nobody():
