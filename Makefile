@@ -134,7 +134,7 @@ bench-stages: $(VENV)/ready ## Seconds of the stage law on 2,000 manifests, and 
 	python -m tests.bench.stages
 
 .PHONY: bench-handoff
-bench-handoff: setup ## Seconds from an open gate to a healthy stage in the lab, and from a push to its object there
+bench-handoff: setup ## Seconds from an open gate to all stages healthy in the lab, and from a push to its object there
 	python -m tests.bench.handoff
 
 .PHONY: setup

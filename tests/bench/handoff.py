@@ -1,6 +1,6 @@
-"""`make bench-handoff`: from an open gate to a healthy stage in the lab, and from a push to its object in the cluster.
+"""`make bench-handoff`: from an open gate to healthy stages in the lab, and from a push to its object in the cluster.
 
-A lab is made, taken to its hand-off by the very commands of `make demo`, and taken away again. The time of the hand-off
+A lab is made, taken to its hand-off by the commands of `make demo-full`, and taken away again. The time of the hand-off
 is what its own record says; pushes are those of its last step, made again. The last line is one JSON object.
 """
 
@@ -20,6 +20,7 @@ from slipway.paths import state_dir
 from slipway.ssh.pool import Pool
 from slipway.stages import proof
 from slipway.stages.handoff import site_of
+from slipway.stages.model import Stage
 from slipway.tools.run import call
 
 READY_BAR, PUSH_BAR = 240.0, 6.0
@@ -33,7 +34,7 @@ def main() -> None:
         root = Path(folder) / "demo"
         _slipway("lab", "down")
         try:
-            _slipway("lab", "demo", str(root))
+            _slipway("lab", "demo", str(root), "--until", Stage.CLUSTER_APPS)
             print(json.dumps(_measured(root)))
         finally:
             _slipway("lab", "down")

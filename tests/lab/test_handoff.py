@@ -120,7 +120,7 @@ def test_the_controllers_of_flux_are_the_real_ones_and_ready(cluster):
 def test_the_patches_of_the_instance_reached_the_controllers(cluster):
     found = cluster.get("deployments", "kustomize-controller", "flux-system")
     (container,) = found["spec"]["template"]["spec"]["containers"]
-    assert {"--requeue-dependency=5s", "--sops-age-secret=sops-age"} <= set(container["args"])
+    assert {"--requeue-dependency=2s", "--sops-age-secret=sops-age"} <= set(container["args"])
     (container,) = cluster.get("deployments", "helm-controller", "flux-system")["spec"]["template"]["spec"][
         "containers"
     ]
