@@ -14,7 +14,6 @@ from slipway.cli.console import print_json, print_table, say, tell, write
 from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonOption, Selection
 from slipway.errors import ChangesPending, UsageError
 from slipway.inventory import InvalidInventory, Inventory, Problem, load
-from slipway.inventory.families import of_another_family
 from slipway.inventory.load import read
 from slipway.inventory.mounts import without_root
 from slipway.inventory.problem import told
@@ -38,8 +37,8 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
     Example: slipway check
     """
     try:
-        found = load(inventory)
-        _accepted_later(found)
+        found = load(inventory, to_start=True)
+        _require_packs(found)
     except InvalidInventory as error:
         refused = _with_packs(inventory, error)
         if not as_json:
@@ -60,14 +59,13 @@ _PACKS: Keys = ("verify", "packs")
 _WAVES: Keys = ("deploy", "waves", "verify")
 
 
-def _accepted_later(inventory: Inventory) -> None:
-    """What other commands would refuse is refused here already. Raises InvalidInventory."""
+def _require_packs(inventory: Inventory) -> None:
+    """What `verify` would refuse is refused here already. Raises InvalidInventory."""
     named = {_PACKS: inventory.verify.packs, _WAVES: inventory.deploy.waves.verify}
-    found = [*_unknown_packs(inventory.root, named), *_no_git_host(inventory)]
-    found += [(("hosts", name, "address"), message) for name, message in of_another_family(inventory).items()]
+    found = list(_unknown_packs(inventory.root, named))
     if found:
         source, _ = read(inventory.path)
-        problems = [source.place(path, key=path == ("hosts",)).problem(path, message) for path, message in found]
+        problems = [source.place(path).problem(path, message) for path, message in found]
         raise InvalidInventory(in_file_order(problems, str(inventory.path)))
 
 
@@ -99,15 +97,6 @@ def _unknown_packs(root: Path, named: Mapping[Keys, Sequence[Any]]) -> Iterator[
         for index, name in enumerate(packs):
             if isinstance(name, str) and name not in known:
                 yield (*path, index), f"no pack is called {name!r}; {advice(name, known)}"
-
-
-def _no_git_host(inventory: Inventory) -> Iterator[tuple[Keys, str]]:
-    if inventory.stages.source.kind == "git-server" and inventory.git_node is None:
-        message = (
-            "no host without taints runs pods, and the first Git server needs one; make one a worker or a "
-            "controller+worker without taints, or let stages.source name a repository elsewhere"
-        )
-        yield ("hosts",), message
 
 
 def _missing_key(inventory: Inventory) -> tuple[Problem, ...]:

@@ -15,7 +15,7 @@ def render(inventory: Inventory) -> dict[str, bytes]:
     Pure, but for the names of files that people keep beside those of the stages (gitops.beside). Raises InvalidInput
     for a cluster that could not start.
     """
-    for name, message in of_another_family(inventory).items():
+    for name, message in of_another_family(inventory.cluster.network, inventory.hosts).items():
         raise InvalidInput(f"{inventory.path}: hosts.{name}.address: {message}", hint="slipway check")
     return {**nixos.render(inventory), **k0s.render(inventory), **_gitops(inventory)}
 

@@ -6,6 +6,7 @@ system each, drivers) has no key here: an unknown key of that name is answered w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -114,13 +115,23 @@ _OURS: Final[dict[str, tuple[str, ...]]] = {
 """Key to the words that other tools have for it."""
 
 
-def said_elsewhere(path: Keys, known: list[str]) -> str | None:
+def said_otherwise(path: Keys, known: Sequence[str]) -> str | None:
+    """The one of the `known` keys for which the unknown one at `path` is the word of another tool."""
+    key = _keys().get(fold(str(path[-1])))
+    if key is None or (path[0] not in MACHINES and key.startswith("hosts.")):
+        return None
+    last = key.rpartition(".")[2]
+    return last if last in known else None
+
+
+def said_elsewhere(path: Keys, known: Sequence[str]) -> str | None:
     """Where the unknown key at `path` is said: `: hosts/w1.nix, boot.kernelParams (PAGE)`, or under another key."""
     word = fold(str(path[-1]))
-    key = _keys().get(word)
+    key, here = _keys().get(word), said_otherwise(path, known)
+    if here is not None:
+        return f"; did you mean {here!r}?"
     if key is not None and (path[0] in MACHINES or not key.startswith("hosts.")):
-        last = key.rpartition(".")[2]
-        return f"; did you mean {last!r}?" if last in known else f"; it is {key}"
+        return f"; it is {key}"
     if word in map(fold, known):
         return None
     pointer = _pointers().get(word)

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from slipway.errors import InvalidInput
-from slipway.inventory import messages, partial
+from slipway.inventory import meant, messages, partial
 from slipway.inventory.builder import Builder
 from slipway.inventory.checks import Finding, check
+from slipway.inventory.checks.stages import git_node
 from slipway.inventory.merge import merge, origin_of
 from slipway.inventory.model import (
     API_VERSION,
@@ -74,8 +75,7 @@ class Inventory:
     @property
     def git_node(self) -> str | None:
         """Host whose disk holds the first Git server: as said, else the first that takes any pod, None without one."""
-        named = self.stages.git_server.node
-        return named or next((host.name for host in self.hosts if host.runs_workloads and not host.taints), None)
+        return git_node(self.stages, self.hosts)
 
     @cached_property
     def _by_name(self) -> dict[str, Host]:
@@ -89,14 +89,15 @@ class Inventory:
         raise InvalidInput(f"no host {name!r} in {self.path}{near}", hint="slipway inventory list")
 
 
-def load(path: Path) -> Inventory:
+def load(path: Path, *, to_start: bool = False) -> Inventory:
     """The inventory at `path`, a file or the folder that holds inventory.yaml.
 
-    Raises InvalidInventory with every problem of the file and of those that it includes.
+    Raises InvalidInventory with every problem of the file and of those that it includes; `to_start` also where all that
+    is wrong is that such a cluster could not start.
     """
     with _without_gc():
         source, data = read(path)
-        return _inventory(source, data)
+        return _inventory(source, data, to_start=to_start)
 
 
 def read(path: Path) -> tuple[Source, dict[str, Data]]:
@@ -117,14 +118,17 @@ def read(path: Path) -> tuple[Source, dict[str, Data]]:
     problems = [*reader.problems, *builder.problems]
     if source is None or not data:
         raise InvalidInventory(in_file_order(problems, str(file)))
+    if "apiVersion" not in data or (builder.has_empty and any(_unknown_empty_keys(source, data, ()))):
+        problems += meant.put_right(source, data)
     problems += _version_problems(source, data)
+    if data.get("apiVersion", API_VERSION) != API_VERSION:
+        raise InvalidInventory(in_file_order(problems, str(file)))
     if builder.has_empty:
         problems += _unknown_empty_keys(source, data, ())
-    if problems and data.get("apiVersion") != API_VERSION:
-        raise InvalidInventory(in_file_order(problems, str(file)))
     if problems:
         places = set(map(_place, problems))
-        more = [one for one in _validate(source, data)[1] if _place(one) not in places]
+        more = _mistakes(source, data, between=not reader.problems)
+        more = [one for one in more if _place(one) not in places]
         raise InvalidInventory(in_file_order([*problems, *more], str(file)))
     return source, data
 
@@ -156,18 +160,11 @@ def _unknown_empty_keys(source: Source, value: Data, path: Keys) -> Iterator[Pro
         yield from _unknown_empty_keys(source, inner, here)
 
 
-def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
-    document, found, errors = _validate(source, data)
-    if document is None:
-        places = set(map(_place, found))
-        origins = ((error, origin_of(source, data, partial.path_of(error))) for error in errors)
-        between = _told(source, data, partial.findings(merge(data), origins, _context(source)))
-        found += [problem for problem in between if _place(problem) not in places]
-        raise InvalidInventory(in_file_order(found, source.main))
-    findings = list(check(document))
-    found += _told(source, data, (finding for finding in findings if not finding.warning))
-    if found:
-        raise InvalidInventory(in_file_order(found, source.main))
+def _inventory(source: Source, data: dict[str, Data], *, to_start: bool) -> Inventory:
+    document, found, _ = _validate(source, data)
+    findings = list(check(document, to_start=to_start)) if document is not None else []
+    if document is None or found or not all(finding.warning for finding in findings):
+        raise InvalidInventory(in_file_order(_mistakes(source, data), source.main))
     warnings = _told(source, data, (finding for finding in findings if finding.warning))
     return Inventory(
         path=Path(source.main),
@@ -179,6 +176,21 @@ def _inventory(source: Source, data: dict[str, Data]) -> Inventory:
         mirrors=document.mirrors,
         warnings=tuple(in_file_order(warnings, source.main)),
     )
+
+
+def _mistakes(source: Source, data: dict[str, Data], *, between: bool = True) -> list[Problem]:
+    """Everything that is wrong with files that are refused; `between` their values too, unless some file is missing."""
+    slips = meant.put_right(source, data)
+    document, found, errors = _validate(source, data)
+    if not between:
+        return [*slips, *found]
+    if document is None:
+        origins = ((error, origin_of(source, data, partial.path_of(error))) for error in errors)
+        findings = partial.findings(merge(data), origins, _context(source))
+    else:
+        findings = (finding for finding in check(document, to_start=True) if not finding.warning)
+    places = set(map(_place, found))
+    return [*slips, *found, *(one for one in _told(source, data, findings) if _place(one) not in places)]
 
 
 def _context(source: Source) -> dict[str, Path]:

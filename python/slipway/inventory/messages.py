@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from slipway import slips
-from slipway.inventory.elsewhere import MACHINES, said_elsewhere, value_elsewhere
+from slipway.inventory.elsewhere import MACHINES, said_elsewhere, said_otherwise, value_elsewhere
 from slipway.inventory.source import Keys
 
 _LONGEST = 60
@@ -97,6 +98,24 @@ def unknown_key(path: Keys, root: type[BaseModel]) -> str:
     return f"unknown key {key!r}{fix or _all_of(known)}"
 
 
+def meant(path: Keys, known: Iterable[str]) -> tuple[str, str | None] | None:
+    """The one of the `known` keys that the unknown one at `path` is a slip of, as `unknown_key` proposes it, and its
+    value where the blank between the two is what is missing."""
+    return _meant(str(path[-1]), tuple(known), str(path[0]))
+
+
+@lru_cache(maxsize=1024)
+def _meant(key: str, known: tuple[str, ...], section: str) -> tuple[str, str | None] | None:
+    word, colon, rest = key.partition(":")
+    if colon and word in known:
+        return word, rest
+    path = (section, key)
+    near = said_otherwise(path, known)
+    if near is None and not (section in MACHINES and said_elsewhere(path, known)):
+        near = nearest(key, known)
+    return (near, None) if near else None
+
+
 def _belongs(key: str, path: Keys, root: type[BaseModel]) -> str:
     """Where a key that is unknown at `path` does exist: below it, or in another section."""
     here, host = model_at(root, path), model_at(root, ("hosts", "NAME"))
@@ -153,19 +172,24 @@ def _expected(kind: str) -> str:
 
 def keys_at(root: type[BaseModel], path: Keys) -> list[str]:
     """The keys that the model knows at `path`; empty where any key is allowed."""
-    shape = model_at(root, path)
-    return sorted(_aliases(shape)) if shape is not None else []
+    return keys_of(model_at(root, path))
+
+
+def keys_of(shape: object) -> list[str]:
+    """The keys of a section; empty for what is none."""
+    return sorted(_aliases(shape)) if _is_model(shape) else []
 
 
 def model_at(root: type[BaseModel], path: Keys) -> type[BaseModel] | None:
     """The section of the model at `path`, None where there is no section."""
     shape: object = root
     for part in path:
-        shape = _step(shape, part)
+        shape = step(shape, part)
     return shape if isinstance(shape, type) and issubclass(shape, BaseModel) else None
 
 
-def _step(shape: object, part: str | int) -> object:
+def step(shape: object, part: str | int) -> object:
+    """What the model has at the key or item `part` of `shape`, a section or the annotation of a field."""
     if _is_model(shape):
         field = _aliases(shape).get(str(part))
         return _inner(field) if field is not None else None

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from slipway.inventory.checks import CHECKS, NEED_EVERY_HOST, Finding
+from slipway.inventory.checks import CHECKS, NEED_EVERY_HOST, TO_START, Finding
 from slipway.inventory.model import Document
 from slipway.inventory.releases import newest_release
 from slipway.inventory.source import Keys
@@ -40,7 +40,7 @@ def findings(merged: dict[str, Any], errors: Iterable[tuple[ErrorDetails, Keys]]
         _forget(document, path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydantic's, where a check writes out a section with an unknown value
-        for check in CHECKS:
+        for check in (*CHECKS, *TO_START):
             if not (own and check in NEED_EVERY_HOST):
                 with suppress(_Unknown):
                     yield from (finding for finding in check(document) if not finding.warning)

@@ -85,6 +85,15 @@ class Source:
             node = pair[1]
         return node
 
+    def rename(self, path: Keys, name: str, value: str | None = None) -> None:
+        """Let the key at `path` have another name, and another text if one is given."""
+        mapping = self.find(path[:-1])
+        pair = self._child(mapping, path[-1]) if mapping is not None else None
+        if pair is not None:
+            pair[0].value = name
+            pair[1].value = pair[1].value if value is None else value
+            self._indexes.pop(id(mapping), None)
+
     def _child(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
         """As `child`; a large mapping is indexed at first, for thousands of mistakes in thousands of hosts."""
         if len(node.value) < LARGE or not isinstance(node, yaml.MappingNode):

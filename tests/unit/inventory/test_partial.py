@@ -51,6 +51,33 @@ def test_a_wrong_value_does_not_hide_a_mistake_between_others(tmp_path: Path, te
 
 
 @pytest.mark.parametrize(
+    ("hosts", "told_too"),
+    [
+        ('w1: {address: "fd00::21", role: worker}', "hosts.w1.address: fd00::21 is IPv6, but services are IPv4"),
+        (
+            'w1: {address: 10.0.0.21, role: worker, taints: ["a=b:NoSchedule"]}',
+            "hosts: no host without taints runs pods, and the first Git server needs one",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "controller", "first"),
+    [
+        ("Lab", "10.0.0.11", "cluster.name: 'Lab'"),
+        ("lab", "10.0.0.255", "hosts.cp1.address: 10.0.0.255 is the broadcast address"),
+    ],
+    ids=["a wrong value", "another mistake between values"],
+)
+def test_what_keeps_a_cluster_from_starting_is_told_beside_the_rest(
+    tmp_path: Path, hosts: str, told_too: str, name: str, controller: str, first: str
+):
+    text = HEAD.replace("name: lab", f"name: {name}")
+    found = told(tmp_path, f"{text}hosts:\n  cp1: {{address: {controller}, role: controller}}\n  {hosts}\n")
+    assert any(line.startswith(told_too) for line in found), found
+    assert any(line.startswith(first) for line in found), found
+
+
+@pytest.mark.parametrize(
     "text",
     [
         HEAD.replace("k0s.2}", "k0s.2, workerProfiles: [big]}")

@@ -17,15 +17,19 @@ CHECKS: tuple[Check, ...] = (
     *stages.CHECKS,
 )
 
+TO_START: tuple[Check, ...] = (cluster.families, stages.git_host)
+"""What must hold for a cluster to start. `check` and `generate` ask for it; whoever looks at a cluster does not."""
 
-NEED_EVERY_HOST: tuple[Check, ...] = (cluster.controllers, cluster.workloads, links.unused, *stages.CHECKS)
+NEED_EVERY_HOST: tuple[Check, ...] = (
+    cluster.controllers, cluster.workloads, links.unused, stages.git_host, *stages.CHECKS,
+)  # fmt: skip
 """Checks that find something amiss because no host has it."""
 
 
-def check(document: Document) -> Iterator[Finding]:
-    """Everything that all checks find, in no particular order."""
-    for one in CHECKS:
+def check(document: Document, *, to_start: bool) -> Iterator[Finding]:
+    """Everything that all checks find, in no particular order; `to_start` what keeps a cluster from starting too."""
+    for one in (*CHECKS, *TO_START) if to_start else CHECKS:
         yield from one(document)
 
 
-__all__ = ["CHECKS", "NEED_EVERY_HOST", "Finding", "check"]
+__all__ = ["CHECKS", "NEED_EVERY_HOST", "TO_START", "Finding", "check"]

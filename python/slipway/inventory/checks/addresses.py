@@ -117,7 +117,8 @@ def gateways(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         path: Keys = ("hosts", name, "network", "gateway")
         around = network_of_host(host)
-        if host.network.gateway and around:
+        odd = (":" in host.address) != document.cluster.network.ipv6_only  # which cluster.families tells
+        if host.network.gateway and around and not odd:
             yield from _gateway(path, host.network.gateway, ("hosts", name, "address"), host.address, around)
         ipv6 = host.network.ipv6
         if ipv6 is not None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from slipway.inventory.checks.finding import Check, Finding
+from slipway.inventory.families import of_another_family
 from slipway.inventory.model import Document, Role
 from slipway.inventory.source import Keys
 
@@ -50,6 +51,14 @@ def dual_stack(document: Document) -> Iterator[Finding]:
         if host.network.ipv6 is None and not host.network.dhcp:
             message = "needs network.ipv6 for {}"
             yield Finding(("hosts", name), message, other=("cluster", "network", "dualStack"))
+
+
+def families(document: Document) -> Iterator[Finding]:
+    network = document.cluster.network
+    if (":" in network.pod_cidr) != network.ipv6_only or (network.ipv6_only and network.dual_stack):
+        return  # told apart; what the hosts' family should be, nobody knows then
+    for name, message in of_another_family(network, document.hosts.values()).items():
+        yield Finding(("hosts", name, "address"), message)
 
 
 def nixos(document: Document) -> Iterator[Finding]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from slipway.inventory.address import address_of, network_of
 from slipway.inventory.checks.finding import Check, Finding
-from slipway.inventory.model import Document, Provider
+from slipway.inventory.model import Document, Host, Provider, Stages
 from slipway.inventory.source import Keys
 
 STAGES: Keys = ("stages",)
@@ -41,6 +41,21 @@ def git_server(document: Document) -> Iterator[Finding]:
         yield Finding(path, f"{node} runs no pods, {{}}", other=("hosts", node, "role"))
     elif host.taints:
         yield Finding(path, f"{node} takes no pod that does not tolerate {{}}", other=("hosts", node, "taints"))
+
+
+def git_host(document: Document) -> Iterator[Finding]:
+    if document.stages.source.kind == "git-server" and git_node(document.stages, document.hosts.values()) is None:
+        message = (
+            "no host without taints runs pods, and the first Git server needs one; make one a worker or a "
+            "controller+worker without taints, or let stages.source name a repository elsewhere"
+        )
+        yield Finding(("hosts",), message, about_key=True)
+
+
+def git_node(stages: Stages, hosts: Iterable[Host]) -> str | None:
+    """Host whose disk holds the first Git server: as said, else the first that takes any pod, None without one."""
+    first = (host.name for host in hosts if host.runs_workloads and not host.taints)
+    return stages.git_server.node or next(first, None)
 
 
 def backup(document: Document) -> Iterator[Finding]:
