@@ -101,6 +101,10 @@ def _not_an_address(text: str) -> str:
         if any(int(number[:9]) > 255 for number in numbers):
             return f"{text!r} is not an IP address: each of its numbers is at most 255"
         return f"{text!r} is not an IP address: leading zeros; did you mean {unpadded}?"
+    if text.lower() == "dhcp":
+        return f"{text!r} is not an IP address; write the one that the lease always gives, and network.dhcp: true"
+    if re.fullmatch(r"(?=.*[a-z])[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+", text, re.IGNORECASE):
+        return f"{text!r} is a name, not an IP address; `getent ahosts {text}` tells which it has"
     return f"{text!r} is not an IP address"
 
 

@@ -97,6 +97,9 @@ _OURS: Final[dict[str, tuple[str, ...]]] = {
     "hosts.NAME.network.nameservers": ("dns", "dnsServers", "resolvers"),
     "hosts.NAME.network.gateway": ("defaultGateway", "gateway4"),
     "hosts.NAME.network.interface": ("nic", "privateInterface"),
+    "hosts.NAME.network.bonds.NAME.interfaces": ("slaves", "members", "slaveInterfaces"),
+    "hosts.NAME.network.vlans.NAME.interface": ("link", "parent", "rawDevice"),
+    "hosts.NAME.k0s.profile": ("workerProfile",),
     "hosts.NAME.ssh.authorizedKeys": ("sshKeys", "sshKey", "publicKeys"),
     "hosts.NAME.ssh.identity": ("keyPath", "privateKey", "identityFile"),
     "hosts.NAME.ssh.jump": ("bastion", "proxyJump", "jumpHost"),
@@ -139,8 +142,9 @@ def said_elsewhere(path: Keys, known: Sequence[str]) -> str | None:
 
 
 def value_elsewhere(path: Keys, value: str) -> str:
-    """Likewise for a value that a key does not take, such as the file system `zfs`."""
-    pointer = _pointers().get(fold(value)) if path[-1] == "filesystem" else None
+    """Likewise for a value that a key does not take, such as the file system `zfs` or the way to boot `extlinux`."""
+    asked = path[-1] == "filesystem" or path[-2:] == ("boot", "mode")
+    pointer = _pointers().get(_OTHER_VALUES.get(value) or fold(value)) if asked else None
     return f"; {file_of(path)} has it: {pointer.option} ({pointer.page})" if pointer else ""
 
 
@@ -153,6 +157,10 @@ def file_of(path: Keys) -> str:
 
 def pointers() -> list[Pointer]:
     return sorted(set(_pointers().values()), key=lambda pointer: pointer.option)
+
+
+_OTHER_VALUES: Final = {"none": "raw", "swap": "swapfile"}
+"""Values to the word above that says the same."""
 
 
 def other_names() -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -15,6 +16,7 @@ from slipway.inventory.elsewhere import MACHINES, said_elsewhere, said_otherwise
 from slipway.inventory.source import Keys
 
 _LONGEST = 60
+_LISTS = ("tuple_type", "list_type")
 
 
 _OTHER_WORDS = {
@@ -26,9 +28,18 @@ _OTHER_WORDS = {
     "lacp": "802.3ad",
     "custom": "cilium",
     "amd64": "x86_64-linux",
+    "x86_64": "x86_64-linux",
     "arm64": "aarch64-linux",
+    "aarch64": "aarch64-linux",
+    "armv7l": "armv7l-linux",
+    "nodes": "hosts",
+    "machines": "hosts",
 }
 """Words of other tools for what slipway calls otherwise."""
+
+
+_OF_OBJECTS = ("kind", "metadata", "spec", "status")
+"""Keys of objects of Kubernetes: no hint that some section of ours has one of that name helps anybody."""
 
 
 _NO_SLIPS = ("zfs", "ntfs", "encryption")
@@ -82,7 +93,18 @@ def message_of(error: ErrorDetails, path: Keys, root: type[BaseModel]) -> str:
             return f"{value} is too low, at least {context['ge']}"
         case "less_than_equal":
             return f"{value} is too high, at most {context['le']}"
-    return f"{show(value)} is not {_expected(kind)}"
+    return f"{show(value)} is not {_expected(kind)}{_as_list(value) if kind in _LISTS else ''}"
+
+
+def _as_list(value: object) -> str:
+    """One text, where a list of one or more was meant."""
+    if (
+        not isinstance(value, str)
+        or len(value) > _LONGEST
+        or not re.fullmatch(r"[\w./:@+=-]+(, *[\w./:@+=-]+)*", value)
+    ):
+        return ""
+    return f"; did you mean [{', '.join(re.split(', *', value))}]?"
 
 
 def unknown_key(path: Keys, root: type[BaseModel]) -> str:
@@ -95,6 +117,8 @@ def unknown_key(path: Keys, root: type[BaseModel]) -> str:
     near, elsewhere = did_you_mean(key, known) or _belongs(key, path[:-1], root), said_elsewhere(path, known)
     # A word of the table is no slip; outside machines a key of the model is the likelier meaning.
     fix = elsewhere or near if about_machine else near or elsewhere
+    if len(path) == 1 and key in _OF_OBJECTS:
+        fix = None
     return f"unknown key {key!r}{fix or _all_of(known)}"
 
 
@@ -165,7 +189,7 @@ def _expected(kind: str) -> str:
             return "true or false"
         case "dict_type" | "model_type" | "model_attributes_type" | "mapping_type":
             return "a mapping (key: value)"
-        case "tuple_type" | "list_type":
+        case kind if kind in _LISTS:
             return "a list (- value)"
     return f"valid ({kind})"
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from slipway.inventory import values as v
 from slipway.inventory.checks import CHECKS, NEED_EVERY_HOST, TO_START, Finding
-from slipway.inventory.model import Document
+from slipway.inventory.model import Document, Host
 from slipway.inventory.releases import newest_release
 from slipway.inventory.source import Keys
 
@@ -24,6 +25,12 @@ _ROUNDS: Final = 5
 """Taking out a value can make its section incomplete, which is then taken out itself."""
 _STAND_INS: Final[dict[Keys, str]] = {("cluster", "name"): "x", ("cluster", "k0s", "version"): newest_release() or ""}
 """Required, and unknown where wrong: without them nothing else of the cluster would be there."""
+
+
+class _Fewer(Document):
+    """With those hosts that have no mistake, which may be none."""
+
+    hosts: dict[v.HostName, Host] = Field(default_factory=dict)
 
 
 def findings(merged: dict[str, Any], errors: Iterable[tuple[ErrorDetails, Keys]], context: object) -> Iterator[Finding]:
@@ -38,10 +45,11 @@ def findings(merged: dict[str, Any], errors: Iterable[tuple[ErrorDetails, Keys]]
     inherited = {path for path in wrong if not (path[0] == "hosts" and path[1:2] and path[1] in own)}
     for path in taken | inherited:
         _forget(document, path)
+    every_host = bool(document.hosts) and not own
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydantic's, where a check writes out a section with an unknown value
         for check in (*CHECKS, *TO_START):
-            if not (own and check in NEED_EVERY_HOST):
+            if every_host or check not in NEED_EVERY_HOST:
                 with suppress(_Unknown):
                     yield from (finding for finding in check(document) if not finding.warning)
 
@@ -61,7 +69,7 @@ def _without(merged: dict[str, Any], context: object) -> tuple[Document | None, 
     taken: set[Keys] = set()
     for _ in range(_ROUNDS):
         try:
-            return Document.model_validate(merged, context=context), taken
+            return _Fewer.model_validate(merged, context=context), taken
         except ValidationError as error:
             for each in error.errors(include_url=False):
                 place = _keys(each)

@@ -496,6 +496,8 @@ def _k0s_version(text: str) -> str:
         return text
     close = re.fullmatch(r"v?(1\.[0-9]{1,3}\.[0-9]{1,3})(?:[+-]k0s\.?([0-9]{1,3}))?", text)
     meant = close and (newest_release(f"{close[1]}+k0s.{close[2] or ''}") or f"{close[1]}+k0s.{close[2] or 0}")
+    if re.fullmatch(r"v?1\.[0-9]{1,3}", text):
+        meant = newest_release(f"{text.removeprefix('v')}.")
     fix = f"; did you mean {meant}?" if meant else ""
     raise ValueError(f"{text!r} is not a k0s release like 1.36.3+k0s.2{fix}")
 
@@ -588,10 +590,12 @@ def _registry(text: str) -> str:
     return text
 
 
-REGISTRY_OR_ALL = Syntax("registry or *", one_of(r"\*", REGISTRY.pattern))
+REGISTRY_OR_ALL = Syntax("registry or *", one_of(r"\*", f"(?!all$){REGISTRY.pattern}"))
 
 
 def _registry_or_all(text: str) -> str:
+    if text == "all":
+        raise ValueError("'all' would be a registry of that name; did you mean \"*\"?")
     return text if text == "*" else _registry(text)
 
 

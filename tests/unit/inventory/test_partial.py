@@ -93,6 +93,19 @@ def test_what_only_follows_from_it_is_not_told(tmp_path: Path, text: str):
     assert len(told(tmp_path, text)) == 1
 
 
+def test_what_hosts_share_is_right_beside_a_host_of_another_family(tmp_path: Path):
+    head = HEAD.replace("k0s.2}}", "k0s.2}, network: {podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/112'}}")
+    head = head.replace("prefixLength: 24", "prefixLength: 64, gateway: 'fe80::1'") + "stages: {mode: x}\n"
+    hosts = "hosts: {a: {address: 'fd00::1', role: controller+worker}, b: {address: 10.0.0.2, role: worker}}\n"
+    found = told(tmp_path, head + hosts)
+    assert [line.partition(":")[0] for line in found] == ["stages.mode", "hosts.b.address"]
+
+
+def test_stages_are_looked_at_beside_a_wrong_host(tmp_path: Path):
+    found = told(tmp_path, HEAD + "stages: {mode: restore}\nhosts: {a: {address: 10.0.0.300, role: single}}\n")
+    assert [line.partition(":")[0] for line in found] == ["stages.mode", "hosts.a.address"]
+
+
 def keys_of(dotted: str) -> list[str]:
     """The keys of a problem's path, without the numbers of items."""
     return [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."\[\]]+)(?![^\[]*\])', dotted)]

@@ -194,7 +194,7 @@ ALONE = ("has host bits set", "ends before it begins", "is damaged", "is no time
 @pytest.fixture
 def without_cross_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loader with what it says of each value and of each section alone."""
-    monkeypatch.setattr(import_module("slipway.inventory.load"), "check", lambda _: iter(()))
+    monkeypatch.setattr(import_module("slipway.inventory.load"), "check", lambda _, to_start: iter(()))
     monkeypatch.setattr("slipway.inventory.partial.CHECKS", ())
 
 

@@ -21,7 +21,7 @@ TO_START: tuple[Check, ...] = (cluster.families, stages.git_host)
 """What must hold for a cluster to start. `check` and `generate` ask for it; whoever looks at a cluster does not."""
 
 NEED_EVERY_HOST: tuple[Check, ...] = (
-    cluster.controllers, cluster.workloads, links.unused, stages.git_host, *stages.CHECKS,
+    cluster.controllers, cluster.workloads, links.unused, stages.git_server, stages.git_host, hosts.caches,
 )  # fmt: skip
 """Checks that find something amiss because no host has it."""
 

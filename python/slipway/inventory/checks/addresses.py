@@ -104,10 +104,16 @@ def usable_addresses(document: Document) -> Iterator[Finding]:
             yield Finding(("hosts", name, "address"), f"{host.address} is the {what}")
 
 
+def _of_another_family(document: Document, host: Host) -> bool:
+    """Which is the mistake that is told (cluster.families): what hosts share is then right for the others."""
+    return (":" in host.address) != document.cluster.network.ipv6_only
+
+
 def prefix_lengths(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         length, path = host.network.prefix_length, ("hosts", name, "network", "prefixLength")
-        if length is not None and length > 32 and ":" not in host.address:
+        odd = _of_another_family(document, host)
+        if length is not None and length > 32 and ":" not in host.address and not odd:
             yield Finding(path, f"{length} is too long for the IPv4 address of {{}}", other=("hosts", name, "address"))
         if length is None and not host.network.dhcp:
             yield Finding(path, "required key 'prefixLength' is missing, such as 24 (or set dhcp: true)")
@@ -117,8 +123,7 @@ def gateways(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         path: Keys = ("hosts", name, "network", "gateway")
         around = network_of_host(host)
-        odd = (":" in host.address) != document.cluster.network.ipv6_only  # which cluster.families tells
-        if host.network.gateway and around and not odd:
+        if host.network.gateway and around and not _of_another_family(document, host):
             yield from _gateway(path, host.network.gateway, ("hosts", name, "address"), host.address, around)
         ipv6 = host.network.ipv6
         if ipv6 is not None:
