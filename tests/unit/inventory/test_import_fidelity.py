@@ -245,6 +245,55 @@ def test_aliases_that_multiply_are_refused_early(tmp_path: Path):
         import_ansible(tmp_path / "h.yml")
 
 
+def test_what_the_inventory_has_a_key_for_is_carried_over(tmp_path: Path):
+    data = copy.deepcopy(RICH_K0SCTL)
+    spec = data["spec"]["k0s"]["config"]["spec"]
+    spec["api"]["extraArgs"] = {
+        "oidc-issuer-url": "https://id.example.org", "oidc-client-id": "k8s", "oidc-groups-claim": "groups",
+        "oidc-signing-algs": "RS256", "event-ttl": "24h", "etcd-servers": "https://10.0.0.9:2379",
+    }  # fmt: skip
+    spec["controllerManager"] = {"extraArgs": {"node-cidr-mask-size-ipv4": "25", "v": "3"}}
+    spec["network"]["nodeLocalLoadBalancing"]["type"] = "Traefik"
+    instance = spec["network"]["controlPlaneLoadBalancing"]["keepalived"]["vrrpInstances"][0]
+    instance.update(unicastSourceIP="10.0.0.11", unicastPeers=["10.0.0.12"])
+    found = from_k0sctl(tmp_path, data)
+    cluster = yaml.safe_load(found.text)["cluster"]
+    assert cluster["k0s"]["apiServer"] == {
+        "oidc": {"issuerURL": "https://id.example.org", "clientID": "k8s", "groupsClaim": "groups"},
+        "extraArgs": {"event-ttl": "24h"},
+    }
+    assert cluster["network"]["nodeCIDRMaskSize"] == 25
+    assert cluster["network"]["nodeLocalLoadBalancer"] == "Traefik"
+    assert cluster["network"]["vip"]["unicast"] is True
+    for left in ("oidc-signing-algs", "etcd-servers"):
+        assert f"spec.k0s.config.spec.api.extraArgs: {left}" in told(found)
+    assert "spec.k0s.config.spec.controllerManager.extraArgs: v is not carried over" in told(found)
+
+
+def test_a_proxy_in_the_environment_of_k0s_is_the_inventory_s(tmp_path: Path):
+    data = copy.deepcopy(RICH_K0SCTL)
+    data["spec"]["hosts"][0]["environment"] = {
+        "HTTP_PROXY": "http://proxy.example.org:3128", "https_proxy": "http://proxy.example.org:3129",
+        "NO_PROXY": "10.0.0.0/8, .example.org,localhost", "OTHER": "x",
+    }  # fmt: skip
+    found = from_k0sctl(tmp_path, data)
+    assert yaml.safe_load(found.text)["hosts"]["cp1"]["proxy"] == {
+        "http": "http://proxy.example.org:3128",
+        "https": "http://proxy.example.org:3129",
+        "noProxy": ["10.0.0.0/8", ".example.org"],
+    }
+    assert "spec.hosts[0].environment: OTHER: write it as NixOS configuration" in told(found)
+
+
+def test_a_password_of_a_proxy_goes_nowhere(tmp_path: Path):
+    data = copy.deepcopy(RICH_K0SCTL)
+    data["spec"]["hosts"][0]["environment"] = {"HTTP_PROXY": "http://me:hunter2@proxy.example.org:3128"}
+    found = from_k0sctl(tmp_path, data)
+    assert "hunter2" not in found.text + told(found)
+    assert "proxy" not in yaml.safe_load(found.text)["hosts"]["cp1"]
+    assert "its address has a password" in told(found)
+
+
 # --- Ansible ---------------------------------------------------------------------------------------------------------
 
 
@@ -465,7 +514,7 @@ def test_bastions_of_k0sctl_are_jump_hosts(tmp_path: Path):
         ("-o 'ProxyJump b'", ["b"], "the jump host alone"),
         ('-o ProxyCommand="ssh -W %h:%p ops@b"', None, "say the way through other hosts as `ssh.jump`"),
         ("-o ProxyJump=none", None, "say the way"),
-        ("-o ForwardAgent=yes", None, "mean nothing here: ansible_ssh_common_args"),
+        ("-o ForwardAgent=yes", None, "slipway does not know: ansible_ssh_common_args"),
     ],
 )
 def test_jump_hosts_of_ansible_are_carried_over(tmp_path: Path, arguments: str, jump: list[str] | None, note: str):
@@ -490,3 +539,47 @@ def test_flags_of_k0s_are_carried_over_where_check_takes_them(tmp_path: Path):
 def test_a_flag_before_one_with_a_blank_does_not_swallow_it(tmp_path: Path):
     found = from_k0sctl(tmp_path, with_host(installFlags='--debug --kubelet-extra-args="--max-pods=99 --v=4"'))
     assert host_of(found, "a")["k0s"] == {"extraFlags": ["--debug"], "kubeletExtraArgs": {"max-pods": "99", "v": "4"}}
+
+
+KUBESPRAY = """\
+all:
+  vars:
+    http_proxy: http://proxy.example.org:3128
+    no_proxy: .example.org
+    kube_network_node_prefix: 25
+    loadbalancer_apiserver: {address: 10.0.0.9, port: 6443}
+    kube_apiserver_port: 7443
+    kube_oidc_auth: true
+    kube_oidc_url: https://id.example.org
+    kube_oidc_client_id: k8s
+    kube_oidc_groups_claim: groups
+    upstream_dns_servers: [10.0.0.1]
+    kube_pods_subnet_ipv6: fd00::/64
+    extra_server_args: --disable traefik --token hunter2
+    my_own: x
+  children:
+    kube_control_plane: {hosts: {c1: {ansible_host: 10.0.0.11}}}
+    kube_node: {hosts: {w1: {ansible_host: 10.0.0.21}}}
+"""
+
+
+def test_variables_for_which_the_inventory_has_a_key_are_carried_over(tmp_path: Path):
+    found = import_ansible(tree(tmp_path, {"h.yml": KUBESPRAY}) / "h.yml")
+    data = yaml.safe_load(found.text)
+    assert data["defaults"]["proxy"] == {"http": "http://proxy.example.org:3128", "noProxy": [".example.org"]}
+    assert data["cluster"]["network"]["nodeCIDRMaskSize"] == 25
+    assert data["cluster"]["network"]["externalAddress"] == "10.0.0.9"
+    assert data["cluster"]["k0s"]["ports"] == {"api": 7443}
+    assert data["cluster"]["k0s"]["apiServer"] == {
+        "oidc": {"issuerURL": "https://id.example.org", "clientID": "k8s", "groupsClaim": "groups"}
+    }
+    for name in ("upstream_dns_servers", "kube_pods_subnet_ipv6", "extra_server_args", "loadbalancer_apiserver"):
+        assert name in told(found)
+    assert "hunter2" not in found.text + told(found)
+    (unknown,) = [note for note in found.notes if note.startswith("variables that slipway does not know")]
+    assert unknown.endswith(": my_own")
+
+
+def test_of_an_external_load_balancer_another_port_is_told(tmp_path: Path):
+    text = KUBESPRAY.replace("kube_apiserver_port: 7443", "kube_apiserver_port: 6443")
+    assert "loadbalancer_apiserver" not in told(import_ansible(tree(tmp_path, {"h.yml": text}) / "h.yml"))

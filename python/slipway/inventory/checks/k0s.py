@@ -347,15 +347,19 @@ _OF_K0S = (
 apiserver.go)."""
 
 
+def why_no_flag_of_the_api(flag: str) -> str | None:
+    """What keeps a flag of kube-apiserver from being one that the inventory passes on."""
+    key = _OURS_OF_THE_API.get(flag) or ("apiServer.oidc" if flag.startswith("oidc-") else None)
+    if key is not None:
+        return f"slipway sets --{flag} itself; it is cluster.k0s.{key}"
+    return f"k0s sets --{flag} itself, and the cluster hangs on it" if flag in _OF_K0S else None
+
+
 def api_arguments(document: Document) -> Iterator[Finding]:
     api = document.cluster.k0s.api_server
     for flag in api.extra_args:
-        path = ("cluster", "k0s", "apiServer", "extraArgs", flag)
-        key = _OURS_OF_THE_API.get(flag) or ("apiServer.oidc" if flag.startswith("oidc-") else None)
-        if key is not None:
-            yield Finding(path, f"slipway sets --{flag} itself; it is cluster.k0s.{key}", about_key=True)
-        elif flag in _OF_K0S:
-            yield Finding(path, f"k0s sets --{flag} itself, and the cluster hangs on it", about_key=True)
+        if reason := why_no_flag_of_the_api(flag):
+            yield Finding(("cluster", "k0s", "apiServer", "extraArgs", flag), reason, about_key=True)
     if api.oidc is not None and api.oidc.groups_claim is not None and api.oidc.groups_prefix is None:
         message = "without groupsPrefix a group of the provider may be one of Kubernetes's own, such as system:masters"
         yield Finding(("cluster", "k0s", "apiServer", "oidc", "groupsClaim"), message, warning=True)

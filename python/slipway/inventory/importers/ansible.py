@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from slipway.errors import InvalidInput
 from slipway.inventory.importers.draft import (
+    PROXY_VARIABLES,
     STDIN,
     Draft,
     Imported,
@@ -17,6 +18,7 @@ from slipway.inventory.importers.draft import (
     items,
     mapping,
     parse_yaml,
+    proxy_of,
     read_bytes,
     text,
 )
@@ -53,22 +55,36 @@ _CLUSTER: Final = {
     "kube_network_plugin": ("network", "provider"),
     "timezone": ("time", "zone"),
     "ntp_servers": ("time", "servers"),
+    "kube_network_node_prefix": ("network", "nodeCIDRMaskSize"),
+    "kube_apiserver_port": ("k0s", "ports", "api"),
+    "kube_oidc_url": ("k0s", "apiServer", "oidc", "issuerURL"),
+    "kube_oidc_client_id": ("k0s", "apiServer", "oidc", "clientID"),
+    "kube_oidc_username_claim": ("k0s", "apiServer", "oidc", "usernameClaim"),
+    "kube_oidc_username_prefix": ("k0s", "apiServer", "oidc", "usernamePrefix"),
+    "kube_oidc_groups_claim": ("k0s", "apiServer", "oidc", "groupsClaim"),
+    "kube_oidc_groups_prefix": ("k0s", "apiServer", "oidc", "groupsPrefix"),
 }
+_FLAGS: Final = "flags of k3s: say in the inventory what they set; a token among them belongs nowhere"
 _SAID: Final = {
-    "apiserver_endpoint": "the address of the API: say it as network.vip or network.externalAddress",
-    "loadbalancer_apiserver": "the address of the API: say it as network.externalAddress",
+    "apiserver_endpoint|api_endpoint": "the address of the API: say it as network.vip or network.externalAddress",
     "tls_san": "further names of the API: say them as k0s.sans",
     "kube_version": "slipway runs k0s: say its release as k0s.version",
     "k3s_version": "slipway runs k0s: say its release as k0s.version",
     "rke2_version": "slipway runs k0s: say its release as k0s.version",
     "kube_proxy_mode": "slipway leaves kube-proxy as k0s has it, and out for Cilium",
-    "enable_dual_stack_networks": "say the second family's ranges as network.dualStack",
+    "enable_dual_stack_networks|ipv6_stack|ip6|access_ip6|kube_[a-z_]+_ipv6": (
+        "say the second family's ranges as network.dualStack, and each host's address as network.ipv6"
+    ),
+    "upstream_dns_servers|nameservers": "say them as network.nameservers of the hosts",
+    "kube_oidc_.*": "people at the API by OIDC: say it as k0s.apiServer.oidc",
+    "extra_(server|agent)_args|(server|agent)_config_yaml|k3s_node_args": _FLAGS,
 }
-"""Variables that mean something here and cannot be carried over by themselves."""
+"""Variables (as an expression) that mean something here and cannot be carried over by themselves."""
+_NUMBERS: Final = ("kube_network_node_prefix", "kube_apiserver_port")
 _INTERFACE: Final = ("flannel_iface", "k3s_iface")
 _NOT_NEEDED: Final = re.compile(
     r"ansible_(become|become_method|become_user|python_interpreter|connection|ssh_pipelining|pipelining|group_priority)"
-    r"|access_ip|etcd_member_name"
+    r"|access_ip|etcd_member_name|kube_oidc_auth"
 )
 _PROVIDERS: Final = {"cilium": "cilium", "calico": "calico", "kube-router": "kuberouter"}
 _OVER_SSH: Final = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
@@ -334,6 +350,7 @@ def _host(draft: Draft, groups: Groups, host: str, role: Role | None, variables:
     if jump := _jump(variables):
         ssh["jump"] = jump
     entry = {"address": address, "ssh": {"address": given[1], **ssh} if len(set(given)) > 1 else ssh}
+    entry["proxy"] = proxy_of(variables, draft, "")
     entry["tags"] = _tags(groups, host)
     entry["labels"] = {key: text(value) for key, value in mapping(_literal(variables.get("node_labels"))).items()}
     entry["taints"] = [text(taint) for taint in items(_literal(variables.get("node_taints")))]
@@ -370,14 +387,26 @@ def _cluster(draft: Draft, roles: dict[str, Role], settings: dict[str, dict[str,
     first = next((host for host, role in roles.items() if role.is_controller), next(iter(settings)))
     variables = settings[first]
     for key, sections in _CLUSTER.items():
-        if variables.get(key) is not None:
+        off = key.startswith("kube_oidc_") and text(variables.get("kube_oidc_auth")) != "true"
+        if variables.get(key) is not None and not off:
             _carry(draft, key, sections, variables[key])
     if "." in str(variables.get("cluster_name", "")) and "domain" not in draft.cluster:
         draft.cluster["domain"] = text(variables["cluster_name"])  # Kubespray's cluster_name is the DNS domain
+    _balancer(draft, _literal(variables.get("loadbalancer_apiserver")))
     interface = next((text(variables[key]) for key in _INTERFACE if variables.get(key)), None)
     if interface and not draft.network:
         for host in draft.hosts.values():
             host.setdefault("network", {}).setdefault("interface", interface)
+
+
+def _balancer(draft: Draft, said: object) -> None:
+    """Kubespray's load balancer of somebody else's, which k0s calls an external address."""
+    address, port = mapping(said).get("address"), mapping(said).get("port")
+    if address:
+        draft.cluster.setdefault("network", {})["externalAddress"] = str(address)
+        api = draft.cluster.get("k0s", {}).get("ports", {}).get("api", 6443)
+        if port is not None and str(port) != str(api):
+            draft.note(f"loadbalancer_apiserver: its port {port} is not the API's own, {api}, on which k0s counts")
 
 
 def _carry(draft: Draft, key: str, sections: tuple[str, ...], value: Any) -> None:  # noqa: ANN401 (plain data)
@@ -393,11 +422,13 @@ def _carry(draft: Draft, key: str, sections: tuple[str, ...], value: Any) -> Non
     if isinstance(_literal(value), list):
         into[sections[-1]] = [text(item) for item in items(_literal(value))]
     else:
-        into[sections[-1]] = _PROVIDERS[value] if key == "kube_network_plugin" else text(value)
+        plain = _PROVIDERS[value] if key == "kube_network_plugin" else text(value)
+        into[sections[-1]] = int(plain) if key in _NUMBERS and plain.isdecimal() else plain
 
 
 def _left_out(draft: Draft, groups: Groups, settings: dict[str, dict[str, Any]]) -> None:
-    carried = {*_ADDRESS, *_SSH, *_CLUSTER, *_INTERFACE, "node_labels", "node_taints"}
+    carried = {*_ADDRESS, *_SSH, *_CLUSTER, *_INTERFACE, *PROXY_VARIABLES}
+    carried |= {"node_labels", "node_taints", "loadbalancer_apiserver"}
     names = sorted({key for variables in settings.values() for key in variables})
     others = []
     for key in names:
@@ -411,12 +442,15 @@ def _left_out(draft: Draft, groups: Groups, settings: dict[str, dict[str, Any]])
                 draft.note(f"{key}: say the way through other hosts as `ssh.jump`, such as [user@bastion.example.org]")
             else:
                 others.append(key)
-        elif key in _SAID:
-            draft.note(f"{key} ({values[0]}): {_SAID[key]}")
-        elif key not in carried and not _NOT_NEEDED.fullmatch(key):
+        elif key in carried or _NOT_NEEDED.fullmatch(key):
+            pass
+        elif meant := next((said for each, said in _SAID.items() if re.fullmatch(each, key)), None):
+            shown = "" if meant == _FLAGS else f" ({values[0]})"
+            draft.note(f"{key}{shown}: {meant}")
+        else:
             others.append(key)
     if others:
-        draft.note(f"variables that mean nothing here: {', '.join(others)}")
+        draft.note(f"variables that slipway does not know: {', '.join(others)}")
     controllers = [name for name in groups.groups if _plain(name) in _CONTROLLERS]
     lonely = set(groups.members("etcd")).difference(*(groups.members(name) for name in controllers))
     if lonely:

@@ -6,7 +6,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,29 @@ def is_address(word: str) -> bool:
     return re.fullmatch(r"[0-9.]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*", word) is not None
 
 
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
+_NOT_BY_PROXY = ("localhost", "127.0.0.1", "::1", "127.0.0.0/8")
+"""Which slipway leaves out of every proxy by itself."""
+
+
+def proxy_of(said: Mapping[str, Any], draft: Draft, where: str) -> dict[str, Any]:
+    """The inventory's proxy for the three variables that programs read."""
+    proxy: dict[str, Any] = {}
+    for key, name in (("http", "http_proxy"), ("https", "https_proxy")):
+        if "@" in str(said.get(name) or ""):
+            draft.note(f"{name}: its address has a password, which is no word for an inventory", where)
+        elif said.get(name):
+            proxy[key] = str(said[name])
+    outside = said.get("no_proxy") or ""
+    words = [text(each) for each in outside] if isinstance(outside, list) else str(outside).split(",")
+    without = [each.strip() for each in words if each.strip() and each.strip() not in _NOT_BY_PROXY]
+    if proxy and without:
+        proxy["noProxy"] = without
+    elif without:
+        draft.note("no_proxy: without a proxy it says nothing", where)
+    return proxy
+
+
 def _placed(text: str, places: tuple[str, ...]) -> str:
     if not places:
         return text
@@ -152,7 +175,7 @@ def _placed(text: str, places: tuple[str, ...]) -> str:
 
 
 def _lifted(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Take the ssh settings that most hosts share out of them, for `defaults`."""
+    """Take the ssh settings and the proxy that all hosts share out of them, for `defaults`."""
     lifted: dict[str, Any] = {}
     for key in ("user", "port", "identity", "jump"):
         values = Counter(str(host.get("ssh", {}).get(key)) for host in hosts.values())
@@ -164,7 +187,13 @@ def _lifted(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     for host in hosts.values():
         if not host.get("ssh"):
             host.pop("ssh", None)
-    return {"ssh": lifted} if lifted else {}
+    shared = {"ssh": lifted} if lifted else {}
+    proxies = [host.get("proxy") for host in hosts.values()]
+    if proxies and proxies[0] and all(each == proxies[0] for each in proxies):
+        shared["proxy"] = proxies[0]
+        for host in hosts.values():
+            del host["proxy"]
+    return shared
 
 
 def _yaml(value: dict[str, Any]) -> str:

@@ -9,8 +9,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from slipway.errors import InvalidInput
-from slipway.inventory.checks.k0s import why_no_flag
-from slipway.inventory.importers.draft import Draft, Imported, documents, is_address, mapping, parse_yaml, read_bytes
+from slipway.inventory.checks.k0s import why_no_flag, why_no_flag_of_the_api
+from slipway.inventory.importers.draft import (
+    PROXY_VARIABLES,
+    Draft,
+    Imported,
+    documents,
+    is_address,
+    mapping,
+    parse_yaml,
+    proxy_of,
+    read_bytes,
+    text,
+)
 from slipway.inventory.importers.section import Section
 from slipway.inventory.model import Role
 from slipway.inventory.values import K0S_FLAG
@@ -157,6 +168,8 @@ def _host(draft: Draft, host: Section) -> None:
     if role is Role.CONTROLLER_WORKER and not untainted:
         entry["taints"] = [_CONTROL_PLANE_TAINT]
     _flags(draft, entry, host)
+    if proxy := _proxy(host.section("environment")):
+        entry["proxy"] = proxy
     if host.truth("reset"):
         draft.note("reset: true, the host is about to leave the cluster; it is imported all the same", host.where)
     draft.add_host(name, role, entry)
@@ -184,6 +197,15 @@ def _jump(bastion: Section) -> list[str]:
     shown = f"[{address}]" if ":" in str(address) else str(address)
     way = f"{user or 'root'}@{shown}" + (f":{port}" if port not in (None, 22, "22") else "")
     return [*_jump(bastion.section("bastion")), way]
+
+
+def _proxy(environment: Section) -> dict[str, Any]:
+    """The proxy that k0s has from its environment, in which either case counts."""
+    said = {name: environment.take(name.upper()) or environment.take(name) for name in PROXY_VARIABLES}
+    for name in environment.left:
+        if environment.take(name) is not None:
+            environment.draft.note(f"{name}: {_HINTS['environment']}", environment.where)
+    return proxy_of(said, environment.draft, environment.where)
 
 
 _INSTALLS: Final = ("force", "start", "env", "-e")
@@ -261,6 +283,7 @@ def _kubelet_arguments(draft: Draft, entry: dict[str, Any], text: str, where: st
 def _config(draft: Draft, spec: Section) -> None:
     _api(draft, spec.section("api"))
     _network(draft, spec.section("network"))
+    _pod_masks(draft.cluster["network"], spec.section("controllerManager").section("extraArgs"))
     k0s = draft.cluster.setdefault("k0s", {})
     if spec.section("telemetry").truth("enabled"):
         k0s["telemetry"] = True
@@ -293,6 +316,7 @@ def _api(draft: Draft, api: Section) -> None:
     sans = [name for name in api.words("sans") if name not in addresses]
     if sans:
         k0s["sans"] = sans
+    _api_server(k0s, api.section("extraArgs"))
     external, announced = api.take("externalAddress"), api.take("address")
     if external:
         draft.cluster.setdefault("network", {})["externalAddress"] = str(external)
@@ -300,6 +324,30 @@ def _api(draft: Draft, api: Section) -> None:
         ours = addresses[0] if addresses else "of the host"
         told = f"{announced} is not the address {ours} that slipway announces: see `address`"
         draft.note(told, f"{api.where}.address")
+
+
+_OIDC: Final = {
+    "oidc-issuer-url": "issuerURL", "oidc-client-id": "clientID", "oidc-username-claim": "usernameClaim",
+    "oidc-username-prefix": "usernamePrefix", "oidc-groups-claim": "groupsClaim", "oidc-groups-prefix": "groupsPrefix",
+}  # fmt: skip
+
+
+def _api_server(k0s: dict[str, Any], arguments: Section) -> None:
+    oidc = {ours: str(value) for flag, ours in _OIDC.items() if (value := arguments.take(flag)) is not None}
+    more = {flag: text(arguments.take(flag)) for flag in arguments.left if why_no_flag_of_the_api(flag) is None}
+    found = {**({"oidc": oidc} if oidc else {}), **({"extraArgs": more} if more else {})}
+    if found:
+        k0s["apiServer"] = found
+
+
+def _pod_masks(network: dict[str, Any], arguments: Section) -> None:
+    """A node's part of the ranges of pods, which kube-controller-manager gives out."""
+    dual = network.get("dualStack")
+    one, first, second = (arguments.take(f"node-cidr-mask-size{end}") for end in ("", "-ipv4", "-ipv6"))
+    if str(one or first).isdecimal():
+        network["nodeCIDRMaskSize"] = int(one or first)
+    if str(second).isdecimal():
+        (network if dual is None else dual)["nodeCIDRMaskSize"] = int(second)
 
 
 _DEFAULT_PORTS: Final = {"api": 6443, "k0sApi": 9443, "konnectivityAgent": 8132, "konnectivityAdmin": 8133}
@@ -330,6 +378,9 @@ def _network(draft: Draft, network: Section) -> None:
     enabled = local.take("enabled")
     if enabled is not None:
         ours["nodeLocalLoadBalancing"] = str(enabled).lower() == "true"
+    balancer = local.take("type")
+    if balancer not in (None, "EnvoyProxy"):
+        ours["nodeLocalLoadBalancer"] = str(balancer)
     _vip(draft, network.section("controlPlaneLoadBalancing"))
     _kube_proxy(draft, provider, network.section("kubeProxy"))
 
@@ -362,6 +413,8 @@ def _vip(draft: Draft, balancing: Section) -> None:
         value = instances[0].take(key)
         if value:
             vip[key] = value
+    if any([instances[0].take("unicastSourceIP"), instances[0].take("unicastPeers")]):
+        vip["unicast"] = True
     draft.cluster.setdefault("network", {})["vip"] = vip
     if len(instances) > 1 or len(addresses) > 1:
         draft.note("only the first virtual address is carried over", balancing.where)

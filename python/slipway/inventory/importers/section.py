@@ -24,6 +24,11 @@ class Section:
         """The value of a key, None where there is none; it counts as carried over from now on."""
         return self._left.pop(key, None)
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The keys that nobody took so far."""
+        return tuple(self._left)
+
     def section(self, key: str) -> Section:
         """The mapping below a key."""
         return self._below(self.take(key), f"{self.where}.{key}")
