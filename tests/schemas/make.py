@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,9 +100,22 @@ def custom(module: Module) -> Iterator[tuple[str, Schema]]:
 
 
 def values(chart: Chart) -> Schema:
-    """What the chart takes as values; the schemas themselves have a place for unknown keys."""
-    found = json.loads((folder(chart.path, chart.version) / chart.file).read_text())
-    return closed(inlined(found, found.get("$defs", {}), ()))
+    """What the chart takes as values; the schemas themselves have a place for unknown keys and unknown words."""
+    file = folder(chart.path, chart.version) / chart.file
+    found = json.loads(file.read_text())
+    made = closed(inlined(found, found.get("$defs", {}), ()))
+    documented = file.with_name("values.yaml").read_text()
+    for key, words in choices(documented):
+        made["properties"][key]["enum"] = words
+    return made
+
+
+def choices(documented: str) -> Iterator[tuple[str, list[str]]]:
+    """The keys of the first level whose words the comments of a values.yaml list, as Cilium's do, with those words and
+    with the empty one, which leaves the choice to the chart."""
+    comment = r"^# Possible values:\n((?:# +- .*\n)+)(?:#.*\n)*(\w+):"
+    for found in re.finditer(comment, documented, re.MULTILINE):
+        yield found[2], sorted({"", *re.findall(r'- "?(\w*)', found[1])})
 
 
 def core() -> Iterator[tuple[str, Schema]]:

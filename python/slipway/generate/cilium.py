@@ -104,7 +104,8 @@ def _routing(inventory: Inventory) -> dict[str, Any]:
     network = inventory.cluster.network
     if network.cilium.routing != "native":
         tunnel = {"routingMode": "tunnel", "tunnelProtocol": network.cilium.routing}
-        # Between which addresses of the nodes tunnels go; the chart's own choice is IPv4.
+        # Between which addresses of the nodes tunnels go. Cilium's own choice is IPv4 where there is any, else IPv6
+        # (pkg/datapath/tunnel of v1.20.1): said, so that it shows.
         return {**tunnel, **({"underlayProtocol": "ipv6"} if network.ipv6_only else {})}
     native: dict[str, Any] = {"routingMode": "native", "autoDirectNodeRoutes": True}
     native["ipv6NativeRoutingCIDR" if network.ipv6_only else "ipv4NativeRoutingCIDR"] = network.pod_cidr

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from slipway.generate import gitops, nixos
+from slipway.generate import cilium, gitops, nixos
 
 SCHEMAS = Path(__file__).parents[3] / "data" / "schemas"
 STAGES = {
@@ -41,9 +41,39 @@ def test_the_chart_knows_every_value(values, chart):
     assert wrong(chart, values[chart]) == []
 
 
+FAMILIES = {
+    "IPv4": ({}, "10.0.0.{}"),
+    "both": ({"dualStack": {"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/112"}}, "10.0.0.{}"),
+    "IPv6": ({"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/112"}, "2001:db8::{}"),
+}
+
+
+@pytest.mark.parametrize("routing", ["vxlan", "geneve", "native"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cilium_knows_every_value_whichever_way_traffic_goes(make, family, routing):
+    ranges, address = FAMILIES[family]
+    network = {**ranges, "cilium": {"routing": routing, "encryption": "wireguard", "hubble": "false"}}
+    hosts = {
+        name: {"address": address.format(number), "network": {"ipv6": {"address": f"2001:db8::{number}"}}}
+        if family == "both" else {"address": address.format(number)}
+        for name, number in (("cp1", 11), ("w1", 21))
+    }  # fmt: skip
+    defaults = {"network": {"prefixLength": 64, "gateway": "fe80::1"}} if family == "IPv6" else {}
+    inventory = make({"cluster": {"network": network}, "hosts": hosts, "defaults": defaults, "stages": STAGES})
+    values = cilium.values(inventory)
+    assert wrong("cilium", values) == []
+    # The template refuses native routing without the range of each family that there is (v1.20.1, cilium-configmap).
+    ranges_said = {"IPv4": "ipv4NativeRoutingCIDR" in values, "IPv6": "ipv6NativeRoutingCIDR" in values}
+    wanted = {"IPv4": family != "IPv6", "IPv6": family != "IPv4"} if routing == "native" else dict.fromkeys(ranges_said)
+    assert ranges_said == {key: bool(value) for key, value in wanted.items()}
+
+
 @pytest.mark.parametrize(
     ("chart", "mistake"),
     [
+        ("cilium", {"underlayProtocol": "IPv6"}),
+        ("cilium", {"routingMode": "direct"}),
+        ("cilium", {"tunnelProtocol": "gre"}),
         ("cilium", {"cgroup": {"automount": {"enabled": False}}}),
         ("cilium", {"hubble": {"tls": {"auto": {"methd": "cronJob"}}}}),
         ("cert-manager", {"crds": {"enable": True}}),
