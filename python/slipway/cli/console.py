@@ -179,9 +179,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     for row in rows:
         table.add_row(*(_coloured("" if cell is None else str(cell)) for cell in row))
     console = stdout()
-    if not console.is_terminal:
-        console.width = LONGEST_ROW
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = LONGEST_ROW
+    with console.capture() as drawn:
+        console.print(table)
+    # The last column is drawn as wide as its widest word: blanks that whoever copies or compares lines has to take away.
+    _write(sys.stdout, "".join(f"{line.rstrip()}\n" for line in drawn.get().removesuffix("\n").split("\n")))
 
 
 def _coloured(text: str) -> Text:

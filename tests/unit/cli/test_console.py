@@ -140,6 +140,12 @@ def test_a_pipe_has_each_row_on_a_line_with_every_word_whole(capfd, monkeypatch,
     ]
 
 
+def test_no_line_of_a_piped_table_ends_in_blanks(capfd):
+    print_table(("node", "why"), [("w1", ""), ("w2", "a longer reason"), ("w3", None)], title="nodes")
+    told = capfd.readouterr().out
+    assert told.splitlines() == ["nodes", "node  why", "w1", "w2    a longer reason", "w3"]
+
+
 def test_a_table_keeps_brackets_of_its_values(capfd):
     print_table(("node", "state"), [("w1", "[red]"), ("w2", "ok")])
     out = capfd.readouterr().out
