@@ -186,6 +186,11 @@ HOW: dict[str, Walk] = {
         beyond=("lab/test_day2.py::test_a_controller_is_removed_and_comes_back_by_a_deploy",
                 "lab/test_day2.py::test_a_lost_controller_makes_room_for_the_new_machine_of_its_name"),
     ),
+    "replace-a-disk": Walk(
+        (6, 6, EDGE, EDGE, 0, 0, EDGE, EDGE, EDGE, 1, 0, 0, EDGE, 1, EDGE), MACHINES,
+        beyond=("lab/test_install.py::test_the_node_becomes_a_cluster",
+                "lab/test_day2.py::test_a_lost_controller_makes_room_for_the_new_machine_of_its_name"),
+    ),
     "restore-forgejo": Walk((0,) * 10),
     "run-from-ci": Walk((0, 0, 0, EDGE, EDGE)),
     "secrets": Walk(

@@ -103,7 +103,7 @@ def _missing_key(inventory: Inventory) -> tuple[Problem, ...]:
     """Deploy wants the key for encrypting Secrets at rest, which repositories from before do not have."""
     if not inventory.cluster.k0s.encrypt_secrets or (inventory.root / ENCRYPTION_KEY).exists():
         return ()
-    message = f"{ENCRYPTION_KEY}, the key for it, is missing; the next command: slipway init"
+    message = f"{ENCRYPTION_KEY}, the key for it, is missing; the next command: slipway init ."
     return (Problem(str(inventory.path), 1, 1, "cluster.k0s.encryptSecrets", message),)
 
 

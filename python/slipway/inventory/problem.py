@@ -49,9 +49,10 @@ def told(problems: Sequence[Problem]) -> list[str]:
 
 
 def _kind(problem: Problem) -> object:
-    """Equal for what is the same mistake of several hosts."""
+    """Equal for what is the same mistake of several hosts, each in a file of its own name perhaps."""
     section, _, rest = problem.path.partition(".")
-    return (rest.partition(".")[2], problem.message) if section == "hosts" and rest else id(problem)
+    name, _, path = rest.partition(".")
+    return (path, problem.message.replace(f"hosts/{name}.nix", "")) if section == "hosts" and rest else id(problem)
 
 
 def _also(others: Sequence[Problem]) -> str:

@@ -90,7 +90,7 @@ def recipients_of(root: Path) -> tuple[str, ...]:
         rules = yaml.safe_load(path.read_text())["creation_rules"]
         named = next(rule["age"] for rule in rules if "age" in rule)
     except (OSError, yaml.YAMLError, LookupError, TypeError, StopIteration):
-        raise InvalidInput(f"{path}: no creation rule with age recipients", hint="slipway init") from None
+        raise InvalidInput(f"{path}: no creation rule with age recipients", hint="slipway init .") from None
     words = named.split(",") if isinstance(named, str) else named
     return tuple(word.strip() for word in words)
 

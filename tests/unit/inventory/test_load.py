@@ -263,6 +263,15 @@ def test_what_many_hosts_lack_is_told_once(tmp_path: Path):
     assert "hosts.x.role: " in second
 
 
+def test_what_each_host_has_in_a_file_of_its_own_is_told_once(tmp_path: Path):
+    hosts = "".join(f"  w{n}: {{address: 10.0.1.{n}, role: worker, kernelParams: []}}\n" for n in range(10))
+    with pytest.raises(InvalidInventory) as refused:
+        load_text(tmp_path, HEAD + "hosts:\n  cp1: {address: 10.0.0.11, role: controller}\n" + hosts)
+    (line,) = str(refused.value).splitlines()
+    assert "hosts.w0.kernelParams: unknown key 'kernelParams': hosts/w0.nix, boot.kernelParams" in line
+    assert line.endswith(" (so are w1 w2 w3 w4 w5 w6 w7 w8 and 1 more)")
+
+
 def test_what_few_hosts_lack_is_told_of_each(tmp_path: Path):
     hosts = "".join(f"  w{number}: {{address: 10.0.0.300, role: worker}}\n" for number in range(3))
     with pytest.raises(InvalidInventory) as refused:
