@@ -77,7 +77,7 @@ schemas: $(VENV)/ready ## Write the schemas of Kubernetes's kinds, CRDs and char
 
 .PHONY: docs
 docs: $(VENV)/ready ## Write the generated reference pages anew
-	python docs/generate.py
+	python docs/generate.py && python docs/way.py
 
 # mkdocs has an environment of its own: neither tests nor slipway need it.
 SITE_VENV := build/site-venv

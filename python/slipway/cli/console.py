@@ -185,7 +185,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     console.width = LONGEST_ROW
     with console.capture() as drawn:
         console.print(table)
-    # The last column is drawn as wide as its widest word: blanks that whoever copies or compares lines has to take away.
+    # The last column is drawn as wide as its widest word: blanks in the way of whoever copies or compares lines.
     _write(sys.stdout, "".join(f"{line.rstrip()}\n" for line in drawn.get().removesuffix("\n").split("\n")))
 
 

@@ -1,0 +1,50 @@
+"""The picture of the README is made from what the program has, and of nothing else."""
+
+import importlib.util
+import sys
+import xml.etree.ElementTree as Tree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.stages import steps
+from slipway.verify import catalog
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def loaded() -> Any:
+    """The script beside the picture, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("way", DOCS / "way.py")
+    assert spec and spec.loader
+    module = sys.modules["way"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+way = loaded()
+
+
+def test_the_picture_is_what_the_program_has():
+    assert way.PICTURE.read_text() == way.render(), "python docs/way.py writes it anew"
+
+
+def test_every_pack_and_every_step_of_the_hand_off_is_on_it():
+    words = {
+        "".join(text.itertext()) for text in Tree.fromstring(way.render()).iter("{http://www.w3.org/2000/svg}text")
+    }
+    assert set(catalog.ours()) - set(catalog.ON_DEMAND) <= words
+    assert {step.name for step in (*steps.BOOTSTRAP, steps.PROOF, *steps.OF_BASE_APPS, steps.BACKUPS)} <= words
+
+
+def test_nothing_is_drawn_over_the_edge():
+    for box in Tree.fromstring(way.render()).iter("{http://www.w3.org/2000/svg}rect"):
+        assert float(box.get("x", 0)) + float(box.get("width", 0)) <= way.WIDTH
+
+
+def test_control_what_the_program_has_no_more_is_not_drawn():
+    with pytest.raises(ValueError, match="has no confirm any more"):
+        way.require_true(way.rows(), way.emitted() - {"confirm"})
+    with pytest.raises(ValueError, match="has no launch any more"):
+        way.require_true([way.Row("slipway launch", "", ())], way.emitted())
