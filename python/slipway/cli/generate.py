@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -95,7 +96,8 @@ def init(
     for path in written:
         say(f"wrote    {path}")
     _tell_what_is_yours(directory, written)
-    say(f"next: edit {directory / 'inventory.yaml'}, then: cd {directory} && slipway check && slipway generate")
+    typed = shlex.quote(str(directory))
+    say(f"next: edit {directory / 'inventory.yaml'}, then: cd {typed} && slipway check && slipway generate")
 
 
 def _checked(name: str) -> str:
@@ -118,7 +120,7 @@ def _tell_what_is_yours(root: Path, written: Sequence[Path]) -> None:
     inventory = root / "inventory.yaml"
     if inventory in written and "REPLACE-ME" in inventory.read_text(encoding="utf-8"):
         say("no SSH key was found, neither in an agent nor as ~/.ssh/id_*.pub: ssh-keygen -t ed25519, and put the line")
-        say(f"             of its .pub file into {inventory}, defaults.ssh.authorizedKeys")
+        say(f"  of its .pub file into {inventory}, defaults.ssh.authorizedKeys")
 
 
 def set_up(root: Path, cluster: str, flake: skeleton.Flake, example: Example = Example.HOMELAB) -> tuple[Path, ...]:

@@ -45,7 +45,7 @@ def check(inventory: InventoryOption = INVENTORY, as_json: JsonOption = False) -
             raise refused from None
         print_json({"valid": False, "problems": _plain(refused.problems), "warnings": []})
         raise typer.Exit(refused.exit_code) from None
-    warnings = (*found.warnings, *without_root(found), *_missing_key(found), *_unseen(found))
+    warnings = (*found.warnings, *without_root(found), *_missing_key(found), *_idle_mirrors(found), *_unseen(found))
     require_none(found.root)
     if as_json:
         print_json({"valid": True, "problems": [], "warnings": _plain(warnings)})
@@ -105,6 +105,22 @@ def _missing_key(inventory: Inventory) -> tuple[Problem, ...]:
         return ()
     message = f"{ENCRYPTION_KEY}, the key for it, is missing; the next command: slipway init ."
     return (Problem(str(inventory.path), 1, 1, "cluster.k0s.encryptSecrets", message),)
+
+
+def _idle_mirrors(inventory: Inventory) -> Iterator[Problem]:
+    """A stand-in for a place from which no chart comes leaves the real one to be asked."""
+    if not inventory.mirrors.charts:
+        return  # before anything is imported for it
+    from slipway.generate.gitops.charts import idle_mirrors
+
+    idle = idle_mirrors(inventory.mirrors.charts)
+    if not idle:
+        return
+    source, _ = read(inventory.path)
+    for repository, meant in idle.items():
+        path: Keys = ("mirrors", "charts", repository)
+        fix = f"; did you mean {meant}?" if meant else "; the files ocirepository.yaml below gitops/ name those that do"
+        yield source.place(path, key=True).problem(path, f"no chart of slipway's comes from there{fix}")
 
 
 def _unseen(inventory: Inventory) -> Iterator[Problem]:

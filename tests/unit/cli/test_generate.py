@@ -111,6 +111,7 @@ def test_init_begins_a_repository_and_keeps_what_is_there(tmp_path, monkeypatch,
     assert {"flake.nix", "inventory.yaml", ".sops.yaml"} <= known_to_git(root)
 
     assert {"flake.nix", "inventory.yaml", "inventory.schema.json"} <= known_to_git(root)
+    assert f"then: cd '{root}' && slipway check" in err
     assert f"back up now: {tmp_path}/config/sops/age/keys.txt has the age key" in err
 
     (root / "inventory.yaml").write_text("mine\n")

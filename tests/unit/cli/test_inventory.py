@@ -89,6 +89,25 @@ def test_check_refuses_what_generate_refuses(tmp_path: Path):
     assert slipway("check", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("repository", "told"),
+    [
+        ("https://helm.cilium.io", "no chart of slipway's comes from there; did you mean oci://quay.io/cilium/charts?"),
+        ("oci://quay.io/cilium/charts/", "no chart of slipway's comes from there; did you mean oci://quay.io/cilium"),
+        ("oci://quay.io/mine", "no chart of slipway's comes from there; the files ocirepository.yaml"),
+        ("oci://quay.io/cilium/charts", ""),
+    ],
+)
+def test_a_mirror_of_a_place_without_charts_of_ours_is_warned_of(tmp_path: Path, repository: str, told: str):
+    text = (
+        TAINTED.replace('["a=b:NoSchedule"]', "[]") + f"mirrors: {{charts: {{'{repository}': oci://m.example.org}}}}\n"
+    )
+    (tmp_path / "inventory.yaml").write_text(text)
+    done = slipway("check", cwd=tmp_path)
+    assert done.returncode == 0
+    assert (told in done.stderr) if told else ("no chart" not in done.stderr)
+
+
 def test_nodes_of_a_family_that_services_lack_are_refused_by_check_and_generate(tmp_path: Path):
     text = TAINTED.replace("10.0.0.21", '"fd00::21"').replace('["a=b:NoSchedule"]', "[]")
     (tmp_path / "inventory.yaml").write_text(text)

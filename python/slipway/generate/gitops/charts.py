@@ -187,6 +187,21 @@ def mirrored(charts: Mapping[str, str], wanted: Chart) -> Chart:
     return replace(wanted, repository=stand_in) if oci.is_registry(stand_in) else wanted
 
 
+def idle_mirrors(mirrors: Mapping[str, str]) -> dict[str, str]:
+    """Repositories of `mirrors.charts` from which nothing comes, each with the one that is meant, "" if unclear.
+
+    They are compared as texts, so that another spelling would leave an air-gapped cluster without its charts.
+    """
+    names = {each.repository: each.name for each in CHARTS.values()}
+    names |= {each.url: each.name for each in DEFINITIONS.values()}
+    return {each: _meant(each, names) for each in mirrors if each not in names}
+
+
+def _meant(repository: str, names: Mapping[str, str]) -> str:
+    alike = (known for known, name in names.items() if name in repository or known == repository.rstrip("/"))
+    return next(alike, "")
+
+
 def image(inventory: Inventory, name: str) -> Image:
     """The image in the version of the inventory, else of the table, by the name that the mirrors give it."""
     wanted = IMAGES[name]
