@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 100
 """Columns where there is no terminal to ask."""
 
+BETWEEN = 2
+"""Blanks between two columns of a table."""
+
 LONGEST_ROW = 100_000
 """Columns of a table that nobody looks at: as good as any number."""
 
@@ -164,29 +167,39 @@ def say(text: str) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """A table on standard output; words that name an outcome get its colour.
 
-    No word is cut, since somebody copies it: a terminal folds what is too long, a pipe has a line for each row.
+    No word is cut, since somebody copies it: a terminal folds between words, and is given longer lines where that does
+    not suffice, which it wraps itself; a pipe has a line for each row.
     """
     from rich.table import Column, Table
 
+    lines = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [_longest_word(cells) for cells in zip(columns, *lines, strict=True)]
     table = Table(
-        *(Column(plain(name), overflow="fold") for name in columns),
+        *(Column(plain(name), min_width=width, overflow="fold") for name, width in zip(columns, widths, strict=True)),
         title=title and plain(title),
         title_justify="left",
         box=None,
         pad_edge=False,
         header_style="bold",
     )
-    for row in rows:
-        table.add_row(*(_coloured("" if cell is None else str(cell)) for cell in row))
+    for line in lines:
+        table.add_row(*map(_coloured, line))
     console = stdout()
     if console.is_terminal:
-        console.print(table)
+        console.width = max(console.width, sum(widths) + BETWEEN * (len(widths) - 1))
+        console.print(table, soft_wrap=True)
         return
     console.width = LONGEST_ROW
     with console.capture() as drawn:
         console.print(table)
     # The last column is drawn as wide as its widest word: blanks in the way of whoever copies or compares lines.
     _write(sys.stdout, "".join(f"{line.rstrip()}\n" for line in drawn.get().removesuffix("\n").split("\n")))
+
+
+def _longest_word(cells: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(word) for cell in cells for word in plain(cell).split()), default=0)
 
 
 def _coloured(text: str) -> Text:

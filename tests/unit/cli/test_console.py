@@ -1,5 +1,6 @@
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from slipway.cli import console
 from slipway.cli.console import print_json, print_table, progress, say, tell, write
@@ -138,6 +140,20 @@ def test_a_pipe_has_each_row_on_a_line_with_every_word_whole(capfd, monkeypatch,
         ["node", "system", "why"],
         ["w1", system, *why.split()],
     ]
+
+
+@pytest.mark.parametrize("columns", [30, 60, 100])
+def test_a_terminal_folds_between_words_and_cuts_none(monkeypatch, columns):
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=columns, highlight=False, markup=False, emoji=False)
+    monkeypatch.setattr(console, "stdout", lambda: terminal)
+    head = ("node", "role", "address", "deploy", "verified", "Kubernetes", "next")
+    row = ("cp1", "controller", "10.0.0.11", "never", "never", "unknown", "slipway deploy cp1, and then verify it")
+    print_table(head, [row])
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue())
+    assert {*head, *" ".join(row).split()} <= set(text.split())
+    if columns == 100:
+        assert max(map(len, text.splitlines())) <= columns, "what fits is not made wider"
 
 
 def test_no_line_of_a_piped_table_ends_in_blanks(capfd):
