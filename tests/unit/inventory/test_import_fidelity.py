@@ -211,6 +211,7 @@ def test_an_unknown_release_becomes_a_known_one_with_a_note(tmp_path: Path, vers
     ("text", "message"),
     [
         ("apiVersion: cluster.x-k8s.io/v1beta1\nkind: Cluster\nspec: {}\n", "but Cluster of cluster.x-k8s.io/v1beta1"),
+        ("all: {hosts: {}}\n", "with a spec"),
         ("apiVersion: k0sctl.k0sproject.io/v1beta1\nkind: Cluster\nspec: {hosts: {a: {}}}\n", "spec.hosts: no host"),
         ("apiVersion: k0sctl.k0sproject.io/v1beta1\nkind: Cluster\nspec: {hosts: []}\n", "spec.hosts: no host"),
         ("{{ range .hosts }}\n- {{ . }}\n{{ end }}\n", "k0sctl.yaml:"),
@@ -220,6 +221,7 @@ def test_what_is_no_cluster_of_k0sctl_is_one_clear_sentence(tmp_path: Path, text
     with pytest.raises(InvalidInput) as refused:
         from_k0sctl(tmp_path, text)
     assert message in str(refused.value)
+    assert "? of ?" not in str(refused.value)
 
 
 def test_what_many_hosts_have_in_common_is_told_once(tmp_path: Path):
