@@ -84,7 +84,8 @@ def _spec(path: Path, draft: Draft, environment: Mapping[str, str]) -> Section:
     found = [mapping(parse_yaml(part, str(path), draft)) for part in documents(raw)]
     clusters = [part for part in found if _is_cluster(part)]
     if not clusters:
-        kinds = sorted({f"{part.get('kind', '?')} of {part.get('apiVersion', '?')}" for part in found if part.get("kind")})
+        named = (part for part in found if part.get("kind"))
+        kinds = sorted({f"{part['kind']} of {part.get('apiVersion', '?')}" for part in named})
         raise InvalidInput(
             f"{path}: no document of kind Cluster of k0sctl.k0sproject.io with a spec"
             + (f", but {', '.join(kinds)}" if kinds else ""),
