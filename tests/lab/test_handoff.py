@@ -28,6 +28,7 @@ from slipway.secrets import store
 from slipway.stages import handoff as handoffs
 from slipway.stages import overview, proof, readiness, repository
 from slipway.stages.model import as_list
+from slipway.stages.reasons import OfCluster
 from slipway.tools import git, helm, kubectl, sops
 from slipway.verify.gate import GateResult
 from slipway.wait import wait_until
@@ -668,7 +669,7 @@ class LateKinds:
     APPS: ClassVar = {"early": ("Early", "v1alpha1"), "late": ("Late", "v1"), "control": ("Late", "v1")}
 
     def __init__(self, cluster: Cluster, stages: TrialStages) -> None:
-        self.cluster, self.stages = cluster, stages
+        self.cluster, self.stages, self.asked = cluster, stages, OfCluster(cluster.kubeconfig)
         for name, (kind, version) in self.APPS.items():
             stages.write(f"apps/{name}/app.yaml", self._object(name, kind, version))
         stages.push()
@@ -683,7 +684,7 @@ class LateKinds:
         name = f"{kind.lower()}s.{GROUP}"
         wait = ("wait", "--for=condition=established", f"crd/{name}", f"--timeout={LONG:.0f}s")
         self.cluster.kubectl(*wait, timeout=LONG + 30)
-        eventually(lambda: "items" in self.cluster.get(name), f"objects of the kind {kind}", deadline=LONG)
+        eventually(lambda: self.asked.has_kind(kind, GROUP), f"the kind {kind} in the API's list", deadline=LONG)
 
     def apply(self, name: str, *without: str) -> None:
         """As an app is generated, but for these keys."""
