@@ -18,6 +18,8 @@ from slipway.words import counted, first_of, line
 NAMED = 5
 """Nodes of a line that are named one by one."""
 MOST_ROWS = 20
+LONGEST = 200
+"""Characters of the words of what is waited for."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Doing:
 
     since: float
     text: str
+
+    @property
+    def said(self) -> str:
+        """Its words behind a colon, cut short; nothing where there are none."""
+        words = line(self.text)
+        return f": {words[:LONGEST]}{' ...' if words[LONGEST:] else ''}" if words else ""
 
 
 @dataclass
@@ -61,12 +69,14 @@ class Board:
         return [each[:width] for each in (*under_way, *ended)][:height]
 
     def waited_for(self) -> str:
-        """Who or what is waited for, the longest first; empty while there is nothing."""
+        """Who or what is waited for, the longest first; empty while there is nothing. Of what concerns all its newest
+        words: what is one among many nodes has them in its row."""
         with self._lock:
             found = sorted(self._doing.items(), key=lambda item: item[1].since)
         now = self.clock()
         shown = [
-            f"{phase} {line(name or '')}".strip() + f" ({now - doing.since:.0f} s)" for (phase, name), doing in found
+            f"{phase} {line(name or '')}".strip() + f" ({now - doing.since:.0f} s)" + ("" if name else doing.said)
+            for (phase, name), doing in found
         ]
         return first_of(shown, NAMED)
 

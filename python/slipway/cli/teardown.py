@@ -14,6 +14,7 @@ from slipway.rollout import lock
 from slipway.rollout.run import Run
 from slipway.ssh.pool import Pool
 from slipway.stages import teardown as stages
+from slipway.stages.bootstrap import Site
 from slipway.stages.handoff import site_of
 from slipway.stages.teardown import Removal
 
@@ -52,7 +53,7 @@ def teardown(
 
 
 def _planned(inventory: Inventory, pool: Pool, listener: Listener) -> Sequence[Removal]:
-    return stages.planned(site_of(inventory, kubeconfig.of(inventory, pool), pool, Events(listener)))
+    return stages.planned(_site(inventory, pool, Events(listener)))
 
 
 def _take_down(
@@ -65,4 +66,8 @@ def _take_down(
     run = Run.begin(inventory.root, "teardown", keep=inventory.deploy.keep_runs)
     events = Events(listener, run.listener, run=run.id)
     with run.recorded(), held(inventory, pool, events, run.id, break_lock=break_lock):
-        stages.teardown(site_of(inventory, kubeconfig.of(inventory, pool), pool, events), removals)
+        stages.teardown(_site(inventory, pool, events), removals)
+
+
+def _site(inventory: Inventory, pool: Pool, events: Events) -> Site:
+    return site_of(inventory, kubeconfig.of(inventory, pool), pool, events, "teardown")

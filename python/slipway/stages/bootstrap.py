@@ -226,13 +226,19 @@ def lacks_git_repository(site: Site) -> str:
 def _unlike(site: Site, manifests: Sequence[Manifest]) -> str:
     left = _not_settled(site, manifests, as_list(tuple(manifests)))
     changed = left and _differs(site, as_list(tuple(left)), FLUX_MANAGER)
-    return ", ".join(f"{each['kind']} {each['metadata']['name']}" for each in left) if changed else ""
+    return ", ".join(map(_named, left)) if changed else ""
 
 
 def _unlike_secrets(site: Site, plain: Sequence[Secret], manager: str) -> str:
     left = _not_settled_secrets(site, plain)
     changed = left and _differs(site, secrets_as_list(tuple(each for each, _ in left)), manager)
-    return ", ".join(f"Secret {about['metadata']['name']}" for _, about in left) if changed else ""
+    return ", ".join(_named(about) for _, about in left) if changed else ""
+
+
+def _named(manifest: Manifest) -> str:
+    """`Secret gitea/git-reader`, `Namespace gitea`."""
+    kind, namespace, name = _key(manifest)
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
 def _differs(site: Site, listed: bytes | Secret, manager: str) -> bool:

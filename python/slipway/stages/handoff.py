@@ -109,8 +109,10 @@ class HandoffResult:
         }
 
 
-def site_of(inventory: Inventory, kubeconfig: Kubeconfig, machines: Machines, events: Events) -> Site:
-    """Where the inventory's stages are put up."""
+def site_of(
+    inventory: Inventory, kubeconfig: Kubeconfig, machines: Machines, events: Events, phase: str = PHASE
+) -> Site:
+    """Where the inventory's stages are put up; progress is told of under `phase`."""
     server = git_server(inventory)
     return Site(
         root=inventory.root,
@@ -119,7 +121,7 @@ def site_of(inventory: Inventory, kubeconfig: Kubeconfig, machines: Machines, ev
         tunnel=machines.tunnel,
         charts=inventory.mirrors.charts,
         deadline=inventory.stages.ready_timeout,
-        tell=lambda text: events.emit(PHASE, "progress", text=text),
+        tell=lambda text: events.emit(phase, "progress", text=text),
         git=server.name if server else "",
         repository=repository_of(inventory),
         branch=inventory.stages.source.branch,
@@ -245,4 +247,4 @@ def _found(step: Step, site: Site) -> tuple[Outcome, str]:
         missing = step.lacking(site)
     except SlipwayError as error:
         return Outcome.BLOCKED, str(error)
-    return (Outcome.OK, missing) if missing else (Outcome.UNCHANGED, "already so")
+    return (Outcome.OK, missing) if missing else (Outcome.UNCHANGED, step.text)

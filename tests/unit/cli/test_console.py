@@ -204,7 +204,17 @@ def test_a_pipe_is_told_now_and_then_what_takes_so_long(capfd, monkeypatch):
     monkeypatch.setattr(console, "STILL_ALIVE", -1.0)
     with progress() as listener:
         Events(listener).emit("build", "progress", text="2 of 3")
-    assert capfd.readouterr().err == "waiting    for build (0 s)\n"
+    assert capfd.readouterr().err == "waiting    for build (0 s): 2 of 3\n"
+
+
+def test_a_pipe_is_told_no_more_of_what_is_waited_for_than_somebody_reads(capfd, monkeypatch):
+    monkeypatch.setattr(console, "STILL_ALIVE", -1.0)
+    with progress() as listener:
+        Events(listener).emit("handoff", "progress", text="gitea:\n" + "x" * 1000)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("waiting    for handoff (0 s): gitea: xxx")
+    assert line.endswith("x ...")
+    assert len(line) < 300
 
 
 def test_a_pipe_is_told_who_hangs_also_while_nothing_happens(capfd, monkeypatch):

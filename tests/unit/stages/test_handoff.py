@@ -198,6 +198,13 @@ def test_an_outlook_tells_each_step_and_changes_nothing(inventory, cluster, mach
     assert set(look().values()) == {Outcome.UNCHANGED}
 
 
+def test_an_outlook_names_what_a_step_is_about_and_where(inventory, cluster, machine):
+    texts = {step.name: step.text for step in outlook(inventory, KUBECONFIG, machine, Events())}
+    assert texts["key"] == "every encrypted file opens with the cluster's age key"
+    assert "Secret flux-system/git-reader, Secret gitea/git-webhook" in texts["credentials"]
+    assert "Namespace gitea" in texts["namespaces"]
+
+
 def test_an_outlook_tells_what_would_be_refused(inventory, cluster, machine):
     (inventory.root / "gitops" / "new.yaml").write_text("")
     found = {step.name: step for step in outlook(inventory, KUBECONFIG, machine, Events())}
