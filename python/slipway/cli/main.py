@@ -144,13 +144,13 @@ def main() -> NoReturn:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(words: Sequence[str]) -> int:
-    """The whole program for these words; returns its exit code."""
+def run(words: Sequence[str], begins: Callable[[], object] = lambda: None) -> int:
+    """The whole program for these words; returns its exit code. `begins` is called when all is imported."""
     left, debug = _without_debug(words)
-    return guarded(partial(_carry_out, left), debug=debug, called=_called(left))
+    return guarded(partial(_carry_out, left, begins), debug=debug, called=_called(left))
 
 
-def _carry_out(words: Sequence[str]) -> object:
+def _carry_out(words: Sequence[str], begins: Callable[[], object]) -> object:
     if words[:1] == [completion.ASK]:
         _complete(" ".join(words[1:]))
         return None
@@ -160,6 +160,7 @@ def _carry_out(words: Sequence[str]) -> object:
     command = typer.main.get_command(build([called]) if called else build([], listed=list(COMMANDS)))
     _show_no_type_of_flags(command)
     _let_text_flow(command)
+    begins()
     return command(args=list(words), prog_name="slipway", standalone_mode=False)
 
 

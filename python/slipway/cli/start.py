@@ -23,14 +23,27 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     os._exit(INTERRUPTED)
 
 
-_before = _signal.signal(_signal.SIGINT, _leave)
+_before = _signal.getsignal(_signal.SIGINT)
+
+
+def _answer(how: object) -> None:
+    """Unless whoever started us has interruptions ignored: nohup, a script for what it starts in the background."""
+    if _before != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, how)
+
+
+_answer(_leave)
 
 
 def main() -> NoReturn:
     from slipway.cli.main import run
 
-    _signal.signal(_signal.SIGINT, _before)
-    code = run(sys.argv[1:])
+    try:
+        # While modules are imported there is nothing to clear up, and much takes an interruption for its own error.
+        code = run(sys.argv[1:], begins=lambda: _answer(_before))
+        _answer(_leave)
+    except KeyboardInterrupt:  # while it was told how the command came out
+        _leave(_signal.SIGINT, None)
     others = _others_live()
     if code == INTERRUPTED and others:
         # They wait for machines that do not answer, each in its own time; Python would wait for all of them.

@@ -172,6 +172,42 @@ def test_ctrl_c_while_a_machine_is_silent(repository, tmp_path):
     assert b"no answer of w3" in err
 
 
+INTERRUPTED = """
+import builtins, os, signal
+real = builtins.__import__
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    [None for _ in range(1000)]
+
+def like_pydantic(name, *rest, **more):
+    if name == "slipway.inventory":
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            raise ValueError("Error building a validator") from None
+    return real(name, *rest, **more)
+"""
+"""Where a library takes an interruption for an error of its own, and where nobody waits for one any more."""
+
+
+@pytest.mark.parametrize(
+    ("when", "ignored", "code"),
+    [
+        ("builtins.__import__ = like_pydantic", False, 130),
+        ("from slipway.cli import main as m; m._tell = lambda *_: interrupt()", False, 130),
+        ("builtins.__import__ = like_pydantic", True, 3),
+    ],
+    ids=["while it is imported", "while it tells its error", "where interruptions are ignored"],
+)
+def test_ctrl_c_at_odd_moments(tmp_path, when, ignored, code):
+    argv = [sys.executable, "-c", f"{INTERRUPTED}{when}\n{PROGRAM}", "check"]
+    ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=ignore)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert ("error: interrupted" in done.stderr) != ignored
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.2, 0.5])
 def test_ctrl_c_in_the_first_second_shows_no_traceback(repository, tmp_path, delay):
     """While Python imports as well: the file is touched when the first line of the program has been run."""
