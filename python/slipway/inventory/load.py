@@ -20,6 +20,7 @@ from slipway.inventory.checks.stages import git_node
 from slipway.inventory.merge import merge, origin_of
 from slipway.inventory.model import (
     API_VERSION,
+    INHERITED,
     Cluster,
     Deploy,
     Document,
@@ -193,8 +194,8 @@ def _mistakes(source: Source, data: dict[str, Data], *, between: bool = True) ->
     return [*slips, *found, *(one for one in _told(source, data, findings) if _place(one) not in places)]
 
 
-def _context(source: Source) -> dict[str, Path]:
-    return {"root": Path(source.main).parent}
+def _context(source: Source) -> dict[str, object]:
+    return {"root": Path(source.main).parent, INHERITED: {}}
 
 
 def _validate(source: Source, data: dict[str, Data]) -> tuple[Document | None, list[Problem], list[ErrorDetails]]:

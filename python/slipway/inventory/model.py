@@ -9,9 +9,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from slipway.inventory import values as v
 
@@ -31,10 +39,33 @@ def _from_root(path: Path, info: ValidationInfo) -> Path:
     return folder / path.expanduser()
 
 
+INHERITED = "inherited"
+"""Key of the context under which the loader passes a dictionary for what was validated already."""
+
+
+def _once(mapping: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    """Hosts that inherit all of a mapping have the very same one (merge.py): it is validated once, and they share what
+    comes of it."""
+    known = (info.context or {}).get(INHERITED)
+    if known is None or not isinstance(mapping, dict):
+        return validate(mapping)
+    key = info.field_name, id(mapping)
+    if key not in known:
+        known[key] = validate(mapping), mapping
+    return known[key][0]
+
+
+_Once = WrapValidator(_once)
+
+
 class Section(BaseModel):
     """A mapping of the inventory: only known keys, never changed after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=key_of)
+
+    def __deepcopy__(self, _memo: dict[int, Any] | None = None) -> Self:
+        """Itself: pydantic copies a default for each host that says nothing of it, and nobody changes one."""
+        return self
 
 
 class Role(StrEnum):
@@ -659,21 +690,21 @@ class Settings(Section):
     """Labels of the Kubernetes node."""
     taints: tuple[v.Taint, ...] = ()
     """Taints of the Kubernetes node, written key=value:Effect."""
-    ssh: Ssh = Ssh()
-    network: HostNetwork = HostNetwork()
+    ssh: Annotated[Ssh, _Once] = Ssh()
+    network: Annotated[HostNetwork, _Once] = HostNetwork()
     disks: dict[v.DnsLabel, Disk] = Field(default_factory=dict)
     """Disks for disko, name to disk; without any, the machine's own NixOS configuration has to mount its disks."""
     storage: StorageClients = StorageClients()
     boot: Boot = Boot()
     hardware: Hardware = Hardware()
-    firewall: Firewall = Firewall()
+    firewall: Annotated[Firewall, _Once] = Firewall()
     users: dict[v.UserName, User] = Field(default_factory=dict)
     proxy: Proxy | None = None
     nix: Nix = Nix()
     pull: Pull | None = None
     watchdog: Watchdog | None = None
     journald: Journald = Journald()
-    k0s: HostK0s = HostK0s()
+    k0s: Annotated[HostK0s, _Once] = HostK0s()
     deploy: HostDeploy = HostDeploy()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 
 from slipway.errors import InvalidInput
 from slipway.inventory import InvalidInventory, Inventory, Role, load
+from slipway.inventory.checks import links
 
+load_module = importlib.import_module("slipway.inventory.load")
+"""Of the same name as its function, which hides it."""
 INVENTORIES = Path(__file__).parents[2] / "inventories"
 EXAMPLES = Path(__file__).parents[3] / "examples"
 INVALID = sorted((INVENTORIES / "invalid").glob("*.yaml"))
@@ -241,6 +245,32 @@ def test_patterns_that_name_no_file(pattern: str, tmp_path: Path):
 def test_what_is_no_file_is_refused(path: str):
     with pytest.raises(InvalidInventory):
         load(Path(path))
+
+
+@pytest.mark.parametrize("file", [*INVALID, *VALID], ids=lambda file: file.stem)
+def test_what_hosts_share_is_told_as_if_each_had_its_own(file: Path, monkeypatch: pytest.MonkeyPatch):
+    """Hosts that inherit all of a mapping are one thing to the model, and to the checks of links."""
+    monkeypatch.chdir(file.parent)
+
+    def told() -> list[str]:
+        try:
+            return [str(warning) for warning in load(Path(file.name)).warnings]
+        except InvalidInventory as refused:
+            return [str(problem) for problem in refused.problems]
+
+    shared = told()
+    monkeypatch.setattr(load_module, "INHERITED", "nobody asks for this")
+    monkeypatch.setattr(links, "_hosts", lambda document: document.hosts.values())
+    assert told() == shared
+
+
+def test_hosts_share_what_they_inherit_and_nothing_else(tmp_path: Path):
+    hosts = "".join(f"  w{n}: {{address: 10.0.0.{n}, role: worker}}\n" for n in range(1, 4))
+    controller = "  cp: {address: 10.0.0.9, role: controller, network: {mtu: 9000}}\n"
+    w1, w2, w3, cp = load_text(tmp_path, f"{HEAD}hosts:\n{hosts}{controller}").hosts
+    assert w1.network is w2.network is w3.network
+    assert (w1.network.mtu, cp.network.mtu, cp.network.interface) == (None, 9000, "eno1")
+    assert w1.ssh is cp.ssh
 
 
 def test_thousands_of_problems_are_counted_not_shown(tmp_path: Path):

@@ -9,6 +9,15 @@ from slipway.inventory.model import Document, Host, HostNetwork
 from slipway.inventory.source import Keys
 
 
+def _hosts(document: Document) -> Iterator[Host]:
+    """The first host of each network: those that inherit all of it share it, and what is amiss there is told once."""
+    seen: set[int] = set()
+    for host in document.hosts.values():
+        if id(host.network) not in seen:
+            seen.add(id(host.network))
+            yield host
+
+
 def _virtual(network: HostNetwork) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Kind, name and parts of every bond, bridge and VLAN."""
     for name, bond in network.bonds.items():
@@ -24,14 +33,14 @@ def _path(host: Host, *keys: str | int) -> Keys:
 
 
 def interface(document: Document) -> Iterator[Finding]:
-    for host in document.hosts.values():
+    for host in document.hosts.values():  # each is told, since each may say it for itself
         if host.network.interface is None and host.network.mac is None:
             message = "required key 'interface' is missing: the link of the host's address, such as eno1 (or its mac)"
             yield Finding(_path(host, "interface"), message)
 
 
 def names(document: Document) -> Iterator[Finding]:
-    for host in document.hosts.values():
+    for host in _hosts(document):
         seen: dict[str, Keys] = {}
         for kind, name, _ in _virtual(host.network):
             path = _path(host, kind, name)
@@ -42,7 +51,7 @@ def names(document: Document) -> Iterator[Finding]:
 
 def members(document: Document) -> Iterator[Finding]:
     """A link is part of one bond or bridge, and then has no address of its own."""
-    for host in document.hosts.values():
+    for host in _hosts(document):
         owners: dict[str, Keys] = {}
         for kind, name, parts in _virtual(host.network):
             for index, part in enumerate(parts if kind != "vlans" else ()):
@@ -66,7 +75,7 @@ def _parts_with_addresses(host: Host, owners: dict[str, Keys]) -> Iterator[Findi
 
 
 def loops(document: Document) -> Iterator[Finding]:
-    for host in document.hosts.values():
+    for host in _hosts(document):
         below = {name: parts for _, name, parts in _virtual(host.network)}
         for kind, name, parts in _virtual(host.network):
             if name in _all_below(parts, below):
@@ -87,8 +96,8 @@ def _all_below(parts: tuple[str, ...], below: dict[str, tuple[str, ...]]) -> set
 
 def unused(document: Document) -> Iterator[Finding]:
     """What no host uses; a link that all inherit may serve some only."""
-    served = {link for host in document.hosts.values() for link in _used(host.network)}
-    for host in document.hosts.values():
+    served = {link for host in _hosts(document) for link in _used(host.network)}
+    for host in _hosts(document):
         for kind, link, parts in _virtual(host.network):
             if link not in served and not _addressed(host.network) & set(parts):
                 message = f"nothing uses {link}; did you mean interface: {link}?"
@@ -104,7 +113,7 @@ def _used(network: HostNetwork) -> set[str]:
 
 
 def vlan_numbers(document: Document) -> Iterator[Finding]:
-    for host in document.hosts.values():
+    for host in _hosts(document):
         seen: dict[tuple[str, int], Keys] = {}
         for name, vlan in host.network.vlans.items():
             path = _path(host, "vlans", name, "id")
@@ -115,7 +124,7 @@ def vlan_numbers(document: Document) -> Iterator[Finding]:
 
 def macs(document: Document) -> Iterator[Finding]:
     """A MAC address finds a card, not a link that slipway makes."""
-    for host in document.hosts.values():
+    for host in _hosts(document):
         for kind, name, _ in _virtual(host.network):
             if host.network.mac is not None and host.network.interface == name:
                 message = f"a MAC address finds a card, but {name} is {{}}"
@@ -124,7 +133,7 @@ def macs(document: Document) -> Iterator[Finding]:
 
 def mtus(document: Document) -> Iterator[Finding]:
     """A VLAN carries no more than the link below it."""
-    for host in document.hosts.values():
+    for host in _hosts(document):
         network = host.network
         mtu_of = _mtus(network)
         for name, vlan in network.vlans.items():
@@ -144,7 +153,7 @@ def _mtus(network: HostNetwork) -> dict[str, int | None]:
 
 
 def idle(document: Document) -> Iterator[Finding]:
-    for host in document.hosts.values():
+    for host in _hosts(document):
         for name in host.network.links:
             if name == host.network.interface:
                 message = f"{name} is the host's interface already, {{}}; put this into network itself"
@@ -157,7 +166,7 @@ _WITH_HASH = ("802.3ad", "balance-xor", "balance-tlb")
 
 def bonds(document: Document) -> Iterator[Finding]:
     """What a bond's mode has no use for is a mistake about the mode."""
-    for host in document.hosts.values():
+    for host in _hosts(document):
         for name, bond in host.network.bonds.items():
             uses = {
                 "lacpRate": (bond.lacp_rate, ("802.3ad",)),
