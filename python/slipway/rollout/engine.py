@@ -154,6 +154,8 @@ class _Rollout:
     living: Living | None = None
     held_up: str = ""
     """For whose sake nothing else begins."""
+    half: set[str] = field(default_factory=set)
+    """Nodes that were activated, and whose part in the cluster has still to follow."""
     cordoned: set[str] = field(default_factory=set)
     """Nodes that slipway has cordoned and not let back."""
 
@@ -195,6 +197,12 @@ class _Rollout:
     def _waits_for_boot(self) -> bool:
         """Whether all that changes does so at a boot that is somebody else's business."""
         return self.options.boot and self.options.reboot is When.NEVER
+
+    @property
+    def _has_more_to_come(self) -> bool:
+        """Whether a node that was activated is to join, or to be a node again."""
+        joins = self.options.join and not self.options.only_reboot
+        return not self._waits_for_boot and (joins or self.living is not None)
 
     # --- phases ---
 
@@ -300,6 +308,7 @@ class _Rollout:
             with self.interruption.sheltered():
                 self._change_wave(wave, systems)
             self._settle(wave)
+            self.half -= set(wave.nodes if self.living is not None else ())
             self.held_up = self._held_up(wave)
             told = f"{wave.title}: {self.held_up or _count(wave.nodes)}"
             self.preparation.events.emit("wave", "failed" if self.held_up else "done", text=told)
@@ -313,6 +322,8 @@ class _Rollout:
                 return
             try:
                 self.results[host.name] = self._change_node(host, systems.get(host.name))
+                if self._has_more_to_come:
+                    self.half.add(host.name)
             except Abandoned:
                 self._skip([host.name], "interrupted before it was activated: it runs what it ran")
             except SlipwayError as error:
@@ -460,6 +471,7 @@ class _Rollout:
             self.error = error
         except Exception as error:
             self.error = unforeseen("the cluster", error)
+        self.half.clear()
 
     def _let_back(self, secret: Kubeconfig, names: Iterable[str]) -> None:
         """Nodes that an earlier run had to leave cordoned, and that are well now."""
@@ -531,12 +543,17 @@ class _Rollout:
             self._release(self._going(self.cordoned))
         left = [name for name in self.preparation.names if name not in self.results]
         self._skip(left, "interrupted before it was activated: it runs what it ran")
-        results = list(self.results.values())
-        done = [result.node for result in results if result.outcome in GOES_ON]
+        order = [host.name for host in self.preparation.inventory.hosts]
+        half = sorted(self._going(self.half), key=order.index)
+        for name in half:
+            why = "interrupted between its activation and its join"
+            self.results[name] = replace(self.results[name], reason=self.results[name].reason or why)
+        results = sorted(self.results.values(), key=lambda result: order.index(result.node))
+        done = [result.node for result in results if result.outcome in GOES_ON and result.node not in half]
         failed = [result for result in results if result.outcome not in (*GOES_ON, Outcome.SKIPPED)]
         lost = [f"{result.node} ({result.outcome})" for result in failed]
         as_before = [result.node for result in results if result.outcome is Outcome.SKIPPED]
-        said = {"finished": done, "failed": lost, "as before": as_before}
+        said = {"finished": done, "activated, not yet joined": half, "failed": lost, "as before": as_before}
         what = "; ".join(f"{word}: {' '.join(names)}" for word, names in said.items() if names)
         # A failure that came before is graver than that somebody did not wait for the rest.
         kind = DeployFailed if lost else Interrupted

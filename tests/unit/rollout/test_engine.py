@@ -568,7 +568,18 @@ def test_an_interruption_lets_the_wave_end_and_no_other_begin(world):
     assert outcomes(deployment) == {"w1": "skipped", "cp1": "ok", "cp2": "ok", "cp3": "skipped", "w2": "skipped"}
     failure = deployment.failure()
     assert failure and failure.exit_code == 130
-    assert str(failure) == "interrupted; finished: cp1 cp2; as before: w1 cp3 w2"
+    assert str(failure) == "interrupted; activated, not yet joined: cp1 cp2; as before: w1 cp3 w2"
+    assert deployment.nodes[1].reason == "interrupted between its activation and its join"
+
+
+def test_what_is_finished_is_told_as_finished_when_it_is_interrupted(world, monkeypatch):
+    """In a cluster that lives each wave is brought to its end; nodes that need nothing are at theirs."""
+    monkeypatch.setattr(living.Living, "may_change", lambda *_: None)
+    monkeypatch.setattr(living.Living, "is_disturbed", lambda *_: False)
+    monkeypatch.setattr(living.Living, "not_well", lambda *_: {})
+    world.lives, world.hit_during = True, "cp2"
+    failure = world.deploy(changed=("cp1", "cp2", "w1")).failure()
+    assert str(failure) == "interrupted; finished: cp1 cp3 w2; activated, not yet joined: cp2; as before: w1"
 
 
 @pytest.mark.parametrize(
