@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,7 @@ MOST_LOGS = 5
 RunOption = Annotated[
     str,
     typer.Option(
-        "--run", help="The run to take back; default: the newest that changed any node.", metavar="RUN",
+        "--run", help="The run to take back; default: the newest that changed any of them.", metavar="RUN",
         show_default=False,
     ),
 ]  # fmt: skip
@@ -212,10 +212,12 @@ def rollback(
     Example: slipway rollback w1 --run 20261126T0012
     """
     inventory = load(inventory_file)
-    taken_back, before = _before(inventory.root, run)
-    hosts = [host for host in select(inventory, selection or (), exclude or ()) if host.name in before]
+    chosen = select(inventory, selection or (), exclude or ())
+    taken_back, before = _before(inventory.root, run, {host.name for host in chosen})
+    hosts = [host for host in chosen if host.name in before]
     if not hosts:
-        raise UsageError("that run gave none of these nodes another system", hint="slipway runs list")
+        what = "that run gave none" if run else "no run that is remembered gave any"
+        raise UsageError(f"{what} of these nodes another system", hint="slipway runs list")
     way_back = partial(Return, systems=before)
     say(f"back to what ran before run {taken_back}")
     options = Options(drain=not no_drain, taken_back=taken_back)
@@ -246,7 +248,7 @@ def resume(
     if not hosts:
         raise UsageError(f"run {run.id} was interrupted before it had anything to do", hint=f"slipway {run.command}")
     say(f"going on with run {run.id}, {run.command}")
-    _carry_out(run.command, preparing, inventory, hosts, options, break_lock, json_output)
+    _carry_out(run.command, preparing, inventory, hosts, options, break_lock, json_output, resumes=run.id)
 
 
 def reboot(
@@ -280,10 +282,11 @@ def _asked(run: Known) -> tuple[Sequence[str], Options]:
         raise InvalidInput(f"{run.folder}/run.json: {error}", hint=f"slipway {run.command}") from None
 
 
-def _before(root: Path, run: str) -> tuple[str, dict[str, str]]:
-    """This run, or the newest that gave any node another system, and what nodes ran before it."""
+def _before(root: Path, run: str, names: Collection[str]) -> tuple[str, dict[str, str]]:
+    """This run, or the newest that gave any of these nodes another system, and what nodes ran before it."""
     known = [history.find(root, run)] if run else history.every(root)
-    return next(((each.id, before) for each in known if (before := history.systems_before(each))), ("", {}))
+    found = ((each.id, history.systems_before(each)) for each in known)
+    return next(((name, before) for name, before in found if not before.keys().isdisjoint(names)), ("", {}))
 
 
 def _carry_out(
@@ -294,13 +297,17 @@ def _carry_out(
     options: Options,
     break_lock: bool,
     json_output: bool,
+    *,
+    resumes: str = "",
 ) -> None:
-    """One run from its locks to what is shown of it; raises what it ends with."""
+    """One run from its locks to what is shown of it; raises what it ends with. `resumes`: the run that it goes on
+    with."""
     keys = _encryption_keys(inventory, hosts)
     cache_keys = None if options.only_reboot else _cache_keys(inventory)
     passwords = {} if options.only_reboot else logins.read(inventory)
     with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
         asked = {"nodes": [host.name for host in hosts], "options": asdict(options)}
+        asked |= {history.RESUMES: resumes} if resumes else {}
         run = Run.begin(inventory.root, command, asked, keep=inventory.deploy.keep_runs)
         events = Events(listener, run.listener, run=run.id)
         interruption = Interruption(pool.shut, say)

@@ -21,6 +21,8 @@ from slipway.rollout.run import BEGUN, EVENTS, LOGS, RESULT, read
 DONE, FAILED, INTERRUPTED, RUNNING = "done", "failed", "interrupted", "running"
 DEPLOYS = ("deploy", "rollback")
 """Commands that give nodes another system."""
+RESUMES = "resumes"
+"""In what was asked of a run: the one that it goes on with."""
 BEGINNING = ("started", "progress")
 """States of an event after which it is not known what became of the node."""
 
@@ -94,8 +96,18 @@ def to_go_on_with(root: Path, name: str = "") -> Known:
 
 
 def systems_before(run: Known) -> dict[str, str]:
-    """Host to the system that it ran before this run gave it another one, store paths; empty if it gave nobody one."""
-    return _systems(run, "old")
+    """Host to the system that it ran before this run gave it another one, store paths; empty if it gave nobody one. A
+    run that went on with another one and that one are the same here."""
+    begun = _gone_on_with(run)
+    return _systems(run, "old") | (systems_before(begun) if begun else {})
+
+
+def _gone_on_with(run: Known) -> Known | None:
+    """The run that this one went on with, if it is remembered. Ids sort by time."""
+    name = run.asked.get(RESUMES)
+    if not isinstance(name, str) or "/" in name or not name < run.id or not (run.folder.parent / name).is_dir():
+        return None
+    return _known(run.folder.parent / name)
 
 
 def systems_wanted(run: Known) -> dict[str, str]:

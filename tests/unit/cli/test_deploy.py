@@ -262,10 +262,38 @@ def test_a_rollback_leaves_out_whom_it_is_told_to(slipway, repository, went_back
     assert went_back == [{"w1": "/nix/store/w1-oldest"}]
 
 
+def test_a_node_goes_back_to_before_the_run_that_changed_it(slipway, repository, went_back):
+    changed_by(repository, "20260101T000000Z-a", cp1="/nix/store/cp1-oldest", w1="/nix/store/w1-oldest")
+    changed_by(repository, "20260202T000000Z-b", cp1="/nix/store/cp1-old")
+    slipway("rollback", "w1")
+    assert went_back == [{"w1": "/nix/store/w1-oldest"}]
+
+
+def test_a_run_that_was_gone_on_with_is_taken_back_as_one(slipway, repository, went_back):
+    """The second part had changed cp1 alone, and so w1 had stayed as it was after the first."""
+    changed_by(repository, "20260101T000000Z-a", cp1="/nix/store/cp1-old", w1="/nix/store/w1-old")
+    changed_by(repository, "20260202T000000Z-b", cp1="/nix/store/cp1-old")
+    said = {"command": "deploy", "asked": {"resumes": "20260101T000000Z-a"}}
+    (repository / ".slipway" / "runs" / "20260202T000000Z-b" / "run.json").write_text(json.dumps(said))
+    slipway("rollback")
+    assert went_back == [{"cp1": "/nix/store/cp1-old", "w1": "/nix/store/w1-old"}]
+
+
+@pytest.mark.parametrize(
+    "resumes", ["20260202T000000Z-b", "20270101T000000Z-z", "../../elsewhere", 7, "20250101T000000Z-a"]
+)
+def test_a_run_that_goes_on_with_nothing_that_is_there_stands_for_itself(slipway, repository, went_back, resumes):
+    changed_by(repository, "20260202T000000Z-b", cp1="/nix/store/cp1-old")
+    said = {"command": "deploy", "asked": {"resumes": resumes}}
+    (repository / ".slipway" / "runs" / "20260202T000000Z-b" / "run.json").write_text(json.dumps(said))
+    slipway("rollback")
+    assert went_back == [{"cp1": "/nix/store/cp1-old"}]
+
+
 def test_there_may_be_nothing_to_take_back(slipway, repository, went_back):
     changed_by(repository, "20260202T000000Z-b", w1="/nix/store/w1-old")
-    for words in (("cp1",), ("--run", "2027")):
-        with pytest.raises(UsageError, match=r"none of these nodes|there is none"):
+    for words in (("cp1",), ("--run", "2027"), ("cp1", "--run", "2026")):
+        with pytest.raises(UsageError, match=r"gave any of these nodes|there is none|gave none of these nodes"):
             slipway("rollback", *words)
     assert went_back == []
 
@@ -308,6 +336,8 @@ def test_what_a_deploy_writes_down_is_what_a_resume_needs(slipway, repository, d
         (left / "run.json").write_text(json.dumps({**said, "since": "1"}))
     slipway("resume")
     assert done[0] == done[1] == (("w1",), Options(batch="25%", reboot=When.ALWAYS), Preparation)
+    begun = [json.loads(each.read_text())["asked"] for each in sorted(repository.glob(".slipway/runs/*/run.json"))]
+    assert [each.get("resumes") for each in begun].count(None) == 1, "the second one says whom it goes on with"
 
 
 def test_a_builder_is_a_node_of_the_inventory(slipway, repository, done):
