@@ -108,6 +108,9 @@ def _to_json(name: str, answer: Hardware | SlipwayError) -> dict[str, Any]:
 def _failure(failed: Mapping[str, SlipwayError]) -> SlipwayError:
     """The one error, or what all of them say."""
     errors = list(failed.values())
+    for name, error in failed.items():
+        if "@" in name and "login refused" in str(error):
+            error.hint = f"ssh-add, or the file of its key: slipway discover {name} --identity FILE"
     if len(errors) == 1:
         return errors[0]
     refused = [name for name, error in failed.items() if isinstance(error, HostKeyRefused)]

@@ -155,3 +155,13 @@ def test_a_word_that_names_nothing_is_wrong_usage(slipway, folder):
     _, _, error = slipway("discover", "pc1")
     assert isinstance(error, UsageError)
     assert "did you mean 'cp1'?" in str(error)
+
+
+def test_a_login_that_is_refused_names_the_option_for_the_key(folder, here, tmp_path, monkeypatch):
+    """A machine that is in no inventory has no `ssh.identity` there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    result = CliRunner().invoke(build(["discover"]), ["discover", here, "-i", str(folder / "inventory.yaml")])
+    assert isinstance(result.exception, Unreachable)
+    assert "login refused" in str(result.exception)
+    assert result.exception.hint == f"ssh-add, or the file of its key: slipway discover {here} --identity FILE"
