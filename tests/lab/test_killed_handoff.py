@@ -208,7 +208,9 @@ def handed_over(repository: Repository) -> dict[str, str]:
 
 
 def test_another_age_key_reaches_the_cluster_before_the_one_before_goes(cluster: Cluster):
-    repository, before = cluster.repository, keys(cluster)
+    repository = cluster.repository
+    handed_over(repository)
+    before = keys(cluster)
     repository.slipway("secrets", "rotate", "age").ended(0)
     assert handed_over(repository)["credentials"] == "ok"
     assert before < keys(cluster), "what is encrypted to either opens"

@@ -56,11 +56,12 @@ def fill(lab: Lab, directory: Path) -> tuple[Path, ...]:
     inventory, login = load(directory / "inventory.yaml"), account.login(lab)
     made = making.fill(inventory, {ACCOUNT.name: login}).files
     if store.read(directory, ACCOUNT.file).values != login:
-        made = (*made, making.save(directory, ACCOUNT, login), *making.repeat(inventory))
+        repeated = (directory / path for path in making.repeat(inventory))
+        made = (*made, making.save(directory, ACCOUNT, login), *repeated)
         if inventory.stages.mode == "restore":
             edit.change(inventory.path, MODE, "install")
-            made = (*made, Path(inventory.path.name))
-    return tuple(directory / path for path in made)
+            made = (*made, inventory.path)
+    return made
 
 
 def programs() -> Mapping[Path, bytes]:

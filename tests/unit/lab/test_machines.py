@@ -269,6 +269,21 @@ class TestRepository:
         assert demo / "inventory.yaml" in repository.fill(lab, demo)
         assert load(demo / "inventory.yaml").stages.mode == "install"
 
+    def test_what_it_tells_that_it_wrote_is_there_in_a_folder_named_from_here_as_well(
+        self, lab, machines, tmp_path, monkeypatch
+    ):
+        keys_of(monkeypatch, tmp_path / "config")
+        monkeypatch.chdir(tmp_path)
+        (lab.state / "until").write_text("cluster-apps\n")
+        demo = Path("demo")
+        repository.write(lab, demo)
+        set_up(demo, repository.CLUSTER, Flake())
+        told = [*repository.fill(lab, demo)]
+        (account.home(lab) / "login.json").unlink()
+        told += repository.fill(lab, demo)
+        assert len(told) > 2
+        assert [path for path in told if not path.exists()] == []
+
     def test_several_controllers_have_a_virtual_address_that_no_machine_has(self, lab, machines, tmp_path):
         repository.write(lab, tmp_path / "demo")
         inventory = load(tmp_path / "demo" / "inventory.yaml")
