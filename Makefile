@@ -110,7 +110,7 @@ check-nixos: $(VENV)/ready ## The example's machines in NixOS itself: NIXPKGS=PA
 	  $(if $(PACKAGES),--nixpkgs-packages $(abspath $(PACKAGES)))
 
 .PHONY: bench-generate
-bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1,000 and 5,000 hosts
+bench-generate: $(VENV)/ready ## Seconds and memory of check and generate, for 1,000, 5,000 and 10,000 hosts
 	python -m tests.bench.generate
 
 .PHONY: bench-verify

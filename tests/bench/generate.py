@@ -1,4 +1,4 @@
-"""`make bench-generate`: `slipway check` and `generate` on fleets of 1,000 and 5,000 hosts, as a user runs them.
+"""`make bench-generate`: `slipway check` and `generate` on fleets of 1,000 to 10,000 hosts, as a user runs them.
 
 Whole processes with all their imports and Git's work, in a Git repository as users have one. Every round runs every
 case once, so that what else the machine does meets all of them alike; the figures are medians over the rounds after a
@@ -80,6 +80,9 @@ CASES = (
     Case("check_5000", 5000, "check", as_it_is),
     Case("generate_cold_5000", 5000, "generate", emptied),
     Case("generate_unchanged_5000", 5000, "generate", as_it_is),
+    Case("check_10000", 10_000, "check", as_it_is, bar=2.0),
+    Case("generate_cold_10000", 10_000, "generate", emptied, bar=9.0),
+    Case("generate_unchanged_10000", 10_000, "generate", as_it_is, bar=3.5),
 )
 PEAK_BAR = 200
 """MB, for 1,000 hosts."""
@@ -132,7 +135,7 @@ def figures(samples: dict[str, list[Sample]]) -> Iterator[tuple[str, float]]:
         yield f"{name}_s", wall(taken)
     for name, taken in samples.items():
         yield f"{name}_cpu_s", cpu(taken)
-    for hosts, name in ((1000, "peak_mb"), (5000, "peak_5000_mb")):
+    for hosts, name in ((1000, "peak_mb"), (5000, "peak_5000_mb"), (10_000, "peak_10000_mb")):
         used = [sample.peak for case in CASES if case.hosts == hosts for sample in samples[case.name]]
         yield name, round(max(used))
     for kind in ("check", "generate_cold", "generate_unchanged"):

@@ -40,6 +40,7 @@ MaxStartups 1000
 UseDNS no
 PrintLastLog no
 LogLevel ERROR
+Subsystem sftp internal-sftp
 SetEnv PATH={folder}/bin:{path} SHLVL=1
 """
 # The address that was connected to says which machine is meant.
