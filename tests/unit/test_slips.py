@@ -2,7 +2,7 @@ import pytest
 
 from slipway.slips import nearest
 
-COMMANDS = ("deploy", "resume", "verify", "status", "stages", "reset")
+COMMANDS = ("deploy", "resume", "verify", "status", "stages", "reset", "restore", "init", "app", "rebuild", "reboot")
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,10 @@ COMMANDS = ("deploy", "resume", "verify", "status", "stages", "reset")
         ("destroy", None),
         ("delete", None),
         ("remove", None),
+        ("restart", None),
+        ("lint", None),
+        ("apply", None),
+        ("rebot", "reboot"),
         ("", None),
     ],
 )

@@ -267,11 +267,32 @@ def _wrong_usage(error: Any) -> UsageError:  # noqa: ANN401 (private to Typer)
     context = error.ctx
     unknown = context is not None and re.fullmatch(r"No such command '(.*)'\.", error.format_message())
     if unknown:
-        near = nearest(unknown[1], context.command.commands)
+        near = _meant(unknown[1], context)
         if near:
             return UsageError(f"there is no command {unknown[1]!r}", hint=f"{context.command_path} {near}")
     path = context.command_path if context else "slipway"
     return UsageError(error.format_message(), hint=f"{path} --help")
+
+
+_NEVER_MEANT = ("lab", "node")
+"""Groups whose commands nobody means who leaves the group out: another world, and what takes nodes away."""
+
+
+def _meant(word: str, context: Any) -> str | None:  # noqa: ANN401 (private to Typer)
+    """The command that `word` is a slip of, or that is called so within a group: `slipway fmt` is `inventory fmt`.
+
+    No longer and no shorter word, since some commands take away what others make: `build` is not `rebuild`.
+    """
+    near = nearest(word, context.command.commands)
+    if near is not None and abs(len(near) - len(word)) <= 1:
+        return near
+    if context.parent is not None:
+        return None
+    from slipway.cli.reference import every_command
+
+    inner = [words for words, _ in every_command() if len(words) > 1 and words[0] not in _NEVER_MEANT]
+    found = [" ".join(words) for words in inner if words[-1] == word]
+    return found[0] if len(found) == 1 else None
 
 
 _FIXES = {

@@ -17,6 +17,7 @@ from slipway.inventory.source import Keys
 
 _LONGEST = 60
 _LISTS = ("tuple_type", "list_type")
+_MAPPING = "a mapping (key: value)"
 
 
 _OTHER_WORDS = {
@@ -32,6 +33,8 @@ _OTHER_WORDS = {
     "arm64": "aarch64-linux",
     "aarch64": "aarch64-linux",
     "armv7l": "armv7l-linux",
+    "ext2": "ext4",
+    "ext3": "ext4",
     "nodes": "hosts",
     "machines": "hosts",
 }
@@ -93,7 +96,10 @@ def message_of(error: ErrorDetails, path: Keys, root: type[BaseModel]) -> str:
             return f"{value} is too low, at least {context['ge']}"
         case "less_than_equal":
             return f"{value} is too high, at most {context['le']}"
-    return f"{show(value)} is not {_expected(kind)}{_as_list(value) if kind in _LISTS else ''}"
+    fix = _as_list(value) if kind in _LISTS else ""
+    if _expected(kind) == _MAPPING and isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        fix = "; write `NAME: {...}` in place of each `- ...`"
+    return f"{show(value)} is not {_expected(kind)}{fix}"
 
 
 def _as_list(value: object) -> str:
@@ -188,7 +194,7 @@ def _expected(kind: str) -> str:
         case "bool_type" | "bool_parsing":
             return "true or false"
         case "dict_type" | "model_type" | "model_attributes_type" | "mapping_type":
-            return "a mapping (key: value)"
+            return _MAPPING
         case kind if kind in _LISTS:
             return "a list (- value)"
     return f"valid ({kind})"

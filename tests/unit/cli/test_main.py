@@ -32,7 +32,17 @@ def test_an_unknown_command_is_wrong_usage_and_names_the_nearest(monkeypatch, ca
     assert err.splitlines()[-1] == "next:  slipway deploy"
 
 
-@pytest.mark.parametrize("word", ["destroy", "delete", "remove"])
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [("fmt", "inventory fmt"), ("lint", "stages lint"), ("drill", "secrets drill"), ("stages lnt", "stages lint")],
+)
+def test_a_command_of_a_group_is_named_with_its_group(monkeypatch, capfd, words, meant):
+    code, _out, err = run(monkeypatch, capfd, *words.split())
+    assert code == 2
+    assert err.splitlines()[-1] == f"next:  slipway {meant}"
+
+
+@pytest.mark.parametrize("word", ["destroy", "delete", "remove", "build", "restart", "apply", "up", "list", "replace"])
 def test_nothing_is_proposed_that_means_something_else(monkeypatch, capfd, word):
     code, _out, err = run(monkeypatch, capfd, word)
     assert code == 2

@@ -122,4 +122,17 @@ def pools_and_hosts(document: Document) -> Iterator[Finding]:
             yield Finding(path, message, other=("cluster", "network", "vip", "address"))
 
 
-CHECKS: tuple[Check, ...] = (source, git_server, backup, gitlab, storage, published, pools_and_hosts)
+def families(document: Document) -> Iterator[Finding]:
+    """Services have addresses of the cluster's families alone: one of another that is given out is nobody's."""
+    network, found = document.cluster.network, document.stages
+    known = {4: not network.ipv6_only, 6: network.has_ipv6}
+    other: Keys = ("cluster", "network", "serviceCIDR")
+    given = [((*STAGES, "loadBalancer", "pools", index), pool) for index, pool in enumerate(found.load_balancer.pools)]
+    given += [((*STAGES, "gateway", "address"), found.gateway.address)] if found.gateway.address else []
+    for path, text in given:
+        family = 6 if ":" in text else 4
+        if not known[family]:
+            yield Finding(path, f"{text} is IPv{family}, and services have none: {{}} is IPv{10 - family}", other=other)
+
+
+CHECKS: tuple[Check, ...] = (source, git_server, backup, gitlab, storage, published, pools_and_hosts, families)
