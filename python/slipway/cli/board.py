@@ -42,7 +42,8 @@ class Board:
 
     clock: Callable[[], float] = time.monotonic
     _doing: dict[tuple[str, str | None], Doing] = field(default_factory=dict)
-    _ended: dict[str, Counter[str]] = field(default_factory=dict)
+    _ended: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Phase to node to how it ended there the last time: one that is asked twice is one node all the same."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hear(self, event: Event) -> float | None:
@@ -55,7 +56,7 @@ class Board:
                 return None
             self._doing.pop(key, None)
             if event.node and not event.data.get("quiet"):
-                self._ended.setdefault(event.phase, Counter())[event.state] += 1
+                self._ended.setdefault(event.phase, {})[event.node] = event.state
             return self.clock() - before.since if before else None
 
     def rows(self, width: int, height: int) -> list[str]:
@@ -90,7 +91,8 @@ class Board:
         return [_row(phase, text, now, members) for (phase, text), members in ordered]
 
     def _summary(self, phase: str) -> str:
-        return f"{phase:<10} {'':>8}  " + ", ".join(f"{number} {state}" for state, number in self._ended[phase].items())
+        ended = Counter(self._ended[phase].values())
+        return f"{phase:<10} {'':>8}  " + ", ".join(f"{number} {state}" for state, number in ended.items())
 
 
 def _row(phase: str, text: str, now: float, members: list[tuple[float, str]]) -> str:

@@ -50,6 +50,13 @@ def test_what_ended_is_counted_and_its_time_told():
     assert board.waited_for() == ""
 
 
+def test_a_node_counts_once_in_a_phase_that_it_goes_through_twice():
+    """Of two nodes that were Ready after their wave and at the end four were told."""
+    twice = [("ready", "done", node, "") for node in ("w1", "w2", "w1", "w2")]
+    board = board_of(*twice, ("activate", "unchanged", "w1", ""), ("activate", "ok", "w1", ""))
+    assert board.rows(100, 24) == ["ready                2 done", "activate             1 ok"]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from(["started", "progress", "ok", "failed"]),
                           st.sampled_from([None, "w1", "w2", "w3"]), st.text(max_size=200)), max_size=60),
        st.integers(10, 200), st.integers(1, 50))  # fmt: skip
