@@ -180,7 +180,8 @@ def test_a_machine_that_can_go_neither_way_boots_its_old_system_where_that_is_wa
     breaks = f"mount --bind /bin/false {before.current}/bin/switch-to-configuration; exit 2"
     result = activate(host, system(breaks), Events(), limits=Limits(activate=60, confirm=5, reboot=300))
     assert result.outcome is Outcome.ROLLED_BACK
-    assert result.reason.endswith("the old system could not be activated again, so the node has booted it")
+    # Where the machine was quicker than our question, that it has restarted is all that we know.
+    assert "so the node has booted it" in result.reason or "it runs its old system" in result.reason
     after = facts.read(host)
     assert (after.current, after.profile) == (before.current, before.profile)
     assert after.boot_id != before.boot_id

@@ -164,9 +164,11 @@ def test_an_old_system_that_fails_as_well_is_told(node, run):
 
 
 def reboots(node: Any, sshd: Any, ends: int = 0) -> Path:
-    """A fake systemctl that notes a reboot, after which the old system runs; it is done when the file is there."""
+    """A fake systemctl that notes a reboot, after which the old system runs; it is done when the file is there. It
+    waits until the deployer has heard of it."""
     done, program = Path(node.folder, "rebooted"), sshd.folder / "bin" / "systemctl"
-    back = f"ln -sfn {node.folder / 'old'} {node.places.current}; rm -rf {node.places.run}; touch {done}"
+    heard = f"until [ -e {node.folder}/heard ]; do sleep 0.1; done"
+    back = f"{heard}; ln -sfn {node.folder / 'old'} {node.places.current}; rm -rf {node.places.run}; touch {done}"
     program.write_text(f"#!/bin/sh\n[ $1 = reboot ] || exit 0\n[ {ends} != 0 ] || {{ {back}; }}\nexit {ends}\n")
     program.chmod(0o755)
     return done
@@ -174,10 +176,18 @@ def reboots(node: Any, sshd: Any, ends: int = 0) -> Path:
 
 @pytest.fixture
 def boots(monkeypatch):
-    """Says which boot it is: the second one once this file is there."""
+    """Says which boot it is: the second one once this file is there. Notes that a reboot was heard of."""
 
     def boots(done: Path) -> None:
-        read = facts.read
+        read, look = facts.read, module._Activation._look
+
+        def looked(activation):
+            report = look(activation)
+            if activation.reboots:
+                (done.parent / "heard").touch()
+            return report
+
+        monkeypatch.setattr(module._Activation, "_look", looked)
         monkeypatch.setattr(
             facts, "read", lambda *asked: replace(read(*asked), boot_id="second" if done.exists() else "first")
         )
