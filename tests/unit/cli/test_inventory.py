@@ -30,7 +30,7 @@ def test_check():
     )
     assert done.stderr.endswith(
         "cluster.k0s.encryptSecrets: secrets/encryption.sops.yaml, the key for it, is missing; the next command: "
-        "slipway init\n"
+        "slipway init .\n"
     )
 
 

@@ -59,7 +59,9 @@ def test_cilium_knows_every_value_whichever_way_traffic_goes(make, family, routi
         for name, number in (("cp1", 11), ("w1", 21))
     }  # fmt: skip
     defaults = {"network": {"prefixLength": 64, "gateway": "fe80::1"}} if family == "IPv6" else {}
-    inventory = make({"cluster": {"network": network}, "hosts": hosts, "defaults": defaults, "stages": STAGES})
+    pools = {"loadBalancer": {"pools": ["2001:db8:1::/120"]}} if family == "IPv6" else {}
+    stages = {**STAGES, **pools}
+    inventory = make({"cluster": {"network": network}, "hosts": hosts, "defaults": defaults, "stages": stages})
     values = cilium.values(inventory)
     assert wrong("cilium", values) == []
     # The template refuses native routing without the range of each family that there is (v1.20.1, cilium-configmap).
