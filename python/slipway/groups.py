@@ -15,6 +15,8 @@ MOST_ROWS = 16
 """Rows of a table of nodes that fit on a screen together with what stands around them; of more, equal ones are one."""
 _STORE_PATH = re.compile(r"/nix/store/[^\s,;:]+")
 SOME_PATH = "/nix/store/..."
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/=]+")
+SOME_KEY = "SHA256:..."
 
 
 def named(names: Sequence[str]) -> str:
@@ -44,7 +46,7 @@ def alike(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
     """A line for each reason, with all nodes that have it: pairs of a node and its reason.
 
     Errors of connections begin with the node and where it was looked for (`w1 (root@192.0.2.1): ...`), and each node
-    has systems of its own: what differs from node to node stays where the reason is one node's alone.
+    has systems and a host key of its own: what differs from node to node stays where the reason is one node's alone.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, reason in reasons:
@@ -55,17 +57,17 @@ def alike(reasons: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f"{headed(nodes)}: {common(members)}"
         else:
             name, reason = members[0]
-            yield reason if reason != _without(name, reason) else f"{name}: {reason}"
+            yield reason if reason != without(name, reason) else f"{name}: {reason}"
 
 
 def kind(name: str, reason: str) -> str:
     """What makes two reasons alike, each of another node."""
-    return _STORE_PATH.sub(SOME_PATH, _without(name, reason))
+    return _FINGERPRINT.sub(SOME_KEY, _STORE_PATH.sub(SOME_PATH, without(name, reason)))
 
 
 def common(members: Sequence[tuple[str, str]]) -> str:
     """What nodes whose reasons are alike have in common; all of it where it is of one node."""
-    said = {reason if len(members) == 1 else _without(name, reason) for name, reason in members}
+    said = {reason if len(members) == 1 else without(name, reason) for name, reason in members}
     return said.pop() if len(said) == 1 else kind(*members[0])
 
 
@@ -79,7 +81,7 @@ def bundled(members: Sequence[Member], alike_by: Callable[[Member], object]) -> 
     return list(groups.values())
 
 
-def _without(name: str, reason: str) -> str:
+def without(name: str, reason: str) -> str:
     """The reason without the node in front."""
     if reason.startswith(f"{name} ("):
         return reason.partition("): ")[2] or reason

@@ -34,6 +34,13 @@ def test_systems_that_differ_from_node_to_node_make_no_reason_another():
     assert list(alike(same)) == ["2 nodes (w1 w2): cannot build /nix/store/aaa.drv"]
 
 
+def test_each_node_shows_a_key_of_its_own_and_that_makes_no_reason_another():
+    said = [(name, f"{name} (root@192.0.2.1): no pinned key; it shows ssh-ed25519 SHA256:{name}+/=") for name in MANY]
+    (line,) = alike(said)
+    assert line.endswith(" and 288 more): no pinned key; it shows ssh-ed25519 SHA256:...")
+    assert list(alike(said[:1])) == ["w1 (root@192.0.2.1): no pinned key; it shows ssh-ed25519 SHA256:w1+/="]
+
+
 def test_a_row_that_stands_for_many_names_one():
     assert like(["w12"]) == "w12"
     assert like(MANY) == "w1 and 299 more like it"

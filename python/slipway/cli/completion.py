@@ -62,6 +62,9 @@ FISH = """\
 complete --command slipway --no-files --arguments '(slipway __complete (commandline -cp) 2>/dev/null)'
 """
 
+STAGES = ("bootstrap", "cluster-base-apps", "cluster-apps")
+"""As slipway.stages.model has them, which imports much."""
+
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
@@ -121,6 +124,8 @@ def _values(placeholder: str, words: Sequence[str], typed: str) -> Iterator[tupl
     elif kind == "RUN":
         folder = paths.state_dir(_inventory_file(words).parent) / "runs"
         yield from ((each.name, "") for each in sorted(folder.glob("*/"), reverse=True))
+    elif kind == "STAGE":
+        yield from ((each, "") for each in STAGES)
     elif kind == "PACK":
         packs = Path(__file__).parents[1] / "verify" / "packs"
         yield from ((each.parent.name, "") for each in sorted(packs.glob("*/__init__.py")))

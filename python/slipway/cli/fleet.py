@@ -17,6 +17,7 @@ from slipway.cli.targets import one_of
 from slipway.cluster.unit import UNIT
 from slipway.errors import Interrupted, SlipwayError, Unreachable, UsageError
 from slipway.events import Events
+from slipway.groups import named, typed
 from slipway.inventory import load
 from slipway.inventory.select import select
 from slipway.node import journal
@@ -120,18 +121,22 @@ def exec_(
 def _judge(answers: dict[str, Answer], names: Sequence[str], words: Sequence[str]) -> None:
     missing = [name for name in names if name not in answers]
     if missing:
-        raise Interrupted(f"interrupted; no answer of {' '.join(missing)}: the command may go on there")
-    lost = [name for name, answer in answers.items() if answer.unreachable]
+        raise Interrupted(f"interrupted; no answer of {named(missing)}: the command may go on there")
+    lost = [name for name in names if answers[name].unreachable]
     if lost:
-        raise Unreachable(
-            f"not reached: {' '.join(lost)}", hint=f"slipway exec {' '.join(lost)} -- {shlex.join(words)}"
-        )
-    unfinished = [name for name, answer in answers.items() if answer.error]
+        raise Unreachable(f"not reached: {named(lost)}", hint=_way_to(lost, answers, words))
+    unfinished = [name for name in names if answers[name].error]
     if unfinished:
-        raise SlipwayError(f"no end of the command on {' '.join(unfinished)}", hint="--timeout gives it more time")
+        raise SlipwayError(f"no end of the command on {named(unfinished)}", hint="--timeout gives it more time")
     codes = {answer.exit_code for answer in answers.values() if not answer.ok}
     if codes:
         raise typer.Exit((codes.pop() if len(codes) == 1 else None) or 1)
+
+
+def _way_to(lost: Sequence[str], answers: dict[str, Answer], words: Sequence[str]) -> str:
+    """What to type for nodes that were not reached; with names, however many: the others had the command already."""
+    untrusted = [name for name in lost if answers[name].untrusted]
+    return f"slipway trust{typed(untrusted)}" if untrusted else f"slipway exec {' '.join(lost)} -- {shlex.join(words)}"
 
 
 def logs(

@@ -23,7 +23,7 @@ from slipway.outcome import NodeResult, Outcome
 from slipway.ssh.connection import shown_key
 from slipway.ssh.keys import LOOK, describe
 from slipway.ssh.known_hosts import fingerprint_of
-from slipway.ssh.pool import Pool
+from slipway.ssh.pool import Pool, together
 
 app = typer.Typer(no_args_is_help=True, help="Take a node out of its cluster, or make room for a new one in its place.")
 
@@ -174,9 +174,9 @@ def _require_reset(nodes: Sequence[NodeResult]) -> None:
 def seen_of(pool: Pool, names: Sequence[str]) -> dict[str, Membership]:
     """What each machine holds of a cluster. Raises Unreachable with what those say that do not answer."""
     answers = pool.map(members.look, names)
-    lost = {name: answer for name, answer in answers.items() if not isinstance(answer, Membership)}
+    lost = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
     if lost:
-        raise Unreachable("; ".join(str(error) for error in lost.values()), hint="slipway status")
+        raise together(lost, "slipway status")
     return {name: answer for name, answer in answers.items() if isinstance(answer, Membership)}
 
 

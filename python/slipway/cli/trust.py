@@ -165,7 +165,7 @@ def _require_somebody(offers: Sequence[Offer], yes: bool, fingerprint: str | Non
         return
     name = open_ones[0].name
     raise UsageError(
-        f"nobody is there to compare the fingerprint of {', '.join(each.name for each in open_ones)}; read it at the "
+        f"nobody is there to compare the fingerprint of {named([each.name for each in open_ones])}; read it at the "
         f"machine itself: {LOOK}",
         hint=f"slipway trust {name} --fingerprint SHA256:WHAT-THE-MACHINE-SAYS",
     )

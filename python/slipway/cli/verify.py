@@ -214,8 +214,9 @@ def _judge(found: Verification) -> None:
     names = typed([node.node for node in bad])
     asked = [node for node in bad if node.obstacle is None]
     if all(node.unreachable for node in bad):
-        trust = next((node.hint for node in bad if node.obstacle is Obstacle.NOT_TRUSTED), "ping them")
-        raise Unreachable(f"cannot be asked: {_with_states(bad)}", hint=f"{trust}; then slipway verify{names}")
+        untrusted = [node.node for node in bad if node.obstacle is Obstacle.NOT_TRUSTED]
+        first = f"slipway trust{typed(untrusted)}" if untrusted else "ping them"
+        raise Unreachable(f"cannot be asked: {_with_states(bad)}", hint=f"{first}; then slipway verify{names}")
     if not asked:
         raise VerificationRed(f"cannot be verified: {_with_states(bad)}", hint=_first_step(bad))
     red = f"{_checks(sum(len(node.red) for node in asked))} red on {named([node.node for node in asked])}"

@@ -11,7 +11,7 @@ from slipway.errors import SlipwayError, Unreachable, UsageError
 from slipway.inventory import Inventory
 from slipway.inventory.messages import did_you_mean
 from slipway.inventory.releases import known_releases, minor_of, newest_release
-from slipway.ssh.pool import Pool
+from slipway.ssh.pool import Pool, together
 
 
 def running(inventory: Inventory, pool: Pool) -> Mapping[str, str]:
@@ -19,8 +19,8 @@ def running(inventory: Inventory, pool: Pool) -> Mapping[str, str]:
     answers = pool.map(running_release, [host.name for host in inventory.hosts], limit=inventory.deploy.parallel)
     silent = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
     if silent:
-        raise Unreachable("\n".join(f"{name}: which k0s runs is not known: {why}" for name, why in silent.items()),
-                          hint="slipway status")  # fmt: skip
+        found = together(silent, "slipway status")
+        raise Unreachable(f"which k0s runs is not known of all:\n{found}", hint=found.hint)
     return {name: answer for name, answer in answers.items() if isinstance(answer, str)}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slipway.errors import Interrupted, SlipwayError, Unreachable
 from slipway.events import Events
+from slipway.groups import kind, without
+from slipway.ssh.keys import HostKeyRefused
 from slipway.ssh.pool import LIMIT, Pool, for_each
 
 MOST_SAID = 256 << 10
@@ -23,6 +25,8 @@ class Answer:
     stderr: str = ""
     error: str = ""
     unreachable: bool = False
+    untrusted: bool = False
+    """Whether it was not reached for its host key."""
 
     @property
     def ok(self) -> bool:
@@ -52,7 +56,7 @@ class Round:
         """All of them, at most `limit` at a time. What goes wrong with one is its answer; an interruption is raised."""
         for name, error in for_each(self._one, names, limit=limit).items():
             if isinstance(error, SlipwayError):
-                self._keep(name, Answer(error=self._reason(name, error)))
+                self._keep(name, Answer(error=without(name, str(error))))
 
     def _one(self, name: str) -> None:
         self.events.emit("exec", "started", name)
@@ -61,15 +65,12 @@ class Round:
         except Interrupted:
             raise
         except SlipwayError as error:
-            answer = Answer(error=self._reason(name, error), unreachable=isinstance(error, Unreachable))
+            untrusted = isinstance(error, HostKeyRefused)
+            answer = Answer(None, "", "", without(name, str(error)), isinstance(error, Unreachable), untrusted)
         else:
             answer = Answer(said.exit_code, said.stdout, said.stderr)
         self._keep(name, answer)
         self.events.emit("exec", "done" if answer.ok else "failed", name, reason=answer.error)
-
-    def _reason(self, name: str, error: SlipwayError) -> str:
-        """Without the machine, which is told anyway: what happened to many is the same answer."""
-        return str(error).removeprefix(f"{self.pool.endpoints[name].place}: ").removeprefix(f"{name}: ")
 
     def _keep(self, name: str, answer: Answer) -> None:
         """Equal ones are kept once."""
@@ -78,9 +79,10 @@ class Round:
 
 def groups(answers: Mapping[str, Answer], names: Iterable[str]) -> list[tuple[list[str], Answer]]:
     """The nodes that gave the same answer, in the order of `names`; the largest group first, so that the odd ones are
-    the last that one reads."""
+    the last that one reads. Errors are the same where only keys and systems differ, which are each node's own."""
     found: dict[Answer, list[str]] = {}
     for name in names:
         if name in answers:
-            found.setdefault(answers[name], []).append(name)
-    return sorted(((members, answer) for answer, members in found.items()), key=lambda group: -len(group[0]))
+            found.setdefault(replace(answers[name], error=kind(name, answers[name].error)), []).append(name)
+    told = ((members, answers[members[0]] if len(members) == 1 else answer) for answer, members in found.items())
+    return sorted(told, key=lambda group: -len(group[0]))

@@ -6,21 +6,22 @@ import errno
 import getpass
 import resource
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from slipway.errors import PrerequisiteMissing, SlipwayError
+from slipway.errors import PrerequisiteMissing, SlipwayError, Unreachable
+from slipway.groups import alike, typed
 from slipway.inventory.address import way_of
 from slipway.secret import Secret
 from slipway.ssh import openssh, tunnel
 from slipway.ssh.connection import CONNECT_TIMEOUT, Endpoint, connect, no_descriptors
 from slipway.ssh.host import Host, Remote
 from slipway.ssh.jump import Jumps
-from slipway.ssh.keys import KNOWN_HOSTS, KnownHosts
+from slipway.ssh.keys import KNOWN_HOSTS, HostKeyRefused, KnownHosts
 from slipway.ssh.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -201,6 +202,14 @@ def for_each(
         raise
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def together(errors: Mapping[str, SlipwayError], otherwise: str) -> Unreachable:
+    """One error for those of several machines: each reason once, and the step that lets us in where their keys kept us
+    out, else `otherwise`."""
+    untrusted = [name for name, error in errors.items() if isinstance(error, HostKeyRefused)]
+    text = "\n".join(alike((name, str(error)) for name, error in errors.items()))
+    return Unreachable(text, hint=f"slipway trust{typed(untrusted)}" if untrusted else otherwise)
 
 
 class Unforeseen(SlipwayError):

@@ -9,6 +9,7 @@ import typer.main
 
 from slipway.cli import completion
 from slipway.cli.main import COMMANDS, build
+from slipway.stages.model import Stage
 
 INVENTORY = """\
 groups:
@@ -62,6 +63,10 @@ def test_options_of_a_command_and_of_no_other(offered):
 )
 def test_nodes_groups_tags_and_roles_where_nodes_are_taken(offered, line):
     assert offered(line) == ["cp1", "w1", "w2", "@rack-a", "@ssd", "controller", "worker"]
+
+
+def test_stages_where_one_is_taken(offered):
+    assert offered("slipway handoff --until ") == [stage.value for stage in Stage]
 
 
 def test_nodes_of_the_inventory_that_is_named_and_of_a_folder_above(offered, tmp_path, monkeypatch):

@@ -92,6 +92,14 @@ def test_a_node_that_is_not_reached_has_an_exit_code_and_ends_nobody_else(slipwa
     assert "slipway exec w3" in done.stderr
 
 
+def test_nodes_without_a_pinned_key_are_told_once_with_the_step_that_lets_in_all(slipway, repository):
+    (repository / "known_hosts").write_text("")
+    done = slipway("exec", "--", "echo", "in")
+    assert done.returncode == 5
+    assert "3 nodes (cp1 w1 w2): no host key is pinned in known_hosts; the machine shows " in done.stdout
+    assert done.stderr.endswith("error: not reached: cp1 w1 w2\nnext:  slipway trust cp1 w1 w2\n")
+
+
 def test_json_is_one_document(slipway, repository):
     dead(repository, free_port())
     nodes = json.loads(slipway("exec", "--json", "--", "echo in; echo err >&2").stdout)["nodes"]

@@ -75,6 +75,11 @@ def test_a_key_that_is_not_pinned_names_trust():
     assert isinstance(error, Unreachable)
     assert str(error) == "cannot be asked: w3 unreachable, w5 not trusted"
     assert error.hint == "slipway trust w5; then slipway verify w3 w5"
+    both = judged(replace(STRANGE, node="w4"), STRANGE)
+    assert (str(both), both.hint) == (
+        "cannot be asked: w4 w5 not trusted",
+        "slipway trust w4 w5; then slipway verify w4 w5",
+    )
 
 
 def test_the_result_shows_table_and_findings(capsys):

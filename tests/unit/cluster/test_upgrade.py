@@ -52,5 +52,6 @@ def test_every_machine_says_what_it_runs_or_nothing_begins(world):
     pool = cast("Pool", one.pool)
     assert set(upgrade.running(one.inventory, pool).values()) == {"1.36.3+k0s.2"}
     one.machine("w2").breaks = "unreachable"
-    with pytest.raises(Unreachable, match="w2: which k0s runs is not known"):
+    with pytest.raises(Unreachable, match="which k0s runs is not known of all:\nw2") as caught:
         upgrade.running(one.inventory, pool)
+    assert caught.value.hint == "slipway status"

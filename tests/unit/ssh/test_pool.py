@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway.errors import Unreachable
+from slipway.errors import SlipwayError, Unreachable
 from slipway.inventory import load
-from slipway.ssh.pool import Pool, Unforeseen, for_each
+from slipway.ssh.keys import HostKeyRefused
+from slipway.ssh.pool import Pool, Unforeseen, for_each, together
 
 
 @pytest.fixture
@@ -45,6 +46,15 @@ def test_closing_ends_the_connections(sshd):
             return
         time.sleep(0.05)
     pytest.fail(f"shell {shell} still runs")
+
+
+def test_errors_of_many_are_one_that_tells_each_once_and_what_lets_us_in():
+    silent: dict[str, SlipwayError] = {f"w{number}": Unreachable(f"w{number}: silent") for number in range(3)}
+    found = together(silent, "slipway status")
+    assert (str(found), found.hint) == ("3 nodes (w0 w1 w2): silent", "slipway status")
+    found = together({**silent, "w9": HostKeyRefused("w9: no host key is pinned")}, "slipway status")
+    assert str(found).splitlines()[1] == "w9: no host key is pinned"
+    assert found.hint == "slipway trust w9"
 
 
 def test_no_more_than_the_limit_at_a_time():
