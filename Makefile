@@ -24,7 +24,7 @@ demo-full: setup ## The same with all stages, then the loss of every machine and
 	@slipway lab demo demo-full --until cluster-apps --rebuild
 
 .PHONY: rebuild
-rebuild: setup test-packages ## Tests of the later stages: faults, and a cluster that comes back out of what it saved in S3
+rebuild: setup test-packages ## Tests of the later stages: faults, a teardown, and a cluster that comes back out of what it saved in S3
 	pytest tests/lab/test_base_apps.py --lab=required --durations=10
 
 .PHONY: test

@@ -9,6 +9,7 @@ from slipway.errors import InvalidInput
 from slipway.generate import tree, writer
 from slipway.generate.gitops.scaffold import Wanted, ejected, scaffold
 from slipway.inventory import Inventory
+from slipway.paths import resource
 
 SHOP = Wanted("shop", "registry.example.org/shop:1.0", 8080, "5Gi")
 SAVED = {"mode": "install", "backup": {"repository": "s3:https://s3.example.org/backups"}}
@@ -51,6 +52,11 @@ def test_a_new_app_has_namespace_volume_and_pods_in_their_order(make):
 def test_the_health_of_a_new_app_is_asked_with_a_list_of_kinds_of_its_own(make):
     ordered = [each["spec"] for each in yaml.safe_load_all(scaffold(make(), SHOP)["gitops/cluster-apps/shop/ks.yaml"])]
     assert [spec["serviceAccountName"] for spec in ordered] == ["kustomize-controller"] * 4
+
+
+def test_so_is_that_of_the_app_that_people_copy():
+    example = yaml.safe_load((resource("examples") / "lab" / "hello" / "ks.yaml").read_text())
+    assert example["spec"]["serviceAccountName"] == "kustomize-controller"
 
 
 def test_its_files_are_the_same_in_every_mode_and_the_components_are_not(make):
