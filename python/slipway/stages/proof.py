@@ -31,6 +31,7 @@ RECEIVER = "receivers.notification.toolkit.fluxcd.io"
 QUIET = 10.0
 """Seconds of which nothing is told; a cluster with nothing else to do needs four or five."""
 INTERVAL = 0.2
+LONGER = "to wait longer: stages.proofTimeout in inventory.yaml"
 
 
 class NotCalled(DeployFailed):
@@ -176,11 +177,15 @@ def _awaited(site: Site, marker: str, word: str) -> Applied:
 
     try:
         applied = wait_until(
-            there, deadline=site.proven_within, describe="a pushed commit to be applied", interval=INTERVAL
+            there,
+            deadline=site.proven_within,
+            describe="a pushed commit to be applied",
+            interval=INTERVAL,
+            on_progress=site.tell,
         )
     except WaitedTooLong as error:
         if read:
-            raise NotApplied(str(error), hint="slipway status --failing; then slipway handoff") from None
+            raise NotApplied(str(error), hint=f"slipway status --failing; {LONGER}; then slipway handoff") from None
         raise NotCalled(str(error), hint=_hint(site)) from None
     return Applied(min(read, default=applied), applied)
 
@@ -201,7 +206,8 @@ def _require_call(site: Site, before: str, took: Applied) -> None:
 
 
 def _hint(site: Site) -> str:
-    return f"slipway open {site.git}, then Settings, Webhooks of {site.repository}: what was answered to the last push"
+    last = f"slipway open {site.git}, then Settings, Webhooks of {site.repository}: what was answered to the last push"
+    return f"{last}; {LONGER}"
 
 
 def _marker(site: Site) -> dict[str, dict[str, str]]:

@@ -199,8 +199,11 @@ class TestProof:
 
     def test_a_commit_that_nobody_applies_is_taken_back(self, site, cluster, git_server, monkeypatch):
         monkeypatch.setattr(git_server, "marker", dict)
-        with pytest.raises(proof.NotApplied, match=r"a pushed commit to be applied: not so after .*read, and not"):
+        with pytest.raises(
+            proof.NotApplied, match=r"a pushed commit to be applied: not so after .*read, and not"
+        ) as error:
             proof.proof(site)
+        assert "stages.proofTimeout" in str(error.value.hint)
         assert git_server.tip == git.head(site.root)
         assert cluster.jobs_made == 1, "another webhook would not help"
 
@@ -218,7 +221,15 @@ class TestProof:
         with pytest.raises(proof.NotCalled, match=f"last seen: at {head[:12]}") as error:
             proof.proof(site)
         assert "Webhooks of ops/small" in str(error.value.hint)
+        assert "stages.proofTimeout" in str(error.value.hint)
         assert cluster.jobs_made == 2
+
+    def test_what_the_proof_waits_for_is_told_meanwhile(self, site, git_server, monkeypatch):
+        monkeypatch.setattr(git_server, "marker", dict)
+        told: list[str] = []
+        with pytest.raises(proof.NotApplied):
+            proof.proof(replace(site, tell=told.append))
+        assert "read, and not applied yet" in told
 
     def test_a_proof_that_comes_late_is_told_with_its_seconds(self, site, git_server, monkeypatch):
         monkeypatch.setattr(proof, "QUIET", 0.0)
