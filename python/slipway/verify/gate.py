@@ -14,7 +14,7 @@ from typing import Any
 
 from slipway.errors import GateRefused, InvalidInput, SlipwayError
 from slipway.events import Events
-from slipway.groups import MOST_ROWS, alike, typed
+from slipway.groups import MOST_ROWS, alike, typed, without
 from slipway.inventory import Host, Inventory
 from slipway.ssh.pool import for_each
 from slipway.verify import catalog, digests, running
@@ -46,6 +46,8 @@ class Present:
     wanted: Mapping[str, str] | None = None
     told: Mapping[str, str] = field(default_factory=dict)
     """What the copy on a node tells of (copies.py), for nodes that we have no record of."""
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Why nodes could not be asked, in a line."""
 
 
 @dataclass(frozen=True)
@@ -161,16 +163,24 @@ def look(
     """
     chosen = inventory.hosts if hosts is None else hosts
     records = records_of.read_all(inventory.root)
-    seen = _asked(chosen, connect, records, events or Events())
+    answers = _asked(chosen, connect, records, events or Events())
+    seen = {name: said for name, said in answers.items() if not isinstance(said, SlipwayError)}
+    silent = {name: _in_a_line(name, why) for name, why in answers.items() if isinstance(why, SlipwayError)}
     live = {name: (said.system, said.boot_id) for name, said in seen.items()}
     told = {name: said.told for name, said in seen.items() if said.told}
     about = digests.of(inventory, chosen, catalog.available(inventory))
-    found = check(inventory, records, Present(live, about, wanted, told), datetime.now(UTC), chosen)
+    found = check(inventory, records, Present(live, about, wanted, told, silent), datetime.now(UTC), chosen)
     return replace(found, seen=seen)
 
 
-def _asked(hosts: Sequence[Host], connect: Connect, records: Records, events: Events) -> dict[str, Running]:
-    """What the nodes say that answer. The copy on a node is of interest where we have no record of it ourselves."""
+def _in_a_line(name: str, error: SlipwayError) -> str:
+    return without(name, str(error).partition("\n")[0])
+
+
+def _asked(
+    hosts: Sequence[Host], connect: Connect, records: Records, events: Events
+) -> dict[str, Running | SlipwayError]:
+    """What the nodes say, or why they say nothing. The copy on a node is of interest where we have no record of it."""
 
     def ask(name: str) -> Running:
         events.emit("ask", "started", name)
@@ -179,8 +189,7 @@ def _asked(hosts: Sequence[Host], connect: Connect, records: Records, events: Ev
         finally:
             events.emit("ask", "done", name, quiet=True)
 
-    answers = for_each(ask, [host.name for host in hosts])
-    return {name: said for name, said in answers.items() if not isinstance(said, SlipwayError)}
+    return for_each(ask, [host.name for host in hosts])
 
 
 def _behind(name: str, present: Present) -> Iterator[Reason]:
@@ -200,7 +209,8 @@ def _missing(
     inventory: Inventory, name: str, record: Record | InvalidInput | None, present: Present, now: datetime
 ) -> Iterator[Reason]:
     if name not in present.live:
-        yield Reason(name, "does not answer, so nobody knows what it runs")
+        why = present.silent.get(name, "")
+        yield Reason(name, "cannot be asked, so nobody knows what it runs" + (f": {why}" if why else ""))
     if isinstance(record, Record):
         yield from (Reason(name, what) for what in _changed(record, present))
         yield from _of_packs(inventory, record, present, now)

@@ -72,7 +72,7 @@ def test_open_when_every_node_is_verified_as_it_runs():
     ("broken", "reason"),
     [
         ({"known": records(w1=None)}, "w1: never verified"),
-        ({"seen": live(w1=None)}, "w1: does not answer, so nobody knows what it runs"),
+        ({"seen": live(w1=None)}, "w1: cannot be asked, so nobody knows what it runs"),
         (
             {"seen": live(w1=("/nix/store/other", BOOT))},
             "w1: runs /nix/store/other, verified was /nix/store/system",
@@ -196,7 +196,7 @@ def test_of_three_hundred_nodes_each_kind_of_reason_is_a_line_and_the_way_on_is_
         "40 nodes (): runs /nix/store/..., the inventory wants /nix/store/...",
         "40 nodes (): runs /nix/store/..., verified was /nix/store/...",
         "w299: never verified by this deployer; its own copy tells of green, which nobody here can vouch for",
-        "w300: does not answer, so nobody knows what it runs",
+        "w300: cannot be asked, so nobody knows what it runs",
     ]
     assert hint == "slipway deploy; slipway verify"
 
@@ -252,13 +252,16 @@ def test_look_asks_the_nodes_and_reads_the_records(tmp_path):
         record.write(tmp_path, Record(host.name, SYSTEM, BOOT, packs, about.nodes[host.name]))
 
     def away(_command):
-        raise Unreachable("nobody there")
+        raise Unreachable("w2 (root@192.0.2.2): no host key is pinned; it shows SHA256:x\nmore of it")
 
     hosts = {host.name: node(host.name) for host in inventory.hosts}
     assert FACTS.startswith(SYSTEM)
     assert gate.look(inventory, hosts.__getitem__).open
     hosts["w2"] = FakeHost("w2", away)
-    assert gate.look(inventory, hosts.__getitem__).nodes == ("w2",)
+    shut = gate.look(inventory, hosts.__getitem__)
+    assert [str(reason) for reason in shut.reasons] == [
+        "w2: cannot be asked, so nobody knows what it runs: no host key is pinned; it shows SHA256:x"
+    ]
 
 
 def test_some_nodes_are_asked_alone_and_it_is_told_who_is_asked(tmp_path):
