@@ -175,6 +175,17 @@ def _ipv6(path: Keys, host: Host, *, alone: bool) -> Iterator[Finding]:
         yield Finding(("hosts", host.name, "address"), message)
 
 
+def nameservers(document: Document) -> Iterator[Finding]:
+    """One that the host has no address to ask from answers nothing, unless a translator (CLAT) runs on the host."""
+    for name, host in document.hosts.items():
+        own = {address.family for _, address in _addresses_of(name, host)} | ({6} if host.network.slaac else set())
+        asked = {address_of(text).family for text in host.network.nameservers}
+        if asked and not host.network.dhcp and not asked & own:
+            (family,) = asked
+            message = f"are IPv{family}, and the host has IPv{10 - family} alone: no name would be found"
+            yield Finding(("hosts", name, "network", "nameservers"), message, warning=True)
+
+
 def main_routes(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
         around = network_of_host(host)
@@ -376,6 +387,7 @@ CHECKS: tuple[Check, ...] = (
     usable_addresses,
     prefix_lengths,
     gateways,
+    nameservers,
     main_routes,
     routes,
     overlapping_ranges,
