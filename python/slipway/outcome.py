@@ -38,6 +38,8 @@ class NodeResult:
     log: str = ""
     old_system: str | None = None
     new_system: str | None = None
+    hint: str = ""
+    """What to do about it, in words or as a command; empty where nothing is known but to try again."""
     untrusted: bool = False
     """Its machine shows a host key that is not pinned for it."""
 
@@ -48,6 +50,7 @@ class NodeResult:
             "reason": self.reason,
             "duration": round(self.duration, 3),
             "log": self.log,
+            "hint": self.hint or None,
             "oldSystem": self.old_system,
             "newSystem": self.new_system,
         }

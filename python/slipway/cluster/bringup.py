@@ -374,12 +374,13 @@ class BringUp:
 
     def failed(self, name: str, error: SlipwayError, duration: float = 0.0) -> NodeResult:
         """The outcome that an error stands for; what k0s said last comes along where the machine can be asked."""
+        hint = error.hint or ""
         if isinstance(error, Unreachable):
-            return self.told(NodeResult(name, Outcome.UNREACHABLE, str(error), duration))
+            return self.told(NodeResult(name, Outcome.UNREACHABLE, str(error), duration, hint=hint))
         if isinstance(error, (MayNotFound, QuorumAtRisk, Ahead, encryption.KeyMissing)):
-            return self.told(NodeResult(name, Outcome.BLOCKED, str(error), duration))
+            return self.told(NodeResult(name, Outcome.BLOCKED, str(error), duration, hint=hint))
         log = self.last_words(name)
-        return self.told(NodeResult(name, Outcome.DEGRADED, str(error), duration, log))
+        return self.told(NodeResult(name, Outcome.DEGRADED, str(error), duration, log, hint=hint))
 
     def last_words(self, name: str) -> str:
         try:

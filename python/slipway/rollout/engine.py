@@ -51,6 +51,10 @@ GOES_ON = (Outcome.OK, Outcome.UNCHANGED, Outcome.REBOOT_REQUIRED)
 """Outcomes after which the next wave may begin: the node serves as well as it did before."""
 
 
+MOST_STEPS = 2
+"""Different things that nodes need, which are told before what to type then; each result has its own."""
+
+
 @dataclass(frozen=True)
 class Deployment:
     """How a run ended: every chosen node in inventory order, and what concerned the cluster as a whole."""
@@ -68,11 +72,20 @@ class Deployment:
         for outcomes, kind in GRAVITY:
             told = [f"{outcome}: {self._named(outcome)}" for outcome in outcomes if self._named(outcome)]
             if told:
-                return kind("; ".join(told), hint=self._again())
+                return kind("; ".join(told), hint=self._next())
         return None
 
     def _named(self, outcome: Outcome) -> str:
         return named([node.node for node in self.nodes if node.outcome is outcome])
+
+    def _next(self) -> str:
+        """What the nodes themselves need first, as far as it is known, then the same once more."""
+        bad = [node for node in self.nodes if not node.outcome.good and not node.untrusted]
+        steps = list(dict.fromkeys(node.hint for node in bad if node.hint))[:MOST_STEPS]
+        first = "; ".join(steps)
+        if not first or any(node.untrusted for node in self.nodes):
+            return self._again()
+        return first if f"slipway {self.command}" in first else f"{first}; then {self._again()}"
 
     def _again(self) -> str:
         untrusted = [node.node for node in self.nodes if node.untrusted]
@@ -393,7 +406,7 @@ class _Rollout:
         except SlipwayError as error:
             events.emit("reboot", "failed", host.name, reason=str(error))
             outcome = Outcome.UNREACHABLE if isinstance(error, Unreachable) else Outcome.ACTIVATION_FAILED
-            return replace(result, outcome=outcome, reason=str(error))
+            return replace(result, outcome=outcome, reason=str(error), hint=error.hint or "")
         events.emit("reboot", "done", host.name)
         # What was set for the boot alone has come with it: its activation was nothing to note.
         revision.note(host, str(result.new_system), self.preparation.commit)
@@ -565,7 +578,8 @@ def _count(nodes: Sized) -> str:
 
 
 def _failed(name: str, error: SlipwayError) -> NodeResult:
-    return NodeResult(name, outcome_of(error), str(error), untrusted=isinstance(error, HostKeyRefused))
+    untrusted = isinstance(error, HostKeyRefused)
+    return NodeResult(name, outcome_of(error), str(error), hint=error.hint or "", untrusted=untrusted)
 
 
 def _both(activated: NodeResult, joined: NodeResult) -> NodeResult:
@@ -575,4 +589,4 @@ def _both(activated: NodeResult, joined: NodeResult) -> NodeResult:
         return replace(activated, duration=duration)
     log = joined.log or activated.log
     reason = "; ".join(filter(None, (activated.reason, joined.reason))) if joined.outcome.good else joined.reason
-    return replace(activated, outcome=joined.outcome, reason=reason, log=log, duration=duration)
+    return replace(activated, outcome=joined.outcome, reason=reason, log=log, duration=duration, hint=joined.hint)

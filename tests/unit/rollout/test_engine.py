@@ -601,6 +601,30 @@ def test_the_gravest_outcome_gives_the_exit_code(found, code):
     assert (failure.exit_code if failure else None) == code
 
 
+def test_what_a_node_needs_is_told_before_the_command_that_goes_on(world):
+    """It was lost: whoever typed the command once more met the same refusal."""
+    lacking = DeployFailed("w1: no room", hint="nix-collect-garbage on w1")
+    deployment = world.deploy(not_copied={"w1": lacking, "w2": lacking})
+    failure = deployment.failure()
+    assert failure and failure.hint == "nix-collect-garbage on w1; then slipway deploy"
+    assert deployment.nodes[0].to_json()["hint"] == "nix-collect-garbage on w1"
+    assert deployment.nodes[1].to_json()["hint"] is None
+
+
+def test_what_joining_needs_is_told_as_well(world):
+    hint = "bring cp3 back first, or give its place up: slipway node replace cp3"
+    world.joined = {"cp1": NodeResult("cp1", Outcome.BLOCKED, "no quorum", hint=hint)}
+    failure = world.deploy(changed=()).failure()
+    assert failure and failure.hint == f"{hint}; then slipway deploy cp1"
+
+
+def test_a_node_that_names_the_command_itself_is_not_told_it_twice(world):
+    hint = "make room, or without a drain: slipway deploy --no-drain w1"
+    world.joined = {"w1": NodeResult("w1", Outcome.BLOCKED, "stuck", hint=hint)}
+    failure = world.deploy(changed=()).failure()
+    assert failure and failure.hint == hint
+
+
 def test_the_next_command_of_a_rollback_takes_no_node_forward(world):
     """It was `slipway deploy w1`, which brings back what was to go."""
     world.outcomes = {"w1": Outcome.ROLLED_BACK}
