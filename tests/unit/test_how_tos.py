@@ -187,7 +187,7 @@ HOW: dict[str, Walk] = {
                 "lab/test_day2.py::test_a_lost_controller_makes_room_for_the_new_machine_of_its_name"),
     ),
     "replace-a-disk": Walk(
-        (6, 6, EDGE, EDGE, 0, 0, EDGE, EDGE, EDGE, 1, 0, 0, EDGE, 1, EDGE), MACHINES,
+        (EDGE, EDGE, EDGE, EDGE, 0, 0, EDGE, EDGE, EDGE, 1, 0, 0, EDGE, 1, EDGE), MACHINES,
         beyond=("lab/test_install.py::test_the_node_becomes_a_cluster",
                 "lab/test_day2.py::test_a_lost_controller_makes_room_for_the_new_machine_of_its_name"),
     ),
