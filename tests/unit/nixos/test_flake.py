@@ -1,6 +1,7 @@
 """A user's flake over slipway's own, offline: with the lab's evaluator nothing of nixpkgs or disko is fetched."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -98,3 +99,35 @@ def test_a_repository_without_generated_files_says_what_to_do(nix, repository, t
     git(root, "add", "--intent-to-add", ".")
     with pytest.raises(AssertionError, match="run `slipway generate`"):
         nix("nix", "eval", "--json", ".#nixosConfigurations", "--apply", "builtins.attrNames", cwd=root)
+
+
+PAGE = Path(__file__).parents[3] / "docs/how-to/several-clusters.md"
+SMALL = """\
+apiVersion: slipway/v1
+cluster: {name: %(name)s, k0s: {version: 1.36.3+k0s.2}}
+defaults: {network: {interface: host0, prefixLength: 24, gateway: 10.0.0.1}}
+hosts:
+  %(name)s-cp1: {address: 10.0.0.11, role: controller+worker}
+"""
+
+
+def test_several_clusters_in_one_flake(nix, repository, tmp_path):
+    """The flake of the how-to, with the evaluator of the lab; slipway asks for a cluster from its own folder."""
+    (flake,) = re.findall(r"^```nix\n(.*?)^```", PAGE.read_text(), re.S | re.M)
+    (url,) = re.findall(r'"(path:[^"]+)"', (repository / "flake.nix").read_text())
+    flake = re.sub(r"  inputs\..*\n", "", flake).replace("{\n", f'{{\n  inputs.slipway.url = "{url}";\n', 1)
+    for name in ("home", "lab"):
+        root = tmp_path / "clusters" / name
+        root.mkdir(parents=True)
+        (root / "inventory.yaml").write_text(SMALL % {"name": name})
+        flake = flake.replace(f"./clusters/{name};", f"./clusters/{name}; inherit (slipway.lib.lab) nixosSystem;")
+        for path, content in tree.render(load(root)).items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+    (tmp_path / "flake.nix").write_text(flake)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--intent-to-add", ".")
+    for name in ("home", "lab"):
+        folder = tmp_path / "clusters" / name
+        attribute = f"{folder}#nixosConfigurations.{name}-cp1.config.networking.hostName"
+        assert json.loads(nix("nix", "eval", "--json", attribute, cwd=tmp_path)) == f"{name}-cp1"
