@@ -64,6 +64,8 @@ class Deployment:
     command: str = "deploy"
     boot: bool = False
     """Whether the systems were for the next boot."""
+    whole: bool = True
+    """Whether they are all nodes of the inventory, which a command without names would take."""
 
     def failure(self) -> SlipwayError | None:
         """What the process should end with: the gravest there is."""
@@ -96,7 +98,7 @@ class Deployment:
             return f"slipway reboot {' '.join(left)}"
         if all(node.outcome is Outcome.REBOOT_REQUIRED for node in self.nodes if node.node in left):
             return f"slipway reboot {' '.join(left)}" if self.boot else f"slipway deploy --reboot auto{typed(left)}"
-        every = len(self.nodes) if self.command == "deploy" else None
+        every = len(self.nodes) if self.command == "deploy" and self.whole else None
         return f"slipway {self.command}{typed(left, of=every)}"
 
 
@@ -150,7 +152,8 @@ def deploy(preparation: Preparation, interruption: Interruption, options: Option
         rollout.interrupted()
     rollout.name_cordoned()
     nodes = tuple(rollout.results[name] for name in preparation.names)
-    return Deployment(nodes, rollout.error, options.command, options.boot)
+    whole = len(preparation.hosts) == len(preparation.inventory.hosts)
+    return Deployment(nodes, rollout.error, options.command, options.boot, whole)
 
 
 @dataclass

@@ -763,3 +763,9 @@ def test_control_no_backup_is_made_where_none_is_wanted(world, rising, monkeypat
     options = Options(boot=True) if why == "the next boot" else PLAIN
     world.deploy(options=options, keep=None if why == "no place for one" else keep)
     assert kept == [] and len(world.activated) == 5
+
+
+@pytest.mark.parametrize(("whole", "typed"), [(True, "slipway deploy"), (False, "slipway deploy w1")])
+def test_who_named_some_nodes_is_not_told_to_deploy_all(whole, typed):
+    failure = Deployment((NodeResult("w1", Outcome.UNREACHABLE),), whole=whole).failure()
+    assert failure and failure.hint == typed
