@@ -497,8 +497,9 @@ def test_the_address_before_the_controllers_is_asked_before_founding(world, tmp_
     assert (result.outcome, "10.0.0.5:6443 answers" in result.reason) == ("blocked", True)
 
 
-def test_a_load_balancer_with_nobody_behind_it_does_not_answer():
+def test_a_load_balancer_with_nobody_behind_it_does_not_answer(monkeypatch):
     """It takes the connection and hangs up. One who is silent answers: an API server under load."""
+    monkeypatch.setattr(bringup, "PROBE_TIMEOUT", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         hangs_up = threading.Thread(target=lambda: server.accept()[0].close())
         hangs_up.start()

@@ -345,7 +345,7 @@ def test_a_machine_that_tells_only_some_of_it_still_gets_an_entry(tmp_path, name
     try:
         found = loaded(tmp_path, propose(hardware, Entry("new", ENDPOINTS[name])))
     except InvalidInventory as error:
-        allowed = ("required key 'interface'", "required key 'prefixLength'", "'pi.local' is not an IP address")
+        allowed = ("required key 'interface'", "required key 'prefixLength'", "'pi.local' is a name, not an IP address")
         assert all(problem.message.startswith(allowed) for problem in error.problems), error
     else:
         assert found.network.interface is not None
