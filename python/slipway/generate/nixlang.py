@@ -47,6 +47,7 @@ def to_nix(value: Value, depth: int = 0) -> str:
     return _list([to_nix(item, depth + 1) for item in value], depth)
 
 
+@lru_cache(maxsize=16384)
 def _name(key: str) -> str:
     return key if _IDENTIFIER.fullmatch(key) and key not in _KEYWORDS else quoted(key)
 
