@@ -40,15 +40,16 @@ def made_of(inventory: Inventory, host: Host) -> dict[str, str]:
     return {"cluster": _cluster_digest(inventory), "host": digest_of(_host_values(host))}
 
 
-def _file(name: str, values: Mapping[str, Any], inventory: Inventory, advice: str) -> bytes:
-    top = header(inventory.path.name, digest_of(values), advice)
+def _file(name: str, values: Mapping[str, Any], digest: str, inventory: Inventory, advice: str) -> bytes:
+    top = header(inventory.path.name, digest, advice)
     return template(name).render(values, header=top).encode()
 
 
 def _host(inventory: Inventory, host: Host) -> bytes:
     values, advice = _host_values(host), f"Do not edit: your own settings go to hosts/{host.name}.nix."
-    slipway = {**values["slipway"], "madeOf": {"host": digest_of(values)}}
-    return _file("nix/host.nix.j2", {**values, "slipway": slipway}, inventory, advice)
+    digest = digest_of(values)
+    slipway = {**values["slipway"], "madeOf": {"host": digest}}
+    return _file("nix/host.nix.j2", {**values, "slipway": slipway}, digest, inventory, advice)
 
 
 def _host_values(host: Host) -> Settings:
@@ -57,7 +58,8 @@ def _host_values(host: Host) -> Settings:
 
 def _cluster(inventory: Inventory) -> bytes:
     values = {**_cluster_values(inventory), "digest": _cluster_digest(inventory)}
-    return _file("nix/cluster.nix.j2", values, inventory, "Do not edit: your own settings go to modules/*.nix.")
+    advice = "Do not edit: your own settings go to modules/*.nix."
+    return _file("nix/cluster.nix.j2", values, digest_of(values), inventory, advice)
 
 
 def _cluster_values(inventory: Inventory) -> Settings:
@@ -76,7 +78,7 @@ def _cluster_digest(inventory: Inventory) -> str:
 
 def _hosts(inventory: Inventory) -> bytes:
     values = {"hosts": {host.name: Raw(f"./hosts/{host.name}") for host in inventory.hosts}}
-    return _file("nix/hosts.nix.j2", values, inventory, "Do not edit: change the inventory.")
+    return _file("nix/hosts.nix.j2", values, digest_of(values), inventory, "Do not edit: change the inventory.")
 
 
 def _set(**settings: Any) -> Settings:  # noqa: ANN401 (plain data for Nix)
@@ -88,11 +90,11 @@ def _set(**settings: Any) -> Settings:  # noqa: ANN401 (plain data for Nix)
 
 _NOT_HERE = ("name", "system", "description", "groups", "tags", "deploy", "labels", "taints")
 """Of a host: what no option below `slipway` says under that name."""
-_FIRST = (
+_ORDER = {name: number for number, name in enumerate((
     "role", "address", "ssh", "network", "firewall", "k0s", "boot", "disks", "storage", "hardware", "users", "proxy",
     "nix", "pull", "watchdog",
-)  # fmt: skip
-"""In the order in which the file of a host has them; any other follows."""
+))}  # fmt: skip
+"""In which the file of a host has them; any other follows."""
 
 
 def _host_settings(host: Host) -> Settings:
@@ -105,7 +107,7 @@ def _host_settings(host: Host) -> Settings:
         "watchdog": {"enable": True, **_said(host.watchdog, whole=True)} if host.watchdog else None,
     }
     said = _set(**_said(host, *_NOT_HERE, *otherwise), **otherwise)
-    return {name: said[name] for name in sorted(said, key=lambda name: (*_FIRST, name).index(name))}
+    return {name: said[name] for name in sorted(said, key=lambda name: _ORDER.get(name, len(_ORDER)))}
 
 
 def _said(section: BaseModel, *without: str, whole: bool = False) -> Settings:
