@@ -86,7 +86,7 @@ class Preparation:
         if stale:
             shown = ", ".join(change.path for change in stale[:3]) + (", ..." if len(stale) > 3 else "")
             raise InvalidInput(
-                f"{root}: {counted(len(stale), 'generated file')} out of step with the inventory: {shown}",
+                f"{self.inventory.path}: {counted(len(stale), 'generated file')} out of step with the inventory: {shown}",
                 hint="slipway generate",
             )
         sources.require_seen(root)
