@@ -243,6 +243,7 @@ def test_a_node_that_openbao_runs_on_is_drained_and_openbao_comes_back_open(repo
     eventually(
         lambda: cluster.get("secrets", "known", "external-secrets"), "the secret out of OpenBao", deadline=BY_THEMSELVES
     )
+    repository.verified()
 
 
 def save(repository: Repository, cluster: Cluster) -> None:
