@@ -161,7 +161,9 @@ def _carry_out(words: Sequence[str], begins: Callable[[], object]) -> object:
     _show_no_type_of_flags(command)
     _let_text_flow(command)
     begins()
-    return command(args=list(words), prog_name="slipway", standalone_mode=False)
+    ended = command(args=list(words), prog_name="slipway", standalone_mode=False)
+    sys.stdout.flush()  # here an error of it is told
+    return ended
 
 
 def _asks_for_help(words: Sequence[str]) -> bool:

@@ -59,16 +59,18 @@ def _end(code: int) -> None:
     import atexit
 
     atexit._run_exitfuncs()
-    try:
-        _flush()
-    except (OSError, ValueError):
-        return  # whoever read has left: Python has words and a code for that
+    _flush()
     os._exit(code)
 
 
 def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """What cannot be written has been told, or there is nobody to tell; Python would say it again, with a code of its
+    own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:  # noqa: SIM105 (contextlib is not imported here)
+            stream.flush()
+        except (OSError, ValueError):
+            pass
 
 
 def _others_live() -> bool:

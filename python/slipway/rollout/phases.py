@@ -85,9 +85,9 @@ class Preparation:
         stale = writer.changes(root, tree.render(self.inventory))
         if stale:
             shown = ", ".join(change.path for change in stale[:3]) + (", ..." if len(stale) > 3 else "")
+            files = counted(len(stale), "generated file")
             raise InvalidInput(
-                f"{self.inventory.path}: {counted(len(stale), 'generated file')} out of step with the inventory: {shown}",
-                hint="slipway generate",
+                f"{self.inventory.path}: {files} out of step with the inventory: {shown}", hint="slipway generate"
             )
         sources.require_seen(root)
 

@@ -221,11 +221,12 @@ def full_disk() -> Iterator[int]:
         os.close(full)
 
 
-@pytest.mark.parametrize("command", ["check", "status", "schema", "inventory list", "export hosts"])
-def test_a_result_that_cannot_be_written_is_told(command, tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("command", ["check", "status", "schema", "inventory list", "export hosts", "--help"])
+def test_a_result_that_cannot_be_written_is_told(command, unbuffered, tmp_path):
     good(tmp_path)
     with full_disk() as full:
-        ended = run_alone(command.split(), tmp_path, {}, stdout=full)
+        ended = run_alone(command.split(), tmp_path, {"PYTHONUNBUFFERED": unbuffered}, stdout=full)
     err = ended.stderr.decode()
     assert ended.returncode == 3, err
     assert "No space left on device" in err
