@@ -448,12 +448,13 @@ def answers(address: str, port: int) -> bool:
 
 
 def _shake_hands(connection: socket.socket) -> None:
-    """Begin TLS with whoever is there. Raises OSError (ssl.SSLEOFError is one) if it hangs up."""
+    """Begin TLS with whoever is there. Raises OSError if it hangs up."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        context.wrap_socket(connection).close()
-    except (ssl.SSLEOFError, ConnectionError):
-        raise
-    except (TimeoutError, ssl.SSLError):
-        return
+    hello = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), hello).do_handshake()
+    connection.sendall(hello.read())
+    with suppress(TimeoutError):
+        if not connection.recv(1):
+            raise ConnectionResetError
