@@ -50,7 +50,7 @@ def rows() -> list[Row]:
         Row(f"slipway handoff: {Stage.BOOTSTRAP}", "from here on a commit changes the cluster", first_stage()),
         Row(f"then Flux: {Stage.CLUSTER_BASE_APPS}", "what was saved comes back before anything runs on it",
             [*names(steps.OF_BASE_APPS), steps.BACKUPS.name]),
-        Row(f"then Flux: {Stage.CLUSTER_APPS}", "gateway, certificates, and your own", ()),
+        Row(f"then Flux: {Stage.CLUSTER_APPS}", "gateway, certificates, and your own", (steps.APP_BACKUPS.name,)),
     ]  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def require_true(found: Sequence[Row], phases: frozenset[str]) -> None:
 
 def commands(title: str) -> list[str]:
     begins, _, rest = title.partition(":")[0].partition("slipway ")
-    return [] if begins else [word for word in rest.replace(",", " ").split()]
+    return [] if begins else rest.replace(",", " ").split()
 
 
 @cache

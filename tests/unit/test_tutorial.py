@@ -1,29 +1,14 @@
 """The tutorial is a run in the lab that somebody can read: page, record and picture are one and the same."""
 
-import importlib.util
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.unit.scripts import DOCS, loaded
 
 from slipway.stages import steps
 
-DOCS = Path(__file__).parents[2] / "docs"
-
-
-def loaded() -> Any:
-    """The script beside the page, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("tutorial", DOCS / "tutorial.py")
-    assert spec and spec.loader
-    module = sys.modules["tutorial"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tutorial = loaded()
+tutorial = loaded(DOCS / "tutorial.py")
 Said = tutorial.Said
 PAGE = tutorial.PAGE.read_text(encoding="utf-8")
 RECORD = tutorial.read(tutorial.RECORD.read_text(encoding="utf-8"))

@@ -1,29 +1,14 @@
 """The picture of the README is made from what the program has, and of nothing else."""
 
-import importlib.util
-import sys
 import xml.etree.ElementTree as Tree
-from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.unit.scripts import DOCS, loaded
 
 from slipway.stages import steps
 from slipway.verify import catalog
 
-DOCS = Path(__file__).parents[2] / "docs"
-
-
-def loaded() -> Any:
-    """The script beside the picture, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("way", DOCS / "way.py")
-    assert spec and spec.loader
-    module = sys.modules["way"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-way = loaded()
+way = loaded(DOCS / "way.py")
 
 
 def test_the_picture_is_what_the_program_has():
@@ -35,7 +20,8 @@ def test_every_pack_and_every_step_of_the_hand_off_is_on_it():
         "".join(text.itertext()) for text in Tree.fromstring(way.render()).iter("{http://www.w3.org/2000/svg}text")
     }
     assert set(catalog.ours()) - set(catalog.ON_DEMAND) <= words
-    assert {step.name for step in (*steps.BOOTSTRAP, steps.PROOF, *steps.OF_BASE_APPS, steps.BACKUPS)} <= words
+    single = (steps.PROOF, steps.BACKUPS, steps.APP_BACKUPS)
+    assert {step.name for step in (*steps.BOOTSTRAP, *steps.OF_BASE_APPS, *single)} <= words
 
 
 def test_nothing_is_drawn_over_the_edge():

@@ -1,20 +1,14 @@
 """docs/reference/nixos-options.md is made from the modules."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from tests.unit.scripts import DOCS, loaded
 
-ROOT = Path(__file__).parents[3]
+ROOT = DOCS.parent
 
 
 @pytest.fixture(scope="module")
 def page():
-    spec = importlib.util.spec_from_file_location("nixos_options", ROOT / "docs" / "nixos_options.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(DOCS / "nixos_options.py")
 
 
 def test_the_page_is_what_the_modules_say(page):
