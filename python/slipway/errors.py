@@ -6,8 +6,6 @@ An error says place, value, the other party and the likely fix in its message; `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from slipway.words import plain
 
 
@@ -89,15 +87,6 @@ class PrerequisiteMissing(SlipwayError):
 class Interrupted(SlipwayError):
     exit_code = 130
     meaning = "interrupted"
-
-
-def nobody(text: str, refusals: Sequence[SlipwayError], *, hint: str) -> SlipwayError:
-    """Of several machines that could have done something none did: Unreachable where none was reached, else
-    DeployFailed with this `hint`. `refusals` are what each said, a line for each."""
-    said = "\n".join([text, *map(str, refusals)])
-    if refusals and all(isinstance(each, Unreachable) for each in refusals):
-        return Unreachable(said, hint="slipway status")
-    return DeployFailed(said, hint=hint)
 
 
 def exit_codes() -> dict[int, str]:

@@ -14,15 +14,16 @@ from slipway.cli.options import INVENTORY, ExcludeOption, InventoryOption, JsonO
 from slipway.cli.targets import Targets, resolve
 from slipway.errors import SlipwayError, Unreachable
 from slipway.events import Events
-from slipway.groups import alike, typed
 from slipway.hardware import probe
 from slipway.hardware.facts import Hardware
 from slipway.hardware.proposal import Entry, free_name, propose, summary
 from slipway.hardware.proposed_network import own_address
 from slipway.inventory import InvalidInventory
 from slipway.rollout.interruption import Interruption
+from slipway.ssh.connection import LoginRefused
 from slipway.ssh.host import Host
-from slipway.ssh.keys import HostKeyRefused, known_name
+from slipway.ssh.keys import known_name
+from slipway.ssh.pool import together
 
 HostsArgument = Annotated[
     list[str],
@@ -109,10 +110,8 @@ def _failure(failed: Mapping[str, SlipwayError]) -> SlipwayError:
     """The one error, or what all of them say."""
     errors = list(failed.values())
     for name, error in failed.items():
-        if "@" in name and "login refused" in str(error):
+        if "@" in name and isinstance(error, LoginRefused):
             error.hint = f"ssh-add, or the file of its key: slipway discover {name} --identity FILE"
     if len(errors) == 1:
         return errors[0]
-    refused = [name for name, error in failed.items() if isinstance(error, HostKeyRefused)]
-    hint = f"slipway trust{typed(refused)}" if refused else errors[0].hint
-    return Unreachable("\n".join(alike((name, str(error)) for name, error in failed.items())), hint=hint)
+    return together(failed, errors[0].hint)

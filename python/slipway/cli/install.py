@@ -13,7 +13,7 @@ import typer
 from slipway.cli.console import print_json, progress, say, somebody_is_there
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.cli.targets import one_of
-from slipway.errors import InvalidInput, Unreachable, UsageError
+from slipway.errors import InvalidInput, UsageError
 from slipway.events import Events
 from slipway.install import anywhere, disks, machine, record, steps, trusted
 from slipway.install.disks import Sight
@@ -25,7 +25,7 @@ from slipway.rollout.interruption import Interruption
 from slipway.rollout.phases import Preparation
 from slipway.secret import Secret
 from slipway.ssh import host as ssh
-from slipway.ssh.connection import Endpoint
+from slipway.ssh.connection import Endpoint, LoginRefused
 from slipway.ssh.keys import KNOWN_HOSTS, LOOK, KnownHosts, PKey, describe
 from slipway.ssh.known_hosts import fingerprint_of
 from slipway.ssh.password import let_in
@@ -177,11 +177,8 @@ def _machine(there: ssh.Host, host: Host, events: Events) -> Machine:
     events.emit("look", "started", host.name)
     try:
         found = machine.look(there)
-    except Unreachable as error:
-        if "login refused" in str(error):
-            error.hint = (
-                f"slipway install {host.name} --password, or an installer that knows you: nix build .#installer"
-            )
+    except LoginRefused as error:
+        error.hint = f"slipway install {host.name} --password, or an installer that knows you: nix build .#installer"
         raise
     events.emit("look", "done", host.name, text=f"it runs {found.runs}")
     machine.refuse_unfit(host, found)

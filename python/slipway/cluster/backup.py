@@ -23,13 +23,13 @@ from typing import Any
 
 from slipway.cluster import join, members
 from slipway.cluster.cleanup import at_last
-from slipway.errors import DeployFailed, Interrupted, InvalidInput, SlipwayError, nobody
+from slipway.errors import DeployFailed, InvalidInput
 from slipway.events import Events
 from slipway.inventory import Inventory
 from slipway.result import NO_SENSE
 from slipway.secret import Secret
 from slipway.ssh.host import Host
-from slipway.ssh.pool import Pool
+from slipway.ssh.pool import Pool, first_answer
 from slipway.words import in_bytes
 
 PHASE = "backup"
@@ -128,20 +128,16 @@ def make(inventory: Inventory, pool: Pool, events: Events) -> Archive:
 
 def healthy(inventory: Inventory, pool: Pool) -> tuple[str, str]:
     """The first controller that has the cluster and whose API is ready, and the cluster's identity."""
-    refused: list[SlipwayError] = []
-    for host in inventory.controllers:
-        try:
-            seen = members.look(pool.host(host.name))
-            problem = join.api_problem(pool.host(host.name)) if seen.control_plane else "it has no cluster"
-        except Interrupted:
-            raise
-        except SlipwayError as error:
-            refused.append(error)
-            continue
-        if not problem:
-            return host.name, seen.ca
-        refused.append(DeployFailed(f"{host.name}: {problem}"))
-    raise nobody("no controller can be backed up:", refused, hint="slipway status")
+
+    def of(name: str) -> tuple[str, str]:
+        seen = members.look(pool.host(name))
+        problem = join.api_problem(pool.host(name)) if seen.control_plane else "it has no cluster"
+        if problem:
+            raise DeployFailed(f"{name}: {problem}")
+        return name, seen.ca
+
+    names = [host.name for host in inventory.controllers]
+    return first_answer(of, names, "no controller can be backed up:", hint="slipway status")
 
 
 def running_release(controller: Host) -> str:

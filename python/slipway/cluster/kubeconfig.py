@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from slipway.errors import DeployFailed, Interrupted, SlipwayError, nobody
+from slipway.errors import DeployFailed
 from slipway.inventory import Inventory
 from slipway.result import NO_SENSE
 from slipway.ssh.host import Host
-from slipway.ssh.pool import Pool
+from slipway.ssh.pool import Pool, first_answer
 from slipway.tools.kubeconfig import Kubeconfig
 
 LONGEST = 64 * 1024
@@ -72,15 +72,9 @@ def fetch(controller: Host, inventory: Inventory) -> Kubeconfig:
 def of(inventory: Inventory, pool: Pool) -> Kubeconfig:
     """Ask the controllers one after the other until one answers. Raises DeployFailed with what each said, or
     Unreachable where none was reached."""
-    refused: list[SlipwayError] = []
-    for controller in inventory.controllers:
-        try:
-            return fetch(pool.host(controller.name), inventory)
-        except Interrupted:
-            raise
-        except SlipwayError as error:
-            refused.append(error)
-    raise nobody("no controller gives a kubeconfig:", refused, hint="slipway deploy")
+    names = [host.name for host in inventory.controllers]
+    none = "no controller gives a kubeconfig:"
+    return first_answer(lambda name: fetch(pool.host(name), inventory), names, none, hint="slipway deploy")
 
 
 def for_people(inventory: Inventory, secret: Kubeconfig) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from slipway.cluster import drain, join, kubeconfig, members, token, unit
 from slipway.cluster.bringup import QuorumAtRisk
 from slipway.cluster.members import Membership, Nodes, NoMembers
-from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable, nobody
+from slipway.errors import DeployFailed, Unreachable
 from slipway.events import Events
 from slipway.generate.k0s import ENCRYPTION
 from slipway.inventory import Host, Inventory
 from slipway.result import CommandFailed
 from slipway.ssh.host import Host as Machine
-from slipway.ssh.pool import Pool
+from slipway.ssh.pool import Pool, first_answer
 from slipway.tools import kubectl
 from slipway.tools.kubeconfig import Kubeconfig
 from slipway.wait import wait_until
@@ -98,22 +98,17 @@ def _asked(pool: Pool, name: str) -> tuple[Membership | None, str]:
 def _another(inventory: Inventory, pool: Pool, name: str) -> str:
     """A controller beside this one that serves the API."""
     others = [host.name for host in inventory.controllers if host.name != name]
-    refused: list[SlipwayError] = []
-    for other in others:
-        try:
-            problem = join.api_problem(pool.host(other))
-        except Interrupted:
-            raise
-        except SlipwayError as error:
-            refused.append(error)
-            continue
-        if not problem:
-            return other
-        refused.append(DeployFailed(f"{other}: {problem}"))
     if not others:
         raise LastController(f"{name}: is the only controller: without it there is no cluster",
                              hint=f"to give the cluster up: slipway reset {name}")  # fmt: skip
-    raise nobody(f"{name}: no other controller serves:", refused, hint="slipway status")
+
+    def serving(other: str) -> str:
+        problem = join.api_problem(pool.host(other))
+        if problem:
+            raise DeployFailed(f"{other}: {problem}")
+        return other
+
+    return first_answer(serving, others, f"{name}: no other controller serves:", hint="slipway status")
 
 
 def _require_quorum(inventory: Inventory, pool: Pool, name: str, listed: Mapping[str, str]) -> None:

@@ -54,6 +54,10 @@ DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
+class LoginRefused(Unreachable):
+    """The machine is there, and takes none of the keys that we have."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where and as whom to log in. `identity` is a private key file; without it the agent's and the default ones."""
@@ -404,9 +408,9 @@ class _Login:
             self._refused.append(f"{source} ({_words(error)}){NOT_ACCEPTED}")
         return transport.is_authenticated()
 
-    def refusal(self) -> Unreachable:
+    def refusal(self) -> LoginRefused:
         none = "there is no key: no agent, and none of " + ", ".join(DEFAULT_KEYS) + " in ~/.ssh"
-        return Unreachable(
+        return LoginRefused(
             f"{self._endpoint.place}: login refused: {'; '.join(self._refused) or none}",
             hint="set `ssh.identity` in inventory.yaml, or ssh-add",
         )

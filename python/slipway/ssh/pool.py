@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from slipway.errors import PrerequisiteMissing, SlipwayError, Unreachable
+from slipway.errors import DeployFailed, Interrupted, PrerequisiteMissing, SlipwayError, Unreachable
 from slipway.groups import alike, typed
 from slipway.inventory.address import way_of
 from slipway.secret import Secret
@@ -204,12 +204,34 @@ def for_each(
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def together(errors: Mapping[str, SlipwayError], otherwise: str) -> Unreachable:
-    """One error for those of several machines: each reason once, and the step that lets us in where their keys kept us
-    out, else `otherwise`."""
+def together(
+    errors: Mapping[str, SlipwayError], otherwise: str | None, kind: type[SlipwayError] = Unreachable
+) -> SlipwayError:
+    """One error of this `kind` for those of several machines: each reason once, and the step that lets us in where
+    their keys kept us out, else `otherwise`."""
     untrusted = [name for name, error in errors.items() if isinstance(error, HostKeyRefused)]
     text = "\n".join(alike((name, str(error)) for name, error in errors.items()))
-    return Unreachable(text, hint=f"slipway trust{typed(untrusted)}" if untrusted else otherwise)
+    return kind(text, hint=f"slipway trust{typed(untrusted)}" if untrusted else otherwise)
+
+
+def first_answer(function: Callable[[str], Result], names: Iterable[str], none: str, *, hint: str) -> Result:
+    """What `function` gives for the first of several machines, any of which would do, for which it raises no error.
+
+    Raises what all of them said below the words of `none`: Unreachable where none was reached, else DeployFailed with
+    this `hint`. An interruption passes through.
+    """
+    refusals: list[SlipwayError] = []
+    for name in names:
+        try:
+            return function(name)
+        except Interrupted:
+            raise
+        except SlipwayError as error:
+            refusals.append(error)
+    said = "\n".join([none, *map(str, refusals)])
+    if refusals and all(isinstance(each, Unreachable) for each in refusals):
+        raise Unreachable(said, hint="slipway status")
+    raise DeployFailed(said, hint=hint)
 
 
 class Unforeseen(SlipwayError):
