@@ -66,6 +66,8 @@ class Sight:
     cluster: Living | None = None
     kubeconfig: Kubeconfig | None = None
     why_not: str = ""
+    controllers: Mapping[str, members.Membership] = field(default_factory=dict, compare=False, repr=False)
+    """What those hold that answered, by name."""
 
 
 def look(inventory: Inventory, pool: Pool) -> Sight:
@@ -74,16 +76,17 @@ def look(inventory: Inventory, pool: Pool) -> Sight:
     Raises Interrupted.
     """
     asked = pool.map(members.look, [host.name for host in inventory.controllers])
-    if not any(isinstance(seen, members.Membership) and seen.control_plane for seen in asked.values()):
-        lost = [name for name, seen in asked.items() if isinstance(seen, SlipwayError)]
-        return Sight(why_not=f"{', '.join(lost)}: no answer" if lost else "")
+    found = {name: seen for name, seen in asked.items() if isinstance(seen, members.Membership)}
+    if not any(seen.control_plane for seen in found.values()):
+        lost = [name for name in asked if name not in found]
+        return Sight(why_not=f"{', '.join(lost)}: no answer" if lost else "", controllers=found)
     try:
         secret = kubeconfig.of(inventory, pool)
-        return Sight(read(secret, _members(inventory, pool)), secret)
+        return Sight(read(secret, _members(inventory, pool)), secret, controllers=found)
     except Interrupted:
         raise
     except SlipwayError as error:
-        return Sight(why_not=members.last_line(error))
+        return Sight(why_not=members.last_line(error), controllers=found)
 
 
 def read(secret: Kubeconfig, etcd: Mapping[str, str] | None = None) -> Living:

@@ -19,7 +19,6 @@ from slipway.cluster.members import Membership
 from slipway.cluster.rekeying import Holding
 from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.generate import cilium as chart
-from slipway.groups import alike, typed
 from slipway.inventory import Host as InventoryHost
 from slipway.inventory.model import Provider, Role
 from slipway.node import contents, diff, logins
@@ -29,7 +28,7 @@ from slipway.rollout import difference, revision
 from slipway.rollout.phases import Preparation
 from slipway.rollout.waves import Wave, waves
 from slipway.ssh.host import Host
-from slipway.ssh.keys import HostKeyRefused
+from slipway.ssh.pool import together
 from slipway.tools import helm, nix
 from slipway.tools.nix import Graph
 
@@ -285,14 +284,9 @@ class _Planning:
         return (ENCRYPTS,) if all(host.name in have for host in self.preparation.inventory.controllers) else ()
 
     def tokens(self) -> tuple[str, ...]:
-        """Whether tokens are out for chosen nodes by the notes of chosen controllers."""
-        seen = self.preparation.pool.map(members.look, self._controllers)
-        issued = [node for each in seen.values() if isinstance(each, Membership) for _, node in each.issued]
-        return (TAKES_BACK,) if {*issued} & {*self.preparation.names} else ()
-
-    @property
-    def _controllers(self) -> list[str]:
-        return [host.name for host in self.preparation.inventory.controllers]
+        """Whether tokens are out for chosen nodes by the notes of the controllers."""
+        issued = {node for each in self.sight.controllers.values() for _, node in each.issued}
+        return (TAKES_BACK,) if issued & {*self.preparation.names} else ()
 
     def _founds(self, host: InventoryHost) -> bool:
         exists = self.sight.cluster is not None or bool(self.sight.why_not)
@@ -383,10 +377,6 @@ def _require(answers: Mapping[str, Answer | SlipwayError]) -> dict[str, Answer]:
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, SlipwayError)}
     if not errors:
         return {name: answer for name, answer in answers.items() if not isinstance(answer, SlipwayError)}
-    text = "\n".join(alike((name, str(error)) for name, error in errors.items()))
-    untrusted = [name for name, error in errors.items() if isinstance(error, HostKeyRefused)]
     known = next((error.hint for error in errors.values() if error.hint), None)
-    hint = f"slipway trust{typed(untrusted)}" if untrusted else known
-    if any(isinstance(error, Unreachable) for error in errors.values()):
-        raise Unreachable(text, hint=hint)
-    raise DeployFailed(text, hint=hint)
+    unreached = any(isinstance(error, Unreachable) for error in errors.values())
+    raise together(errors, known, Unreachable if unreached else DeployFailed)

@@ -271,7 +271,8 @@ def test_what_a_run_that_did_not_end_has_left_is_told(world):
     world.pool.machines["w2"].files[token.TOKEN_FILE] = b"a token"
     world.pool.machines["cp1"].files[token.ISSUED + "abc123"] = b"w1"
     mark = LiveNode("w1", annotations={drain.OURS: "true"})
-    world.living = Sight(Living(nodes={"w1": mark}), KUBECONFIG)
+    controllers = {"cp1": members.look(world.pool.host("cp1"))}
+    world.living = Sight(Living(nodes={"w1": mark}), KUBECONFIG, controllers=controllers)
     found = world.plan()
     assert of(found, "w1").slipway == ("lets pods in again, which an earlier run kept out",)
     assert of(found, "w2").slipway == ("clears a join token or a permission that was left on the machine",)
