@@ -166,9 +166,9 @@ def _after_reset(names: Sequence[str]) -> Sequence[str]:
 def _require_reset(nodes: Sequence[NodeResult]) -> None:
     bad = [node for node in nodes if not node.outcome.good]
     if bad:
-        away = all(node.outcome is Outcome.UNREACHABLE for node in bad)
-        text, again = ", ".join(node.node for node in bad), " ".join(node.node for node in bad)
-        raise (Unreachable if away else DeployFailed)(f"not reset: {text}", hint=f"slipway reset {again}")
+        away, names = all(node.outcome is Outcome.UNREACHABLE for node in bad), [node.node for node in bad]
+        kind = Unreachable if away else DeployFailed
+        raise kind(f"not reset: {', '.join(names)}", hint=f"slipway reset {' '.join(names)}")
 
 
 def seen_of(pool: Pool, names: Sequence[str]) -> dict[str, Membership]:

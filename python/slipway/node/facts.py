@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slipway.node.logins import LOGINS
+from slipway.node.note import LONGEST
 from slipway.node.places import NIXOS, Places
 from slipway.ssh.host import Host
 
@@ -38,7 +39,7 @@ if [ -d /run/systemd/system ]; then say systemd 1; fi
 if { command -v nix-daemon && command -v nix-env; } >/dev/null; then say nix 1; fi
 failed() { systemctl list-units --failed --plain --no-legend 2>/dev/null; }
 say failed "$(failed | while read -r unit rest; do printf '%s ' "$unit"; done)"
-if [ -r "$5" ]; then IFS= read -r note <"$5"; printf 'note=%.300s\\n' "$note"; fi
+if [ -r "$5" ]; then IFS= read -r note <"$5"; printf "note=%.${7}s\\n" "$note"; fi
 df -Pm /nix/store 2>/dev/null | { read -r head; read -r device blocks used free rest; say free "$free"; }
 """
 
@@ -94,7 +95,7 @@ class Facts:
 def read(host: Host, places: Places = NIXOS) -> Facts:
     """Raises Unreachable, OddAnswer, or whatever else keeps us from asking."""
     paths = (places.current, places.booted, places.profile, places.allow_rename, places.note, LOGINS)
-    result = host.run(["sh", "-c", READ, "facts", *paths])
+    result = host.run(["sh", "-c", READ, "facts", *paths, str(LONGEST)])
     with result.read() as said:
         facts = dict(line.split("=", 1) for line in said.split("\n") if "=" in line)
         return Facts(
