@@ -192,7 +192,8 @@ def _edition() -> str:
 
 def _entries(words: str, command: Any) -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401 (private to Typer)
     inner: Mapping[str, Any] = getattr(command, "commands", {})
-    options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
+    meant = inner.get(getattr(command, "default", ""))
+    options = [each for each in (meant or command).params if each.param_type_name == "option" and not each.hidden]
     yield (
         words,
         {

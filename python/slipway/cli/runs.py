@@ -7,12 +7,18 @@ from typing import Annotated
 import typer
 
 from slipway.cli.console import print_json, print_table, say, tell
+from slipway.cli.first import WithDefault
 from slipway.cli.options import INVENTORY, InventoryOption, JsonOption
 from slipway.inventory import load
 from slipway.rollout import runs as history
 from slipway.rollout.runs import Known
 
-app = typer.Typer(no_args_is_help=True, help="What was done from this repository, and what became of it.")
+app = typer.Typer(
+    cls=WithDefault,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+    help="What was done from this repository, and what became of it.\n\n"
+    "Without a command it lists the runs, with the options of `slipway runs list`.\n\nExample: slipway runs --limit 5",
+)
 
 LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Show so many of the newest.")]
 
@@ -20,6 +26,8 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Show so many o
 @app.command("list")
 def list_runs(limit: LimitOption = 20, inventory: InventoryOption = INVENTORY, json_output: JsonOption = False) -> None:
     """List the runs, newest first; one whose process was killed is interrupted.
+
+    `slipway runs` alone does the same.
 
     Example: slipway runs list --limit 5
     """

@@ -58,6 +58,12 @@ def test_options_of_a_command_and_of_no_other(offered):
     assert offered("slipway doctor --exc") == []
 
 
+def test_options_of_the_command_that_a_group_means_where_none_is_named(offered):
+    assert {"--limit", "--json", "--help"} <= set(offered("slipway runs --"))
+    assert offered("slipway runs ") == ["list", "show"]
+    assert offered("slipway encryption --") == ["--help"]
+
+
 @pytest.mark.parametrize(
     "line", ["slipway verify ", "slipway verify cp1 ", "slipway deploy --exclude ", "slipway plan -x "]
 )

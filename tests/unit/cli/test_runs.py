@@ -43,6 +43,25 @@ def test_the_list_has_a_line_a_run(slipway, run, tmp_path):
     assert "and 1 older ones" in slipway("list", "--limit", "1").stderr
 
 
+@pytest.mark.parametrize("words", [(), ("--limit", "1"), ("--json",)])
+def test_without_a_command_the_runs_are_listed(slipway, run, words):
+    Run.begin(run.folder.parents[2], "verify")
+    alone, named = slipway(*words), slipway("list", *words)
+    assert (alone.exit_code, alone.stdout, alone.stderr) == (0, named.stdout, named.stderr)
+    assert "verify" in alone.stdout
+
+
+def test_help_tells_of_both_commands_and_of_the_list():
+    result = CliRunner().invoke(build(["runs"]), ["runs", "--help"])
+    assert result.exit_code == 0
+    assert "show" in result.stdout and "Example: slipway runs --limit 5" in result.stdout
+
+
+def test_a_misspelt_command_is_no_word_for_the_list(slipway):
+    result = slipway("shwo")
+    assert result.exit_code == 2 and "No such command 'shwo'" in result.stderr
+
+
 def test_one_run_is_shown_with_its_nodes_and_its_error(slipway, run):
     text = slipway("show", run.id).stdout
     assert f"{run.id}: deploy, failed" in text
