@@ -24,6 +24,7 @@ from slipway.ssh.connection import shown_key
 from slipway.ssh.keys import LOOK, describe
 from slipway.ssh.known_hosts import fingerprint_of
 from slipway.ssh.pool import Pool, together
+from slipway.verify import record
 
 app = typer.Typer(no_args_is_help=True, help="Take a node out of its cluster, or make room for a new one in its place.")
 
@@ -69,6 +70,7 @@ def remove(
             _would(lost, json_output)
             return
         agree(lost, f"Remove {node} from the cluster?", yes=yes)
+        record.forget(inventory.root, node)
         removal.remove(inventory, work.pool, work.events, standing, drains=not no_drain)
         work.nodes.append(NodeResult(node, Outcome.OK, "removed from the cluster"))
         following = [f"delete {node} from the inventory: {_place(inventory, node)}", "slipway generate; slipway deploy"]
@@ -105,6 +107,7 @@ def replace(
             _would(lost, json_output)
             return
         agree(lost, f"Give {node}'s place in the cluster to a new machine?", yes=yes)
+        record.forget(inventory.root, node)
         removal.forget(inventory, work.pool, work.events, standing)
         work.nodes.append(NodeResult(node, Outcome.OK, "its place in the cluster is free"))
         trust = [] if fingerprint or not standing.why else [f"slipway trust {node} --replace, when it is installed"]
@@ -138,6 +141,8 @@ def reset(
             _would(lost, json_output)
             return
         agree(lost, f"Reset {' '.join(names)}?", yes=yes)
+        for name in names:
+            record.forget(inventory.root, name)
         answers = work.pool.map(removal.wipe, names, limit=inventory.deploy.parallel)
         for name, answer in answers.items():
             result = _reset(name, answer)

@@ -16,6 +16,7 @@ from slipway.groups import bundled, like, named, typed
 from slipway.inventory import Host, Inventory
 from slipway.outcome import Outcome
 from slipway.paths import state_dir
+from slipway.rollout import run
 from slipway.stages.overview import Overview
 from slipway.verify.gate import GateResult
 from slipway.verify.record import Record
@@ -25,22 +26,33 @@ SHORT = 12
 """Characters of a commit that a person is shown."""
 
 
+LEFT = {"node remove": "removed", "node replace": "to be replaced", "reset": "reset"}
+"""Commands after which a node has no part in its cluster, each with the word for such a node."""
+
+
 @dataclass(frozen=True)
 class LastDeploy:
-    """How a node came out of the last run that touched it. `time` is ISO 8601."""
+    """How a node came out of the last run that touched it, and that run's command. `time` is ISO 8601."""
 
     outcome: Outcome
     time: str
     reason: str = ""
+    command: str = "deploy"
+
+    @property
+    def left(self) -> str:
+        """The word of LEFT for a node that left its cluster; empty for any other."""
+        return LEFT.get(self.command, "") if self.outcome.good else ""
 
     def to_json(self) -> dict[str, str]:
-        return {"outcome": self.outcome.value, "time": self.time, "reason": self.reason}
+        return {"outcome": self.outcome.value, "time": self.time, "reason": self.reason, "command": self.command}
 
 
 class Step(Enum):
     """What brings a node further."""
 
     NONE = ""
+    REMOVED = "delete{names} from the inventory, or slipway deploy{names}"
     DEPLOY = "slipway deploy{names}"
     VERIFY = "slipway verify{names}"
     REBOOT = "reboot {it}, then slipway verify{names}"
@@ -82,6 +94,8 @@ class NodeStatus:
     @property
     def step(self) -> Step:
         """What brings the node further."""
+        if self.deploy is not None and self.deploy.left:
+            return Step.REMOVED if self.deploy.command == "node remove" else Step.DEPLOY
         if self.behind or (self.deploy is None and not (self.record and self.record.green)):
             return Step.DEPLOY
         if self.deploy is not None and self.deploy.outcome is Outcome.REBOOT_REQUIRED:
@@ -97,8 +111,8 @@ class NodeStatus:
 
     @property
     def deployed(self) -> str:
-        """The outcome of the last deploy in one word."""
-        return self.deploy.outcome.value if self.deploy else "never"
+        """The outcome of the last deploy in one word, or what took the node out of its cluster since."""
+        return (self.deploy.left or self.deploy.outcome.value) if self.deploy else "never"
 
     @property
     def kubernetes(self) -> str:
@@ -164,6 +178,8 @@ class Status:
         """What to do with the cluster as a whole, or with these nodes of it; empty if nothing."""
         if not self.of_all:
             return next((step.of(names) for step in Step if step.value and (names := self._for(step))), "")
+        if removed := self._for(Step.REMOVED):  # first: a deploy of all would take them in again
+            return Step.REMOVED.of(removed)
         if self._for(Step.DEPLOY):
             return "slipway deploy"
         if not self.gate.open:
@@ -292,16 +308,23 @@ def last_deploys(root: Path, names: Iterable[str]) -> dict[str, LastDeploy]:
     for path in sorted((state_dir(root) / "runs").glob("*/events.jsonl"), reverse=True):
         if not unknown:
             break
-        found = {**_deploys_of(path), **found}
-        unknown -= found.keys()
+        for name, each in _deploys_of(path).items():
+            # A reboot takes no machine into the cluster again that it has left.
+            if name not in found or (name in unknown and each.left):
+                found[name] = each
+            if each.command != "reboot":
+                unknown.discard(name)
     return found
 
 
 def _deploys_of(events: Path) -> dict[str, LastDeploy]:
+    results = [event for event in _results(events) if event["phase"] == "result" and event["node"]]
+    command = str(run.read(events.with_name(run.BEGUN)).get("command", "")) if results else ""
     return {
-        event["node"]: LastDeploy(Outcome(event["state"]), event["time"], str(event["data"].get("reason", "")))
-        for event in _results(events)
-        if event["phase"] == "result" and event["node"]
+        event["node"]: LastDeploy(
+            Outcome(event["state"]), event["time"], str(event["data"].get("reason", "")), command or "deploy"
+        )
+        for event in results
     }
 
 

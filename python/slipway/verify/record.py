@@ -124,6 +124,11 @@ def write(root: Path, record: Record) -> bytes:
     return content
 
 
+def forget(root: Path, node: str) -> None:
+    """Take a node's record away: what was verified is so no more, and the gate must not find it."""
+    inside.place(inside.state(root, _FOLDER), f"{node}.json").unlink(missing_ok=True)
+
+
 def read_all(root: Path) -> dict[str, Record | InvalidInput]:
     """Node name to its record, or to what is wrong with the file: a broken one is that node's matter alone."""
     found: dict[str, Record | InvalidInput] = {}

@@ -16,11 +16,14 @@ from slipway.cluster.members import Membership
 from slipway.cluster.removal import LastController, Standing, StillMember
 from slipway.errors import DeployFailed, LockedByAnother, Unreachable, UsageError
 from slipway.inventory import load
+from slipway.report.status import last_deploys
 from slipway.result import CommandFailed, CommandResult
 from slipway.rollout import lock
 from slipway.ssh.connection import shown_key
 from slipway.ssh.known_hosts import fingerprint_of
 from slipway.ssh.pool import Unforeseen
+from slipway.verify import record
+from slipway.verify.result import Check, NodeVerification, Verdict, Verification
 
 MEMBERS = {"cp1": "https://10.0.0.11:2380", "cp2": "https://10.0.0.12:2380", "cp3": "https://10.0.0.13:2380"}
 
@@ -105,6 +108,26 @@ def test_an_even_number_of_members_and_a_machine_that_is_silent_are_told(cluster
     said = slipway("node", "remove", "cp1", "--dry-run").stderr
     assert "out of etcd (10.0.0.11), which has 2 members then; an even number" in said
     assert "does not answer and keeps its data and keys" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "of", "word"),
+    [
+        (("node", "remove", "w1"), "w1", "removed"),
+        (("node", "replace", "cp1"), "cp1", "to be replaced"),
+        (("reset", "w1"), "w1", "reset"),
+    ],
+)
+def test_who_left_the_cluster_has_no_record_for_the_gate(cluster, slipway, repository, words, of, word):  # noqa: F811
+    """The gate looked at system and boot alone, and stood open for a machine without k0s; status knows who left."""
+    check = Check("os.x.y", "os", "", Verdict.PASSED)
+    found = (NodeVerification(name, ("os",), "/nix/store/s", "b", (check,)) for name in ("cp1", "w1"))
+    record.keep(repository, Verification("2026-11-23T10:00:00+00:00", tuple(found)))
+    slipway(*words, "--dry-run")
+    assert record.read_all(repository).keys() == {"cp1", "w1"}
+    slipway(*words, "--yes")
+    assert record.read_all(repository).keys() == {"cp1", "w1"} - {of}
+    assert last_deploys(repository, [of])[of].left == word
 
 
 def test_a_lost_machine_is_forgotten_and_the_next_steps_are_told(cluster, slipway):

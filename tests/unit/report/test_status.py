@@ -56,6 +56,13 @@ SHUT = GateResult((Reason("w1", "rebooted since it was verified"),))
         ({"records": record(), "ready": False}, "green", "slipway verify w1"),
         ({"records": record(), "deploy": LastDeploy(Outcome.ROLLED_BACK, "")}, "green", "slipway deploy w1"),
         (
+            {"gate": SHUT, "ready": False, "deploy": LastDeploy(Outcome.OK, "", command="node remove")},
+            "never",
+            "delete w1 from the inventory, or slipway deploy w1",
+        ),
+        ({"records": record(), "deploy": LastDeploy(Outcome.OK, "", command="reset")}, "green", "slipway deploy w1"),
+        ({"records": record(), "deploy": LastDeploy(Outcome.OK, "", command="rollback")}, "green", ""),
+        (
             {"records": record(), "deploy": LastDeploy(Outcome.REBOOT_REQUIRED, "")},
             "green",
             "reboot it, then slipway verify w1",
@@ -85,6 +92,38 @@ def test_the_cluster_goes_on_when_the_gate_is_open_and_every_node_is_done():
     assert status.gather(INVENTORY, done, records, OPEN, ready, NOW.isoformat(), NOW).next_step == ""
     assert status.gather(INVENTORY, done, records, SHUT, ready, None, NOW).next_step == "slipway verify"
     assert status.gather(INVENTORY, {}, {}, SHUT, ready, None, NOW).next_step == "slipway deploy"
+
+
+def test_who_was_removed_comes_before_a_deploy_that_would_take_it_in_again():
+    deploys = {"w2": LastDeploy(Outcome.OK, "", command="node remove")}
+    found = status.gather(INVENTORY, deploys, {}, SHUT, None, None, NOW)
+    assert found.end == "next: delete w2 from the inventory, or slipway deploy w2"
+    assert found.to_json()["nodes"][-1]["deploy"]["command"] == "node remove"
+    (row,) = [row for row in status.rows(found.nodes) if row[0] == "w2"]
+    assert row[3] == "removed"
+
+
+def write_run(root: Path, name: str, command: str, node: str, outcome: str) -> None:
+    folder = root / ".slipway/runs" / name
+    folder.mkdir(parents=True)
+    event = {"time": name, "node": node, "phase": "result", "state": outcome, "data": {}}
+    (folder / "events.jsonl").write_text(json.dumps(event) + "\n")
+    (folder / "run.json").write_text(json.dumps({"command": command}))
+
+
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [((), "removed"), (("reboot",), "removed"), (("reboot", "deploy"), ""), (("deploy", "reboot"), "")],
+)
+def test_a_node_has_left_until_a_deploy_takes_it_in_again(tmp_path, then, left):
+    for number, command in enumerate(("deploy", "node remove", *then)):
+        write_run(tmp_path, str(number), command, "w1", "ok")
+    assert status.last_deploys(tmp_path, ["w1"])["w1"].left == left
+
+
+def test_a_removal_that_failed_leaves_a_node_in_its_cluster(tmp_path):
+    write_run(tmp_path, "1", "node remove", "w1", "degraded")
+    assert status.last_deploys(tmp_path, ["w1"])["w1"].left == ""
 
 
 def test_the_last_outcome_of_a_node_counts_and_half_a_line_does_not(tmp_path):

@@ -131,3 +131,10 @@ def test_a_record_of_another_deployer_does_not_count(tmp_path, monkeypatch):
     assert kept(tmp_path).green
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
     assert isinstance(record.read_all(tmp_path)["w1"], InvalidInput)
+
+
+def test_a_record_is_forgotten_alone_and_what_is_not_there_is_no_error(tmp_path):
+    keep(tmp_path, result("os", node="w1"), result("os", node="w2"))
+    record.forget(tmp_path, "w1")
+    record.forget(tmp_path, "w1")
+    assert record.read_all(tmp_path).keys() == {"w2"}
