@@ -239,7 +239,7 @@ class ClusterNetwork(Section):
     """Prefix length of a node's part of `podCIDR`; default: 24, room for 254 pods, and 117 of IPv6. Fixed at the first
     start."""
     service_cidr: v.Cidr = "10.96.0.0/12"
-    """Range of services, IPv6 where `podCIDR` is (/108 or smaller); the tenth address is the cluster's DNS."""
+    """Range of services, IPv6 where `podCIDR` is (a /108 from k0s 1.35 on); the tenth address is the cluster's DNS."""
     dual_stack: DualStack | None = None
     vip: Vip | None = None
     external_address: v.IpOrName | None = None

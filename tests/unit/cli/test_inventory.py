@@ -127,7 +127,7 @@ def test_a_node_of_ipv4_is_refused_where_services_have_ipv6_alone(tmp_path: Path
     (tmp_path / "inventory.yaml").write_text(mixed)
     done, later = slipway("check", cwd=tmp_path), slipway("generate", cwd=tmp_path)
     assert (done.returncode, later.returncode) == (3, 3)
-    assert "hosts.w1.address: 10.0.0.21 is IPv4, but services are IPv6 (fd00:96::/112)" in done.stderr
+    assert "hosts.w1.address: 10.0.0.21 is IPv4, but services are IPv6 (fd00:96::/108)" in done.stderr
     (tmp_path / "inventory.yaml").write_text(text)
     assert slipway("check", cwd=tmp_path).returncode == 0
 

@@ -87,7 +87,7 @@ def test_hubbles_certificate_is_renewed_and_every_render_the_same(make):
     assert values(make({"cluster": {"network": {"cilium": {"hubble": "false"}}}}))["hubble"] == {"enabled": False}
 
 
-RANGES = "podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/112'"
+RANGES = "podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/108'"
 
 
 def test_without_ipv4_pods_and_tunnels_have_ipv6_alone(inventory):

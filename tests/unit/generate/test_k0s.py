@@ -165,7 +165,7 @@ def test_dual_stack(make):
 
 def ipv6_only(**network: Any) -> dict[str, Any]:
     hosts = {f"cp{n}": {"address": f"2001:db8::1{n}", "role": "controller"} for n in (1, 2, 3)}
-    ranges = {"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/112"}
+    ranges = {"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/108"}
     return {
         "cluster": {"network": {**ranges, **network}},
         "defaults": {"network": {"prefixLength": "64", "gateway": "fe80::1"}},
@@ -178,7 +178,7 @@ def test_a_cluster_may_do_without_ipv4(make):
     assert (spec["api"]["address"], spec["storage"]["etcd"]["peerAddress"]) == ("2001:db8::12", "2001:db8::12")
     assert {"2001:db8::11", "2001:db8::10"} <= set(spec["api"]["sans"])
     network = spec["network"]
-    assert (network["podCIDR"], network["serviceCIDR"]) == ("fd00:244::/104", "fd00:96::/112")
+    assert (network["podCIDR"], network["serviceCIDR"]) == ("fd00:244::/104", "fd00:96::/108")
     assert "dualStack" not in network
     (instance,) = network["controlPlaneLoadBalancing"]["keepalived"]["vrrpInstances"]
     assert instance["virtualIPs"] == ["2001:db8::10/64"]

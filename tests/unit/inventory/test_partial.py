@@ -94,7 +94,7 @@ def test_what_only_follows_from_it_is_not_told(tmp_path: Path, text: str):
 
 
 def test_what_hosts_share_is_right_beside_a_host_of_another_family(tmp_path: Path):
-    head = HEAD.replace("k0s.2}}", "k0s.2}, network: {podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/112'}}")
+    head = HEAD.replace("k0s.2}}", "k0s.2}, network: {podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/108'}}")
     head = head.replace("prefixLength: 24", "prefixLength: 64, gateway: 'fe80::1'") + "stages: {mode: x}\n"
     hosts = "hosts: {a: {address: 'fd00::1', role: controller+worker}, b: {address: 10.0.0.2, role: worker}}\n"
     found = told(tmp_path, head + hosts)

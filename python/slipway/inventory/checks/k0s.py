@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from slipway.inventory.address import Address, network_around, network_of, text_of
 from slipway.inventory.checks.finding import Check, Finding
 from slipway.inventory.messages import nearest
 from slipway.inventory.model import Document, Host, Provider, Role, System
@@ -269,6 +270,22 @@ def ipv6_only(document: Document) -> Iterator[Finding]:
         yield Finding(("cluster", "k0s", "version"), message, other=("cluster", "network", "serviceCIDR"))
 
 
+_SERVICES_OF_IPV6 = 108
+"""kube-apiserver takes no shorter prefix, and k0s of a cluster of IPv6 alone no longer one, from 1.35 on
+(pkg/apis/k0s/v1beta1/network.go; with two families it takes a longer one)."""
+
+
+def ipv6_services(document: Document) -> Iterator[Finding]:
+    """k0s ends at its start where the range of services has another size."""
+    network, version = document.cluster.network, document.cluster.k0s.version
+    given = network_of(network.service_cidr)
+    if network.ipv6_only and given.prefix_length > _SERVICES_OF_IPV6 and minor_of(version) >= 35:
+        around = network_around(Address(6, given.first), _SERVICES_OF_IPV6)
+        meant = f"{text_of(Address(6, around.first))}/{_SERVICES_OF_IPV6}"
+        message = f"{network.service_cidr}: k0s {version} takes a /{_SERVICES_OF_IPV6} alone; did you mean {meant}?"
+        yield Finding(("cluster", "network", "serviceCIDR"), message)
+
+
 _MOST_PODS = 110
 """kubelet's own `maxPods`."""
 
@@ -381,6 +398,7 @@ CHECKS: tuple[Check, ...] = (
     balancer,
     pods_of_a_node,
     ipv6_only,
+    ipv6_services,
     reserves,
     api_arguments,
 )

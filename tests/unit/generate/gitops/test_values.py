@@ -44,7 +44,7 @@ def test_the_chart_knows_every_value(values, chart):
 FAMILIES: dict[str, tuple[dict[str, Any], str]] = {
     "IPv4": ({}, "10.0.0.{}"),
     "both": ({"dualStack": {"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/112"}}, "10.0.0.{}"),
-    "IPv6": ({"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/112"}, "2001:db8::{}"),
+    "IPv6": ({"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/108"}, "2001:db8::{}"),
 }
 
 
