@@ -48,6 +48,7 @@ in
         value = {
           inherit k0s;
           file = generated + "/${path}/k0s.yaml";
+          ipv6Only = builtins.match "ipv6/.*" path != null;
         };
       };
     in

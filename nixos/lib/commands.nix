@@ -44,6 +44,7 @@ in
             value = {
               file = hosts.${name} + "/k0s.yaml";
               k0s = machines.${name}.config.slipway.k0s.package;
+              inherit (machines.${name}.config.slipway.cluster) ipv6Only;
             };
           }) controllers
         );

@@ -51,7 +51,9 @@ def flake(nix_value):
               nixpkgs.legacyPackages = builtins.listToAttrs (map each [ "x86_64-linux" "aarch64-linux" ]);
               disko = throw "no disko";
               self = import {NIXOS}/outputs.nix {{ inherit self nixpkgs disko; }} // {{ outPath = "{ROOT}"; }};
-              k0s = version: {{ config.slipway.k0s.package = "/k0s-" + version; }};
+              k0s = version: {{
+                config.slipway = {{ k0s.package = "/k0s-" + version; cluster.ipv6Only = version == "1.37"; }};
+              }};
               mine = import {NIXOS}/lib/commands.nix {{
                 inherit self nixpkgs; root = {repository}; tools = _: [ ];
                 forAll = f: {{ x86_64-linux = f "x86_64-linux" nixpkgs.legacyPackages.x86_64-linux; }};
@@ -63,10 +65,19 @@ def flake(nix_value):
     return value
 
 
+FAKE_K0S = """#!/bin/sh
+case "$1 $2 $3 $4 $#" in
+"config validate --config $4 4") echo "$4" ;;
+"config validate --feature-gates=IPv6SingleStack=true --config 5") echo "$5, IPv6" ;;
+*) exit 1 ;;
+esac
+"""
+
+
 def validated(script: str, folder: Path) -> dict[str, str]:
-    """What a check of this script has k0s read: the file by the name that is said before."""
+    """What a check of this script has k0s read, and whether as of IPv6 alone: by the name that is said before."""
     program = folder / "k0s"
-    program.write_text('#!/bin/sh\n[ "$1 $2 $3 $#" = "config validate --config 4" ] && echo "$4"\n')
+    program.write_text(FAKE_K0S)
     program.chmod(0o755)
     text = re.sub(r"(?<=HOME=\$TMPDIR )/k0s[\d.-]*/bin/k0s", str(program), script)
     environment = {"out": str(folder / "out"), "PATH": "/usr/bin:/bin"}
@@ -81,13 +92,16 @@ def test_k0s_reads_the_files_of_the_examples(flake, tmp_path):
     golden = ROOT / "tests/golden"
     assert sorted(read) == sorted(str(file.parent.relative_to(golden)) for file in golden.glob("**/hosts/*/k0s.yaml"))
     assert len(set(read.values())) == len(read)
+    alone = {name for name, said in read.items() if said.endswith(", IPv6")}
+    assert alone == {f"ipv6/generated/hosts/cp{n}" for n in (1, 2, 3)}, "k0s refuses their ranges without"
 
 
 def test_k0s_of_each_controller_reads_its_file(flake, tmp_path):
     """Of a user's repository; one controller has another release."""
     script = flake("mine.checks.x86_64-linux.k0s-config.script")
     assert "/k0s-1.37/bin/k0s config validate" in script.partition("echo cp3")[2]
-    assert list(validated(script, tmp_path)) == ["cp1", "cp2", "cp3"]
+    read = validated(script, tmp_path)
+    assert {name: said.endswith(", IPv6") for name, said in read.items()} == {"cp1": False, "cp2": False, "cp3": True}
 
 
 def test_the_package_of_k0s_has_what_nixpkgs_wants(flake):

@@ -118,6 +118,15 @@ func loadConfig(path string) (clusterConfig, error) {
 	return config, nil
 }
 
+// loadGated is loadConfig for those commands of k0s that ask whether IPv6 alone is wanted.
+func loadGated(path string, gates featureGates) (clusterConfig, error) {
+	config, err := loadConfig(path)
+	if err == nil && config.ipv6Only() && !gates.ipv6SingleStack {
+		err = fmt.Errorf("spec: network: podCIDR: Invalid value: %q: feature gate IPv6SingleStack must be explicitly enabled to use IPv6 single stack", config.Spec.Network.PodCIDR)
+	}
+	return config, err
+}
+
 func parseConfig(content []byte) (clusterConfig, error) {
 	var raw map[string]any
 	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
@@ -151,6 +160,12 @@ func (config clusterConfig) validate() error {
 			found = append(found, fmt.Errorf("%s: %w", path, err))
 		}
 	}
+	if config.ipv6Only() && netip.MustParsePrefix(spec.Network.ServiceCIDR).Bits() > 108 {
+		found = append(found, fmt.Errorf("spec.network.serviceCIDR: Invalid value: %q: IPv6 service CIDR prefix must be <= 108", spec.Network.ServiceCIDR))
+	}
+	if !sameFamily(spec.Network.PodCIDR, spec.Network.ServiceCIDR) {
+		found = append(found, errors.New("spec.network.podCIDR: podCIDR and serviceCIDR must be both IPv4 or IPv6"))
+	}
 	for path, text := range map[string]string{
 		"spec.api.address":              spec.API.Address,
 		"spec.storage.etcd.peerAddress": spec.Storage.Etcd.PeerAddress,
@@ -174,6 +189,19 @@ func (config clusterConfig) validate() error {
 		found = append(found, err)
 	}
 	return errors.Join(found...)
+}
+
+// ipv6Only tells whether services have IPv6 alone, as k0s does.
+func (config clusterConfig) ipv6Only() bool {
+	services, err := netip.ParsePrefix(config.Spec.Network.ServiceCIDR)
+	return err == nil && services.Addr().Is6()
+}
+
+// sameFamily is about two ranges; what is none is told apart.
+func sameFamily(one, other string) bool {
+	first, err := netip.ParsePrefix(one)
+	second, otherErr := netip.ParsePrefix(other)
+	return err != nil || otherErr != nil || first.Addr().Is6() == second.Addr().Is6()
 }
 
 func (config clusterConfig) virtualServers() bool {
@@ -235,14 +263,14 @@ func (config clusterConfig) serviceAddress(n int) string {
 
 func validateConfig(arguments []string) error {
 	set := newFlags("k0s config validate")
-	file := configFlag(set)
+	file, gates := configFlag(set), gatesFlag(set)
 	if err := parseFlags(set, arguments); err != nil {
 		return err
 	}
 	if !flagGiven(set, "config") {
 		return errors.New(`required flag(s) "config" not set`)
 	}
-	_, err := loadConfig(*file)
+	_, err := loadGated(*file, *gates)
 	return err
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -47,12 +49,14 @@ func TestMistakesAreRefused(t *testing.T) {
 		"spec: {network: {nodeLocalLoadBalancing: {enable: true}}}":                                     `unknown field "enable" (in ClusterConfig.spec.network.nodeLocalLoadBalancing)`,
 		"spec: {network: {controlPlaneLoadBalancing: {keepalived: {vrrpInstances: [{virtualIP: x}]}}}}": `"virtualIP" (in ClusterConfig.spec.network.controlPlaneLoadBalancing.keepalived.vrrpInstances[0])`,
 		"spec: {telemetry: {enabled: false, url: x}}":                                                   `unknown field "url"`,
-		"sepc: {}":                                                `unknown field "sepc" (in ClusterConfig)`,
-		"spec: {api: {address: ten}}":                             "spec.api.address",
-		"spec: {network: {podCIDR: 10.244.0.0}}":                  "spec.network.podCIDR",
-		"spec: {network: {provider: cilium}}":                     "unsupported network provider: cilium",
-		"spec: {storage: {type: sqlite}}":                         "unsupported storage type: sqlite",
-		"spec: {network: {kubeProxy: {disabled: true}}, podCIDR}": "podCIDR",
+		"sepc: {}":                                                                                `unknown field "sepc" (in ClusterConfig)`,
+		"spec: {api: {address: ten}}":                                                             "spec.api.address",
+		"spec: {network: {podCIDR: 10.244.0.0}}":                                                  "spec.network.podCIDR",
+		"spec: {network: {provider: cilium}}":                                                     "unsupported network provider: cilium",
+		"spec: {storage: {type: sqlite}}":                                                         "unsupported storage type: sqlite",
+		"spec: {network: {kubeProxy: {disabled: true}}, podCIDR}":                                 "podCIDR",
+		"spec: {network: {podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/112'}}":              `"fd00:96::/112": IPv6 service CIDR prefix must be <= 108`,
+		"spec: {network: {podCIDR: 'fd00:244::/104'}}":                                            "podCIDR and serviceCIDR must be both IPv4 or IPv6",
 		"spec: {api: {externalAddress: a.b}, network: {nodeLocalLoadBalancing: {enabled: true}}}": "nodeLocalLoadBalancing",
 	} {
 		_, err := parseConfig([]byte(text))
@@ -95,5 +99,41 @@ func TestTheStatusCarriesTheConfiguration(t *testing.T) {
 	}
 	if back.apiURL() != config.apiURL() || !back.Spec.Network.KubeProxy.Disabled {
 		t.Errorf("%+v", back)
+	}
+}
+
+const ipv6 = "spec: {api: {address: 'fd00::11'}, network: {podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/108'}}"
+
+func TestAddressesOfIPv6StandInBracketsBeforeAPort(t *testing.T) {
+	config := parse(t, ipv6)
+	if config.apiURL() != "https://[fd00::11]:6443" || config.serviceAddress(10) != "fd00:96::a" {
+		t.Error(config.apiURL(), config.serviceAddress(10))
+	}
+}
+
+func TestIPv6AloneWantsItsGate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "k0s.yaml")
+	if err := os.WriteFile(file, []byte(ipv6), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := validateConfig([]string{"--config", file})
+	if err == nil || !strings.Contains(err.Error(), "feature gate IPv6SingleStack must be explicitly enabled") {
+		t.Errorf("without: %v", err)
+	}
+	if err := validateConfig([]string{"--config", file, "--feature-gates=IPv6SingleStack=true"}); err != nil {
+		t.Error(err)
+	}
+	for _, wrong := range []string{"IPv6SingleStack", "IPv6SingleStack=maybe", "Other=true"} {
+		if err := validateConfig([]string{"--config", file, "--feature-gates=" + wrong}); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+	}
+}
+
+func TestTheVirtualAddressIsRedirectedInItsFamily(t *testing.T) {
+	for address, wanted := range map[string]string{"fd00::10": "ip6tables", "10.0.0.10": "iptables"} {
+		if found := iptablesOf(address); found != wanted {
+			t.Errorf("%s: %s", address, found)
+		}
 	}
 }

@@ -39,7 +39,7 @@ type controller struct {
 
 func runController(arguments []string) error {
 	set := newFlags("k0s controller")
-	configFile := configFlag(set)
+	configFile, gates := configFlag(set), gatesFlag(set)
 	tokenFile := set.String("token-file", "", "file with the join token")
 	enableWorker := set.Bool("enable-worker", false, "run workloads here, too")
 	noTaints := set.Bool("no-taints", false, "without the taint of a controller that runs workloads")
@@ -49,7 +49,7 @@ func runController(arguments []string) error {
 	if err := parseFlags(set, arguments); err != nil {
 		return err
 	}
-	config, err := loadConfig(*configFile)
+	config, err := loadGated(*configFile, *gates)
 	if err != nil {
 		return err
 	}
@@ -339,6 +339,10 @@ func (c *controller) startAPIServer(ctx context.Context) error {
 
 func (c *controller) startControllerManager() error {
 	pki, spec := c.data.pki, c.config.Spec
+	each := "24"
+	if c.config.ipv6Only() {
+		each = "117"
+	}
 	return c.startWith("kube-controller-manager", flags{
 		"allocate-node-cidrs":       "true",
 		"authentication-kubeconfig": pki("ccm.conf"),
@@ -355,6 +359,7 @@ func (c *controller) startControllerManager() error {
 		"kube-api-qps":                     "200",
 		"kubeconfig":                       pki("ccm.conf"),
 		"leader-elect":                     strconv.FormatBool(!c.single),
+		"node-cidr-mask-size":              each,
 		"profiling":                        "false",
 		"requestheader-client-ca-file":     pki("front-proxy-ca.crt"),
 		"root-ca-file":                     pki("ca.crt"),

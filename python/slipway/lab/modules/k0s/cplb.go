@@ -239,7 +239,9 @@ func (c *controller) startVIPProxy(ctx context.Context, spec keepalivedSpec) err
 		if err := redirect(address, c.config.Spec.API.Port, spec.UserSpaceProxyBindPort); err != nil {
 			return err
 		}
-		c.atEnd = append(c.atEnd, func() { _ = iptables(redirectRule("-D", address, c.config.Spec.API.Port, spec.UserSpaceProxyBindPort)) })
+		c.atEnd = append(c.atEnd, func() {
+			_ = iptables(address, redirectRule("-D", address, c.config.Spec.API.Port, spec.UserSpaceProxyBindPort))
+		})
 	}
 	return nil
 }
@@ -257,10 +259,10 @@ func (k kubeconfig) healthz(ctx context.Context, address string) error {
 
 // redirect adds the rule unless a k0s that was killed has left it.
 func redirect(address string, from, to int) error {
-	if iptables(redirectRule("-C", address, from, to)) == nil {
+	if iptables(address, redirectRule("-C", address, from, to)) == nil {
 		return nil
 	}
-	return iptables(redirectRule("-A", address, from, to))
+	return iptables(address, redirectRule("-A", address, from, to))
 }
 
 func redirectRule(what, address string, from, to int) []string {
@@ -270,8 +272,16 @@ func redirectRule(what, address string, from, to int) []string {
 	}
 }
 
-func iptables(arguments []string) error {
-	path, err := program("iptables")
+func iptablesOf(address string) string {
+	if parsed, err := netip.ParseAddr(address); err == nil && parsed.Is6() {
+		return "ip6tables"
+	}
+	return "iptables"
+}
+
+// iptables runs the one for addresses like this.
+func iptables(address string, arguments []string) error {
+	path, err := program(iptablesOf(address))
 	if err != nil {
 		return err
 	}
