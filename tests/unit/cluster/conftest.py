@@ -62,7 +62,7 @@ class World:
 def world(tmp_path, monkeypatch):
     """Makes worlds: `world(controllers=1, workers=2)`."""
 
-    def make(controllers: int = 1, workers: int = 2, within: str = "2s") -> World:
+    def make(controllers: int = 1, workers: int = 2, within: str = "30s") -> World:
         names = {f"cp{n}": "controller" for n in range(1, controllers + 1)}
         names |= {f"w{n}": "worker" for n in range(1, workers + 1)}
         hosts = "".join(

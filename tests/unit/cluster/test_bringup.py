@@ -17,6 +17,8 @@ from slipway.inventory import load
 
 QUIET = ("sh", "grep", "systemctl show", "k0s kubectl", "k0s kubeconfig", "k0s etcd member-list", "journalctl")
 """Commands that change nothing."""
+PASSES = "5s"
+"""A bound of joining that is meant to pass; all else succeeds long before its own."""
 
 
 def changes(world: World) -> list[str]:
@@ -128,7 +130,7 @@ def test_what_nobody_foresaw_is_told_of_its_node_and_ends_nobody_elses_join(worl
 
 
 def test_without_a_control_plane_the_others_are_skipped(world):
-    one = world(controllers=3, workers=1)
+    one = world(controllers=3, workers=1, within=PASSES)
     one.machine("cp1").breaks = "api"
     results = one.bring_up()
     assert {name: str(result.outcome) for name, result in results.items()} == {
@@ -225,7 +227,7 @@ def test_a_new_configuration_restarts_controllers_one_after_the_other(world):
 
 
 def test_after_a_controller_that_does_not_come_back_no_other_is_restarted(world):
-    one = world(controllers=3, workers=0)
+    one = world(controllers=3, workers=0, within=PASSES)
     one.bring_up()
     one.machine("cp1").outdated = one.machine("cp2").outdated = True
     one.machine("cp1").breaks = "api"
@@ -521,7 +523,7 @@ def test_a_member_of_etcd_of_the_same_name_is_not_taken_for_a_machine_without_da
 
 
 def test_a_node_of_another_machine_is_not_taken_for_this_one(world):
-    one = world(controllers=1, workers=1)
+    one = world(controllers=1, workers=1, within=PASSES)
     one.cluster.machines["w1"] = "id-of-another"
     result = one.bring_up()["w1"]
     assert result.outcome == "degraded"
@@ -529,7 +531,7 @@ def test_a_node_of_another_machine_is_not_taken_for_this_one(world):
 
 
 def test_a_node_whose_kubelet_does_not_report_has_not_joined(world):
-    one = world(controllers=1, workers=1)
+    one = world(controllers=1, workers=1, within=PASSES)
     one.cluster.silent["w1"] = time.time() - 30
     result = one.bring_up()["w1"]
     assert result.outcome == "degraded"

@@ -14,7 +14,7 @@ cluster:
 defaults:
   ssh: {authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBMF0e4Tlc2bbCEyA5LWyFv5fB6qQTfJ8cAHrtK5Yqm test]}
   network: {interface: eth0, prefixLength: 24}
-deploy: {parallel: 2, timeouts: {ready: 1s, join: 2s}}
+deploy: {parallel: 2, timeouts: {ready: 5s, join: 30s}}
 hosts:
   w1: {address: 10.0.0.21, role: worker}
   cp1: {address: 10.0.0.11, role: controller}
