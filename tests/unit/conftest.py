@@ -18,7 +18,7 @@ from slipway.ssh.host import Remote
 from slipway.ssh.keys import KnownHosts
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-STARTS_WITHIN = 10.0
+STARTS_WITHIN = 60.0
 
 # SHLVL keeps bash from reading ~/.bashrc: the tests measure nobody's prompt.
 CONFIG = """

@@ -209,7 +209,7 @@ def test_an_activation_that_never_ends_is_followed_for_its_time_and_no_longer():
     """A node that says `activating` for ever kept us following for ever."""
     began = time.monotonic()
     result = activated(FakeHost(STATUS, honest_about_facts=True))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert "it runs /nix/store/a" in result.reason
 
 

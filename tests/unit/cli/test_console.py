@@ -247,7 +247,7 @@ with progress() as listener:
     for number in range(90):
         events.emit("activate", "ok", f"w{number}")
     events.emit("activate", "rolled-back", "w90", reason="no confirmation")
-    time.sleep(1)
+    time.sleep(3)
 """
 
 
@@ -277,9 +277,9 @@ from slipway.events import Events
 
 with progress() as listener:
     Events(listener).emit("drain", "started", "w1")
-    time.sleep(0.6)
+    time.sleep(2)
     agree(["w1: its Node"], "Remove w1?", yes=False)
-    time.sleep(0.6)
+    time.sleep(2)
 """
 
 

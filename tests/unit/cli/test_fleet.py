@@ -140,22 +140,22 @@ def interrupted(repository: Path, words: list[str], after: str = "", delay: floa
     argv = [sys.executable, "-c", PROGRAM, *words]
     with subprocess.Popen(argv, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         if after:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not Path(after).exists():
                 assert time.monotonic() < end, "the command did not begin"
                 time.sleep(0.02)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=400)
     return process.returncode, err, time.monotonic() - began
 
 
 def test_ctrl_c_shows_what_there_is_and_does_not_wait_for_the_rest(repository, tmp_path):
     began = tmp_path / "began"
-    words = ["exec", "w1", "--", f"touch {began}; sleep 30"]
+    words = ["exec", "w1", "--", f"touch {began}; sleep 300"]
     code, err, took = interrupted(repository, words, after=str(began))
-    assert (code, took < 5) == (130, True)
+    assert (code, took < 60) == (130, True)
     assert "no answer of w1" in err
 
 
@@ -168,15 +168,15 @@ def test_ctrl_c_while_a_machine_is_silent(repository, tmp_path):
         silent.listen()
         dead(repository, silent.getsockname()[1])
         inventory = repository / "inventory.yaml"
-        inventory.write_text(inventory.read_text().replace("connect: 5s", "connect: 25s"))
+        inventory.write_text(inventory.read_text().replace("connect: 5s", "connect: 150s"))
         argv = [sys.executable, "-c", PROGRAM, "exec", "w3", "--", "true"]
         with subprocess.Popen(argv, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            assert select.select([silent], [], [], 20)[0]
+            assert select.select([silent], [], [], 60)[0]
             time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             began = time.monotonic()
-            _, err = process.communicate(timeout=30)
-    assert (process.returncode, time.monotonic() - began < 5) == (130, True)
+            _, err = process.communicate(timeout=400)
+    assert (process.returncode, time.monotonic() - began < 60) == (130, True)
     assert b"no answer of w3" in err
 
 
@@ -227,7 +227,7 @@ def test_ctrl_c_in_the_first_second_shows_no_traceback(repository, tmp_path, del
             time.sleep(0.005)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=400)
     assert process.returncode == 130, err
     assert "Traceback" not in err
 

@@ -20,7 +20,7 @@ from slipway.lab.builds import Addition, Assets, Build, Program
 from slipway.wait import WaitedTooLong, wait_until
 
 FAKE_GO = Path(__file__).with_name("fake_go.sh")
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @dataclass

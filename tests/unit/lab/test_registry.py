@@ -29,7 +29,7 @@ def place(folder):
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-        thread.join(10)
+        thread.join(60)
 
 
 def get(url: str) -> bytes:

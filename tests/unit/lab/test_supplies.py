@@ -10,7 +10,7 @@ from slipway.lab import binaries, charts, definitions, images, stores, supplies
 from slipway.lab.builds import Build, K0s, Program
 from slipway.lab.settings import Lab
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @pytest.fixture

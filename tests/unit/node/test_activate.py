@@ -364,7 +364,7 @@ def test_a_node_that_forgot_is_judged_by_what_it_runs(node, run):
 
 def test_a_profile_that_waits_for_the_garbage_collector_is_not_waited_for_without_end(node, run, sshd):
     (sshd.folder / "bin" / "nix-env").write_text("#!/bin/sh\nexec sleep 600\n")
-    result = run(node.system("new"), Limits(activate=5, confirm=5, profile=1))
+    result = run(node.system("new"), Limits(activate=20, confirm=20, profile=1))
     assert result.outcome is Outcome.ROLLED_BACK
     assert "could not be made the default of the next boot" in result.reason
 
@@ -437,7 +437,7 @@ def in_thread(call: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def wait_for(check: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_for(check: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "not within the time"

@@ -42,14 +42,14 @@ def test_kernel_initrd_and_modules_are_compared_with_what_was_booted(node, remot
 def test_a_node_is_back_with_another_boot_and_its_new_system(node, remote, boot):
     new = node.system("new")
     boot(f"ln -sfn {new} {node.places.current}")
-    now = reboot.reboot(remote, new, within=10, places=node.places)
+    now = reboot.reboot(remote, new, within=60, places=node.places)
     assert (now.boot_id, now.current) == ("second", new)
 
 
 def test_a_node_that_boots_something_else_is_not_back(node, remote, boot):
     boot("true")
     with pytest.raises(reboot.NotBack, match=r"came back from its reboot with .*old, not /new"):
-        reboot.reboot(remote, "/new", within=10, places=node.places)
+        reboot.reboot(remote, "/new", within=60, places=node.places)
 
 
 def test_a_node_that_does_not_go_down_is_not_waited_for_without_end(node, remote, boot):

@@ -158,8 +158,8 @@ def page(folder: Path) -> Iterator[Page]:
         os.close(to)
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(60)
         os.close(back)

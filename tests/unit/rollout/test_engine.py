@@ -178,7 +178,7 @@ class World:
             self.now.add(host.name)
             self.together.append(set(self.now))
         if host.name in self.begins_with:
-            self.all_begun.wait(10)
+            self.all_begun.wait(60)
         if self.hit_during == host.name:
             self.interruption.asked = True
         with self.lock:

@@ -110,7 +110,7 @@ def test_no_program_is_left_behind_when_the_terminal_goes(tmp_path, before):
             time.sleep(0.3)
             assert process.poll() is None
             process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(60)
     assert wait_for(lambda: is_gone(int(child)))
 
 
@@ -122,7 +122,7 @@ def is_gone(pid: int) -> bool:
 
 
 def wait_for(seen: Callable[[], Seen]) -> Seen:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not (found := seen()) and time.monotonic() < end:
         time.sleep(0.02)
     return found

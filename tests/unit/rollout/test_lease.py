@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from slipway.rollout.lease import Holder, held
 from slipway.ssh.host import Remote
 from slipway.ssh.pool import Pool
 from slipway.tools import run
+from slipway.wait import wait_until
 
 OTHER = Holder("theirs", "eva", "there", 7, "/clone", "2026-01-01T00:00:00+00:00")
 
@@ -85,6 +87,10 @@ def world(inventory, sshd, tmp_path):
     yield World(inventory, {name: Controller(remote, tmp_path / name) for name, remote in remotes.items()})
     for remote in remotes.values():
         remote.close()
+
+
+def soon(seen: Callable[[], object]) -> None:
+    wait_until(lambda: (seen() or None, ""), deadline=60, interval=0.05, describe="the next sign of life")
 
 
 def quick(world: World, seconds: float) -> None:
@@ -151,14 +157,14 @@ def test_of_two_who_come_at_once_one_is_first(world):
         together = threading.Barrier(2)
 
         def try_it(run: str, together: threading.Barrier = together, results: list[str] = results) -> None:
-            together.wait(10)
+            together.wait(60)
             try:
                 with world.held(run):
                     results.append("held")
-                    together.wait(10)
+                    together.wait(60)
             except LockedByAnother:
                 results.append("refused")
-                together.wait(10)
+                together.wait(60)
 
         threads = [threading.Thread(target=try_it, args=(run,)) for run in ("a", "b")]
         for thread in threads:
@@ -181,7 +187,7 @@ def ended() -> dict[str, Any]:
     began = subprocess.Popen(["sleep", "60"])
     about = process.own() | {"pid": began.pid, "since": process._since(began.pid)}
     began.kill()
-    began.wait(10)
+    began.wait(60)
     return about
 
 
@@ -230,15 +236,14 @@ def test_signs_of_life_keep_it(world, monkeypatch):
     with world.held():
         for each in world.controllers.values():
             each.lock.unlink()
-        time.sleep(0.5)
-        assert world.holders() == ["ours", "ours", "ours"]
+        soon(lambda: world.holders() == ["ours", "ours", "ours"])
 
 
 def test_who_lost_the_lock_hears_of_it_and_takes_nothing_from_the_new_holder(world, monkeypatch):
     monkeypatch.setattr(lease, "SIGNS", 1200)
     with world.held():
         lease.take(world.controllers["cp2"], OTHER, 120, "break")
-        time.sleep(0.5)
+        soon(lambda: world.lost)
         assert len(world.lost) == 1 and "eva@there" in world.lost[0]
     assert world.holders() == ["", "theirs", ""]
 

@@ -38,7 +38,7 @@ def test_whoever_comes_second_is_told_who_holds_it(tmp_path, holder):
 
 def test_a_holder_that_died_holds_nothing(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
-    holder.wait(10)
+    holder.wait(60)
     with lock.hold(tmp_path):
         pass
 

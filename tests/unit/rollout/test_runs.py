@@ -66,7 +66,7 @@ def test_how_a_run_ended(tmp_path, error, state):
 def test_a_killed_run_is_interrupted_and_says_what_is_known_of_its_nodes(tmp_path, process, number):
     assert runs.every(tmp_path)[0].state == "running"
     process.send_signal(number)
-    process.wait(10)
+    process.wait(60)
     (known,) = runs.every(tmp_path)
     assert (known.state, known.duration) == ("interrupted", None)
     assert known.nodes == {"cp1": "activate ok", "w1": "not known: in activate"}

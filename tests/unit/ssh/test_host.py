@@ -138,8 +138,8 @@ def test_a_secret_goes_in_and_is_not_shown(host):
 def test_a_command_that_takes_too_long_is_killed_with_its_children(host, tmp_path):
     pids = tmp_path / "pids"
     script = f"trap '' TERM; sleep 600 & echo $! >>{pids}; echo $$ >>{pids}; wait; sleep 600"
-    with pytest.raises(CommandTimedOut, match=r"no end after 2 s"):
-        host.run(["sh", "-c", script], timeout=2)
+    with pytest.raises(CommandTimedOut, match=r"no end after 4 s"):
+        host.run(["sh", "-c", script], timeout=4)
     assert host.run(["echo", "next"]).stdout == "next\n"
 
     def gone() -> tuple[bool | None, str]:
@@ -158,8 +158,8 @@ def alive(pid: int) -> bool:
 
 def test_a_background_process_does_not_hold_the_command_back(remote):
     began = time.monotonic()
-    result = remote.run(["sh", "-c", "sleep 20 & echo $!"])
-    assert time.monotonic() - began < 15
+    result = remote.run(["sh", "-c", "sleep 600 & echo $!"])
+    assert time.monotonic() - began < 300
     os.kill(int(result.stdout), signal.SIGKILL)
 
 
@@ -199,7 +199,7 @@ def test_a_connection_lost_under_a_command_is_unreachable_and_no_exit_code(remot
 
 def test_after_a_loss_the_next_command_connects_again(remote):
     os.kill(server_of(remote), signal.SIGKILL)
-    time.sleep(0.3)
+    time.sleep(2)
     assert remote.run(["echo", "again"]).stdout == "again\n"
 
 
@@ -217,39 +217,44 @@ def test_fresh_is_a_connection_of_its_own(sshd, remote):
     assert server_of(remote) == first
 
 
-def test_close_ends_what_another_thread_waits_for(remote):
+def begun(path: Path) -> None:
+    """Wait for what a command does first."""
+    wait_until(lambda: (path.exists() or None, ""), deadline=60, interval=0.02, describe="the command")
+
+
+def test_close_ends_what_another_thread_waits_for(remote, tmp_path):
     remote.run(["true"])
     seen = []
 
     def wait() -> None:
         try:
-            remote.run(["sleep", "30"])
+            remote.run(["sh", "-c", f"touch {tmp_path}/begun; exec sleep 600"])
         except Unreachable as error:
             seen.append(error)
 
     thread = threading.Thread(target=wait)
     thread.start()
-    time.sleep(0.3)
+    begun(tmp_path / "begun")
     remote.close()
-    thread.join(10)
+    thread.join(60)
     assert len(seen) == 1
 
 
-def test_a_machine_that_is_shut_says_interrupted(remote):
+def test_a_machine_that_is_shut_says_interrupted(remote, tmp_path):
     seen = []
 
     def wait() -> None:
         try:
-            remote.run(["sleep", "30"])
+            remote.run(["sh", "-c", f"touch {tmp_path}/begun; exec sleep 600"])
         except Interrupted as error:
             seen.append(error)
 
     remote.run(["true"])
     thread = threading.Thread(target=wait)
     thread.start()
-    time.sleep(0.3)
+    begun(tmp_path / "begun")
     remote.shut()
-    thread.join(10)
+    thread.join(60)
     assert len(seen) == 1
     with pytest.raises(Interrupted):
         remote.run(["true"])
@@ -325,7 +330,7 @@ def test_a_server_that_never_starts_a_program_is_given_up(mute, monkeypatch):
     began = time.monotonic()
     with pytest.raises(Unreachable, match=r"connection lost while its shell started: no shell within 0\.5 s"):
         mute.run(["true"])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_server_that_refuses_to_start_a_program_is_not_waited_for(mute, done, monkeypatch):
@@ -362,7 +367,7 @@ def test_a_machine_that_stands_still_under_a_command_is_given_up(remote, monkeyp
         began = time.monotonic()
         with pytest.raises(CommandTimedOut):
             remote.run(["true"], input=content, timeout=0.3)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
     finally:
         os.kill(server, signal.SIGCONT)
 
@@ -372,7 +377,7 @@ def test_nothing_runs_on_a_machine_that_was_shut_while_it_was_connected(sshd, tm
 
     def slowly(*arguments):
         connecting.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return connect(*arguments)
 
     monkeypatch.setattr(module, "connect", slowly)
@@ -386,10 +391,10 @@ def test_nothing_runs_on_a_machine_that_was_shut_while_it_was_connected(sshd, tm
 
     thread = threading.Thread(target=touch)
     thread.start()
-    connecting.wait(5)
+    assert connecting.wait(60)
     host.shut()
     go_on.set()
-    thread.join(10)
+    thread.join(60)
     assert len(seen) == 1
     assert not mark.exists()
 

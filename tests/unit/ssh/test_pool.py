@@ -39,7 +39,7 @@ def test_a_machine_s_connection_is_kept(pool):
 def test_closing_ends_the_connections(sshd):
     with Pool([sshd.endpoint], sshd.known_hosts) as pool:
         shell = pool.host("node").run(["sh", "-c", "echo $PPID"]).stdout.strip()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         stat = Path(f"/proc/{shell}/stat")
         if not stat.exists() or " Z " in stat.read_text():

@@ -15,11 +15,13 @@ import pytest
 import yaml
 from tests.unit.cluster.credentials import KUBECONFIG
 
+from slipway import wait
 from slipway.generate import gitops
 from slipway.inventory import Inventory, load
 from slipway.result import CommandFailed, CommandResult
 from slipway.secret import Secret
 from slipway.ssh.tunnel import Tunnel
+from slipway.stages import proof
 from slipway.stages.bootstrap import Site
 from slipway.stages.repository import MARKER
 from slipway.tools import git, helm, kubectl
@@ -335,6 +337,29 @@ def fake_decrypt(_root: Path, name: Path) -> Secret:
     values = {"username": "Zm9v", "password": "Zm9v", "token": encoded(TOKEN)}
     manifest = {"kind": "Secret", "metadata": about, "data": values}
     return Secret(yaml.safe_dump(manifest))
+
+
+@dataclass
+class FakeClock:
+    """Waiting takes its time and each look a millisecond: how long it takes on this computer decides nothing."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The one of everything that waits, and of the proof, which measures."""
+    fake = FakeClock()
+    monkeypatch.setattr(wait, "time", fake)
+    monkeypatch.setattr(proof, "time", fake)
+    return fake
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_when_the_master_goes_so_do_the_children():
         few = children(limit=4, bound=60)
         for _ in range(3):
             few.start(lambda: (tell(os.getpid()), time.sleep(60)))
-        time.sleep(1)
+        time.sleep(4)
         ours.shutdown(socket.SHUT_RDWR)
         few.wait()
         tell("never said")
