@@ -56,10 +56,11 @@ class Builder:
         if node.tag not in _KNOWN_TAGS:
             self._odd_tag(node)
         if isinstance(node, yaml.ScalarNode):
-            if node.tag == PLAIN and node.value in NULLS:
+            if node.tag != PLAIN:
+                self._require_readable(node)
+            elif node.value in NULLS:
                 self.has_empty = True
                 return None
-            self._require_readable(node)
             return _typed(node) if self._typed else node.value
         self._enter(node)
         made = self._mapping(node) if isinstance(node, yaml.MappingNode) else [self.value(item) for item in node.value]
@@ -78,7 +79,8 @@ class Builder:
             elif name in made:
                 self._duplicate(node, key)
             else:
-                self._require_readable(key)
+                if key.tag != PLAIN:
+                    self._require_readable(key)
                 made[name] = self.value(value)
         return {**self._merged(node), **made} if merges else made
 
@@ -105,7 +107,10 @@ class Builder:
         self.problems.append(place_of(node).problem("yaml", f"the tag {shown} has no meaning here; remove it"))
 
     def _require_readable(self, node: yaml.ScalarNode) -> None:
-        """No value may hold what ends a word, a line or a file in the formats that are made of it (NUL, ESC, CR)."""
+        """No value may hold what ends a word, a line or a file in the formats that are made of it (NUL, ESC, CR).
+
+        Only quotes have escapes; where such a character stands itself, the file is not even read.
+        """
         found = _CONTROL.search(node.value)
         if found:
             message = f"has the control character {found[0]!a}; remove it"
