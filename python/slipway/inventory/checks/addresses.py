@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from slipway.inventory.address import Address, Network, address_of, interface_of, network_around, network_of, text_of
 from slipway.inventory.checks.finding import Check, Finding
@@ -35,7 +36,13 @@ MOST_NODE_BITS = 16
 
 def network_of_host(host: Host) -> Network | None:
     """The network around the host's address, None where DHCP tells its size."""
-    address, length = address_of(host.address), host.network.prefix_length
+    return _network(host.address, host.network.prefix_length)
+
+
+@lru_cache(maxsize=65536)
+def _network(text: str, length: int | None) -> Network | None:
+    """Many checks ask for it, of each host."""
+    address = address_of(text)
     if length is None or length > (32 if address.family == 4 else 128):
         return None
     return network_around(address, length)
@@ -66,30 +73,45 @@ def unique_addresses(document: Document) -> Iterator[Finding]:
 
 def unique_logins(document: Document) -> Iterator[Finding]:
     """Two names for one machine: each would get the other's system."""
+    elsewhere = [(name, host.ssh) for name, host in document.hosts.items() if host.ssh.address]
+    if not elsewhere:
+        return  # as unique as their addresses
     seen: dict[tuple[str, int], Keys] = {}
-    for name, host in sorted(document.hosts.items(), key=lambda item: item[1].ssh.address is not None):
-        path: Keys = ("hosts", name, *(("ssh",) if host.ssh.address else ()), "address")
-        place = ((host.ssh.address or host.address).lower(), host.ssh.port)
+    for name, host in document.hosts.items():
+        if not host.ssh.address:
+            seen.setdefault((host.address.lower(), host.ssh.port), ("hosts", name, "address"))
+    for name, ssh in elsewhere:
+        path: Keys = ("hosts", name, "ssh", "address")
+        place = (str(ssh.address).lower(), ssh.port)
         first = seen.setdefault(place, path)
-        if first is not path and host.ssh.address:
+        if first is not path:
             yield Finding(path, f"{place[0]}, port {place[1]}: the way to another host too, {{}}", other=first)
 
 
 def unique_macs(document: Document) -> Iterator[Finding]:
     seen: dict[str, Keys] = {}
     for name, host in document.hosts.items():
-        network: Keys = ("hosts", name, "network")
-        cards = [((*network, "mac"), host.network.mac)]
-        cards += [((*network, "links", link, "mac"), settings.mac) for link, settings in host.network.links.items()]
-        matched = {mac for _, mac in cards}
-        hardware: Keys = ("hosts", name, "hardware")
-        expected: list[tuple[Keys, str]] = [((*hardware, "macs", i), mac) for i, mac in enumerate(host.hardware.macs)]
-        expected += [((*hardware, "nics", mac), mac) for mac in host.hardware.nics if mac not in host.hardware.macs]
-        for path, mac in [*cards, *((path, mac) for path, mac in expected if mac not in matched)]:
-            if mac is not None:
-                first = seen.setdefault(mac, path)
-                if first is not path:
-                    yield Finding(path, f"{mac} is already used by {{}}", other=first)
+        for path, mac in _macs_of(name, host):
+            first = seen.setdefault(mac, path)
+            if first is not path:
+                yield Finding(path, f"{mac} is already used by {{}}", other=first)
+
+
+def _macs_of(name: str, host: Host) -> Iterator[tuple[Keys, str]]:
+    """What links are matched by, and cards that are expected beside."""
+    network, hardware = host.network, host.hardware
+    if network.mac is not None:
+        yield ("hosts", name, "network", "mac"), network.mac
+    for link, settings in network.links.items():
+        if settings.mac is not None:
+            yield ("hosts", name, "network", "links", link, "mac"), settings.mac
+    matched = {network.mac, *(settings.mac for settings in network.links.values())}
+    for index, mac in enumerate(hardware.macs):
+        if mac not in matched:
+            yield ("hosts", name, "hardware", "macs", index), mac
+    for mac in hardware.nics:
+        if mac not in matched and mac not in hardware.macs:
+            yield ("hosts", name, "hardware", "nics", mac), mac
 
 
 def usable_addresses(document: Document) -> Iterator[Finding]:
@@ -178,9 +200,11 @@ def _ipv6(path: Keys, host: Host, *, alone: bool) -> Iterator[Finding]:
 def nameservers(document: Document) -> Iterator[Finding]:
     """One that the host has no address to ask from answers nothing, unless a translator (CLAT) runs on the host."""
     for name, host in document.hosts.items():
-        own = {address.family for _, address in _addresses_of(name, host)} | ({6} if host.network.slaac else set())
         asked = {address_of(text).family for text in host.network.nameservers}
-        if asked and not host.network.dhcp and not asked & own:
+        if not asked or host.network.dhcp or address_of(host.address).family in asked:
+            continue
+        own = {address.family for _, address in _addresses_of(name, host)} | ({6} if host.network.slaac else set())
+        if not asked & own:
             (family,) = asked
             message = f"are IPv{family}, and the host has IPv{10 - family} alone: no name would be found"
             yield Finding(("hosts", name, "network", "nameservers"), message, warning=True)
@@ -188,14 +212,19 @@ def nameservers(document: Document) -> Iterator[Finding]:
 
 def main_routes(document: Document) -> Iterator[Finding]:
     for name, host in document.hosts.items():
-        around = network_of_host(host)
-        nets = [interface_of(text)[1] for text in host.network.addresses] + ([around] if around else [])
+        nets = _nets(host) if host.network.routes else []
         for index, route in enumerate(host.network.routes):
             path = ("hosts", name, "network", "routes", index, "via")
             if network_of(route.to).family != address_of(route.via).family:
                 yield Finding(path, f"{route.via} is not of the family of {{}}", other=(*path[:-1], "to"))
             elif not _reached(host, address_of(route.via), nets):
                 yield Finding(path, f"{route.via} is in none of the networks of the host's interface")
+
+
+def _nets(host: Host) -> list[Network]:
+    """The networks of the host's interface."""
+    around = network_of_host(host)
+    return [interface_of(text)[1] for text in host.network.addresses] + ([around] if around else [])
 
 
 def _reached(host: Host, router: Address, nets: list[Network]) -> bool:

@@ -65,11 +65,11 @@ def disks_of_two_hosts(document: Document) -> Iterator[Finding]:
     seen: dict[str, Keys] = {}
     for name, host in document.hosts.items():
         for disk, settings in host.disks.items():
-            if not settings.device.startswith("/dev/disk/by-id/") or _is_virtual(settings.device):
+            if not settings.device.startswith("/dev/disk/by-id/"):
                 continue
             path: Keys = ("hosts", name, "disks", disk, "device")
             first = seen.setdefault(settings.device, path)
-            if first[1] != name:
+            if first[1] != name and not _is_virtual(settings.device):
                 yield Finding(path, f"{settings.device} is already used by {{}}", other=first, warning=True)
 
 
@@ -143,13 +143,13 @@ def proxies(document: Document) -> Iterator[Finding]:
 def firewall_rules(document: Document) -> Iterator[Finding]:
     """A rule for everybody takes back what another key limits."""
     for name, host in document.hosts.items():
-        limits = [("sshFrom", host.ssh.port, host.firewall.ssh_from)]
-        if host.is_controller:
-            limits.append(("apiFrom", document.cluster.k0s.ports.api, host.firewall.api_from))
         for index, rule in enumerate(host.firewall.rules):
             if rule.protocol != "tcp" or rule.from_:
                 continue
             ranges = [port_range(ports) for ports in rule.ports]
+            limits = [("sshFrom", host.ssh.port, host.firewall.ssh_from)]
+            if host.is_controller:
+                limits.append(("apiFrom", document.cluster.k0s.ports.api, host.firewall.api_from))
             for key, port, sources in limits:
                 if sources and any(port in each for each in ranges):
                     path = ("hosts", name, "firewall", "rules", index)
