@@ -6,6 +6,7 @@ Nothing is imported up here that Python does not have already: whatever takes ti
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # (what `signal` is made of; that one imports more)
+import gc
 import os
 import sys
 
@@ -36,11 +37,12 @@ _answer(_leave)
 
 
 def main() -> NoReturn:
+    gc.disable()  # modules are made to stay: to look for garbage among them is a twentieth of a short command's time
     from slipway.cli.main import run
 
     try:
         # While modules are imported there is nothing to clear up, and much takes an interruption for its own error.
-        code = run(sys.argv[1:], begins=lambda: _answer(_before))
+        code = run(sys.argv[1:], begins=_begin)
         _answer(_leave)
     except KeyboardInterrupt:  # while it was told how the command came out
         _leave(_signal.SIGINT, None)
@@ -52,6 +54,12 @@ def main() -> NoReturn:
     if not others:
         _end(code)
     sys.exit(code)
+
+
+def _begin() -> None:
+    gc.freeze()
+    gc.enable()
+    _answer(_before)
 
 
 def _end(code: int) -> None:
