@@ -19,6 +19,7 @@ from slipway.cluster.members import Membership, Nodes
 from slipway.errors import DeployFailed, Interrupted, SlipwayError, Unreachable
 from slipway.events import Events
 from slipway.inventory import Host, Inventory
+from slipway.inventory.address import with_port
 from slipway.inventory.releases import minor_of
 from slipway.outcome import NodeResult, Outcome
 from slipway.ssh.host import Host as Machine
@@ -418,7 +419,7 @@ def may_found(inventory: Inventory, seen: Mapping[str, Membership]) -> None:
     signs = [
         *(f"{host.name} cannot be asked" for host in inventory.controllers if host.name not in seen),
         *(f"{host.name} has joined one" for host in inventory.workers if host.name in seen and seen[host.name].kubelet),
-        *(f"{address}:{port} answers" for address, port in api_ports(inventory) if answers(address, port)),
+        *(f"{with_port(address, port)} answers" for address, port in api_ports(inventory) if answers(address, port)),
     ]
     if signs:
         raise MayNotFound(

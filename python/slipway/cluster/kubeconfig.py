@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from slipway.errors import DeployFailed
 from slipway.inventory import Inventory
+from slipway.inventory.address import with_port
 from slipway.result import NO_SENSE
 from slipway.ssh.host import Host
 from slipway.ssh.pool import Pool, first_answer
@@ -184,7 +185,7 @@ def _server(text: str, allowed: frozenset[str], port: int) -> str:
 
 
 def _address(host: str, port: int) -> str:
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return f"https://{with_port(host, port)}"
 
 
 def _plain(parts: SplitResult) -> bool:

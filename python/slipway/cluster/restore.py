@@ -18,6 +18,7 @@ from slipway.cluster.members import Membership
 from slipway.errors import DeployFailed, Unreachable
 from slipway.events import Events
 from slipway.inventory import Inventory
+from slipway.inventory.address import with_port
 from slipway.inventory.releases import minor_of, newest_release
 from slipway.secret import Secret
 from slipway.ssh.host import Host
@@ -74,7 +75,7 @@ def require_cold(inventory: Inventory, pool: Pool, archive: Archive) -> Ground:
     having = [name for name in controllers if seen[name].control_plane]
     if having:
         raise _still_there(pool, having, seen, archive)
-    ports = [f"{address}:{port}" for address, port in bringup.api_ports(inventory) if bringup.answers(address, port)]
+    ports = [with_port(*place) for place in bringup.api_ports(inventory) if bringup.answers(*place)]
     if ports:
         raise MayNotFound(f"a cluster answers at {', '.join(ports)}", hint="restore where no cluster is")
     _require_release(pool.host(controllers[0]), archive)

@@ -76,6 +76,11 @@ def way_of(text: str) -> Way:
     return Way(found["user"] or "", found["bare"] or found["bracketed"] or found["address"], port)
 
 
+def with_port(address: str, port: int) -> str:
+    """As people and URLs write both: `10.0.0.11:6443`, and an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 @lru_cache(maxsize=65536)
 def address_of(text: str) -> Address:
     """The numbers of an IP address. Raises ValueError with the likely fix."""

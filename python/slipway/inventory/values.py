@@ -390,7 +390,9 @@ def _threshold(text: str) -> str:
     return text if THRESHOLD.fits(text) else _quantity(text)
 
 
-PROXY_URL = Syntax("URL of a proxy", r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
+_IN_BRACKETS = r"\[[0-9a-fA-F:]+\]"
+"""An IPv6 address as URLs have it."""
+PROXY_URL = Syntax("URL of a proxy", rf"https?://([A-Za-z0-9.-]+|{_IN_BRACKETS})(:[0-9]{{1,5}})?/?")
 
 
 @lru_cache(maxsize=256)
@@ -452,7 +454,7 @@ _STORE_PARAMETERS = frozenset((
 
 
 _PARAMETER = f"{one_of(*sorted(_STORE_PARAMETERS))}=[A-Za-z0-9._~:/%-]+"
-_STORE = "((https?|s3)://[A-Za-z0-9._~:/%-]+|file:///[A-Za-z0-9._~/%-]+)"
+_STORE = rf"((https?|s3)://[A-Za-z0-9._~:/%-]+|https?://{_IN_BRACKETS}[A-Za-z0-9._~:/%-]*|file:///[A-Za-z0-9._~/%-]+)"
 CACHE_STORE = Syntax("store of a binary cache", rf"{_STORE}(\?{_PARAMETER}(&{_PARAMETER})*)?")
 
 
@@ -681,7 +683,10 @@ def _cron(text: str) -> str:
     return text
 
 
-RESTIC = Syntax("restic repository", "s3:https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*[A-Za-z0-9]")
+RESTIC = Syntax(
+    "restic repository",
+    rf"s3:https?://([A-Za-z0-9.-]+|{_IN_BRACKETS})(:[0-9]{{1,5}})?/[A-Za-z0-9._/-]*[A-Za-z0-9]",
+)
 
 
 def _restic(text: str) -> str:
@@ -748,7 +753,7 @@ def _nix_option(text: str) -> str:
     return text
 
 
-_PLAIN_CACHE = "https?://[A-Za-z0-9._~:/@%-]+"
+_PLAIN_CACHE = rf"https?://([A-Za-z0-9._~:/@%-]+|{_IN_BRACKETS}[A-Za-z0-9._~:/@%-]*)"
 PLAIN_CACHES = Syntax("URLs of binary caches", rf"[ \t\n]*({_PLAIN_CACHE}([ \t\n]+{_PLAIN_CACHE})*)?[ \t\n]*")
 
 

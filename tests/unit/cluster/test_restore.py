@@ -9,7 +9,7 @@ import pytest
 from tests.unit.cluster.archives import archive, fake_k0s
 from tests.unit.cluster.conftest import World
 
-from slipway.cluster import backup, restore
+from slipway.cluster import backup, bringup, restore
 from slipway.cluster.bringup import MayNotFound
 from slipway.cluster.encryption import Key, Keys
 from slipway.cluster.restore import Ground, StillThere
@@ -111,6 +111,14 @@ def test_an_api_that_answers_somewhere_is_refused(world):
     one = world()
     one.listening.add("10.0.0.10")
     with pytest.raises(MayNotFound, match=r"answers at 10\.0\.0\.10:6443"):
+        cold(one)
+
+
+def test_an_api_at_an_address_of_ipv6_is_told_as_urls_have_it(world, monkeypatch):
+    one = world()
+    one.listening.add("fd00::11")
+    monkeypatch.setattr(bringup, "api_ports", lambda _inventory: [("fd00::11", 6443)])
+    with pytest.raises(MayNotFound, match=r"answers at \[fd00::11\]:6443$"):
         cold(one)
 
 

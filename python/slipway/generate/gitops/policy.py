@@ -150,4 +150,4 @@ def _single(address: str) -> str:
 
 
 def _is_address(host: str) -> bool:
-    return host.replace(".", "").isdigit()
+    return ":" in host or host.replace(".", "").isdigit()

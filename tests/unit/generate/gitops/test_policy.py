@@ -59,6 +59,19 @@ def test_the_store_of_backups_is_a_name_and_a_port(make):
     assert rule["toPorts"] == [{"ports": [{"port": "9000", "protocol": "TCP"}]}]
 
 
+@pytest.mark.parametrize(
+    ("host", "network"), [("192.0.2.7", "192.0.2.7/32"), ("[2001:db8::7]", "2001:db8::7/128")], ids=["IPv4", "IPv6"]
+)
+def test_a_store_of_backups_at_an_address_is_no_name(make, host, network):
+    there = {"stages": {"backup": {"repository": f"s3:http://{host}:9000/b"}}}
+    found = policy.allowed(make(there), "a", [calls(S3)])
+    assert found is not None
+    (rule,) = found["spec"]["egress"]
+    assert "toFQDNs" not in rule
+    assert rule["toCIDR"] == [network]
+    assert rule["toPorts"] == [{"ports": [{"port": "9000", "protocol": "TCP"}]}]
+
+
 def test_without_gateway_and_store_there_is_nothing_to_allow(make):
     assert policy.allowed(make(), "a", [called_by(GATEWAY, 80), calls(S3)]) is None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from slipway.inventory import Host, Inventory
+from slipway.inventory.address import with_port
 from slipway.verify.backend import COMMAND_BOUND, NodeHost
 from slipway.verify.check import CannotRun
 from slipway.verify.result import Way
@@ -69,7 +70,7 @@ class Target:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.name} {self.address}:{self.port}"
+        return f"{self.name} {with_port(self.address, self.port)}"
 
 
 def tried(
