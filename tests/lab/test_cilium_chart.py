@@ -63,16 +63,31 @@ def test_the_script_is_one_that_sh_takes(chart, given):
     run(["sh", "-n"], input=script.encode())
 
 
+def test_in_a_cluster_of_ipv6_alone_they_have_that(chart, given, tmp_path):
+    path = tmp_path / "six.yaml"
+    ranges = "\n  network: {podCIDR: 'fd00:244::/104', serviceCIDR: 'fd00:96::/108'}\ndefaults:"
+    text = INVENTORY.replace("\ndefaults:", ranges).replace("10.77.0.", "fd00:10:77::").replace("24}", "64}")
+    path.write_text(text.replace("fd00:10:77::11", "'fd00:10:77::11'").replace("fd00:10:77::21", "'fd00:10:77::21'"))
+    objects = render(chart, values(load(path)))
+    kubeconfig = yaml.safe_load(objects["ConfigMap", "cilium-config"]["data"]["kubeconfig"])
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://[fd00:10:77::11]:6443"
+    (container,) = objects["DaemonSet", "cilium"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "FAMILY", "value": "6"} in container["env"]
+    (container,) = render(chart, given)["DaemonSet", "cilium"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "FAMILY", "value": "4"} in container["env"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"ipam": {"mode": "cluster-pool"}}, "ipam.mode=cluster-pool"),
         ({"k8sServiceHost": ""}, "k8sServiceHost: needed"),
         ({"kubeProxyReplacement": False}, "kubeProxyReplacement=false"),
-        ({"ipv6": {"enabled": True}}, "ipv6.enabled=true"),
+        ({"ipv6": {"enabled": True}}, "ipv4.enabled=true, ipv6.enabled=true"),
+        ({"ipv4": {"enabled": False}}, "ipv4.enabled=false, ipv6.enabled=false"),
         ({"encryption": {"enabled": True}}, "encryption.enabled=true"),
     ],
-    ids=["ipam", "host", "proxy", "ipv6", "encryption"],
+    ids=["ipam", "host", "proxy", "both", "neither", "encryption"],
 )
 def test_what_it_cannot_do_it_refuses(chart, given, change, said):
     with pytest.raises(CommandFailed, match=said):

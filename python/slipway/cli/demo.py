@@ -79,6 +79,9 @@ UntilOption = Annotated[
 ]
 
 
+Ipv6Option = Annotated[bool, typer.Option("--ipv6", help="Give a new lab's machines, pods and services IPv6 alone.")]
+
+
 RebuildOption = Annotated[
     bool, typer.Option("--rebuild", help="Then take every machine away, and bring the cluster back from what it saved.")
 ]
@@ -92,6 +95,7 @@ def demo(
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
     k0s: K0sOption = None,
     until: UntilOption = None,
+    ipv6: Ipv6Option = False,
     rebuild: RebuildOption = False,
 ) -> None:
     """Take one inventory to a verified, handed-over cluster in the lab, command by command.
@@ -104,6 +108,7 @@ def demo(
         raise UsageError("--rebuild: bootstrap saves nothing", hint="slipway lab demo --until cluster-apps --rebuild")
     given = {"--controllers": controllers, "--workers": workers, "--k0s": k0s, "--until": until}
     options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    options += ["--ipv6"] if ipv6 else []
     todo = [*steps(directory, options), *(lost_and_back(options, until or BOOTSTRAP) if rebuild else ())]
     env = _with_programs() if rebuild else None
     typed.show([typed.take(step, directory, hint=STOPPED, env=env) for step in todo])

@@ -12,7 +12,7 @@ import typer
 
 from slipway.cli.console import print_json, print_table, progress, say
 from slipway.cli.dashes import as_line
-from slipway.cli.demo import K0sOption, UntilOption, demo
+from slipway.cli.demo import Ipv6Option, K0sOption, UntilOption, demo
 from slipway.cli.options import JsonOption
 from slipway.errors import UsageError
 from slipway.events import Events
@@ -43,6 +43,7 @@ def up(
     workers: Annotated[int | None, typer.Option(help="Workers to have.", show_default="2")] = None,
     k0s: K0sOption = None,
     until: UntilOption = None,
+    ipv6: Ipv6Option = False,
     as_json: JsonOption = False,
     number: LabOption = 0,
 ) -> None:
@@ -54,9 +55,11 @@ def up(
     Example: slipway lab up --workers 2
 
     Example: slipway lab up --until cluster-base-apps
+
+    Example: slipway lab up --ipv6
     """
     from slipway.generate.gitops.apps import BOOTSTRAP
-    from slipway.lab import account, machines, needs, prerequisites, supplies
+    from slipway.lab import account, family, machines, needs, prerequisites, supplies
     from slipway.lab import k0s as k0s_of
     from slipway.lab import until as until_of
 
@@ -66,6 +69,7 @@ def up(
     with progress() as listener:
         events = Events(listener)
         choice, last = k0s_of.settle(lab, events, k0s), until_of.settle(lab, until)
+        family.settle(lab, ipv6=ipv6)
         needs.check(choice.kind, last)
         bring_up = partial(machines.up, lab, events, controllers=controllers, workers=workers)
         there = supplies.beside(bring_up, events, choice.kind, last)

@@ -40,7 +40,7 @@ def home(lab: Lab) -> Path:
 
 def address(lab: Lab) -> str:
     """What an inventory has as `stages.backup.repository`."""
-    return f"s3:http://{lab.host_address}:{PORT}/{BUCKET}"
+    return f"s3:http://{lab.host_in_urls}:{PORT}/{BUCKET}"
 
 
 def login(lab: Lab) -> Mapping[str, Secret]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Interface
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ def up(lab: Lab) -> None:
     """The bridge with the host's address on it; nothing happens if it is there."""
     if not exists(lab.bridge):
         _ip("link", "add", "name", lab.bridge, "type", "bridge")
-    _ip("address", "replace", f"{lab.host_address}/{lab.subnet.prefixlen}", "dev", lab.bridge)
+    # Nobody else has the address, and the registry shall not have to wait until the kernel has asked them all.
+    once = ["nodad"] if lab.subnet.version == 6 else []
+    _ip("address", "replace", f"{lab.host_address}/{lab.subnet.prefixlen}", "dev", lab.bridge, *once)
     _ip("link", "set", lab.bridge, "up")
 
 
@@ -67,14 +69,14 @@ def unplug(machine: Machine) -> None:
 
 def check_free(lab: Lab) -> None:
     """Raises PrerequisiteMissing where another network of the host has addresses of the lab's."""
-    links: list[dict[str, Any]] = json.loads(_ip("-json", "-4", "address", "show"))
+    links: list[dict[str, Any]] = json.loads(_ip("-json", "address", "show"))
     addresses = [
-        (link["ifname"], IPv4Interface(f"{found['local']}/{found['prefixlen']}"))
+        (link["ifname"], ip_interface(f"{found['local']}/{found['prefixlen']}"))
         for link in links
         for found in link.get("addr_info", [])
     ]
     for link, address in addresses:
-        if link != lab.bridge and lab.subnet.overlaps(address.network):
+        if link != lab.bridge and address.version == lab.subnet.version and lab.subnet.overlaps(address.network):
             raise PrerequisiteMissing(
                 f"the lab's network {lab.subnet} is in use: {link} has {address}",
                 hint=f"slipway lab up --lab {(lab.number + 1) % LABS}",

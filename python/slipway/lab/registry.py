@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ _PATH = re.compile(rf"/v2/{REPOSITORY}/([a-z0-9-]+)/(manifests|blobs)/([A-Za-z0-
 
 def address(lab: Lab) -> str:
     """How an inventory names it as a mirror of charts."""
-    return f"oci+http://{lab.host_address}:{PORT}/{REPOSITORY}"
+    return f"oci+http://{lab.host_in_urls}:{PORT}/{REPOSITORY}"
 
 
 def up(lab: Lab, folder: Path) -> None:
@@ -59,7 +60,7 @@ def up(lab: Lab, folder: Path) -> None:
 
 def _answers(lab: Lab) -> tuple[bool | None, str]:
     try:
-        with urlopen(f"http://{lab.host_address}:{PORT}/v2/", timeout=5):
+        with urlopen(f"http://{lab.host_in_urls}:{PORT}/v2/", timeout=5):
             return True, ""
     except (URLError, OSError) as error:
         return None, str(error)
@@ -146,8 +147,13 @@ class Registry(BaseHTTPRequestHandler):
                 yield from artifact(archive)
 
 
+class ServerOfIpv6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 def serve(host: str, port: int, folder: Path) -> ThreadingHTTPServer:
-    return ThreadingHTTPServer((host, port), type("Registry", (Registry,), {"folder": folder}))
+    server = ServerOfIpv6 if ":" in host else ThreadingHTTPServer
+    return server((host, port), type("Registry", (Registry,), {"folder": folder}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from slipway.errors import PrerequisiteMissing, UsageError
 from slipway.generate.gitops.apps import BOOTSTRAP
 from slipway.generate.gitops.secrets import BY_NAME
 from slipway.inventory import edit, load
-from slipway.lab import account, definitions, keys, registry, until
+from slipway.lab import account, definitions, family, keys, registry, until
 from slipway.lab.charts import repositories
 from slipway.lab.images import tag
 from slipway.lab.settings import Lab, LabRole, Machine
@@ -98,6 +98,9 @@ def _write_inventory(lab: Lab, machines: Sequence[Machine], target: Path) -> Non
     # Without its key in the first deployed system, the lab could not reach its machines again.
     ssh["authorizedKeys"] = [lab.identity.with_suffix(".pub").read_text().strip()]
     _replace_hosts(document["hosts"], machines)
+    if lab.ipv6_mark.exists():
+        document["cluster"]["network"].update(podCIDR=family.POD_CIDR, serviceCIDR=family.SERVICE_CIDR)
+    document["defaults"]["network"]["prefixLength"] = lab.subnet.prefixlen
     if sum(machine.role is LabRole.CONTROLLER for machine in machines) > 1:
         # With several controllers, as a site has them: one address that is always one of theirs.
         document["cluster"]["network"]["vip"] = {"address": f"{lab.virtual_address}/{lab.subnet.prefixlen}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 from slipway.errors import UsageError
@@ -70,17 +70,33 @@ class Lab:
         return f"slipway{self.number}"
 
     @property
-    def subnet(self) -> IPv4Network:
-        return IPv4Network(f"10.{77 + self.number}.0.0/24")
+    def ipv6_mark(self) -> Path:
+        """There in a lab whose machines have IPv6 alone (lab/family.py)."""
+        return self.state / "ipv6"
 
     @property
-    def host_address(self) -> IPv4Address:
-        return self.subnet[1]
+    def subnet(self) -> IPv4Network | IPv6Network:
+        part = 77 + self.number
+        return IPv6Network(f"fd00:10:{part}::/64") if self.ipv6_mark.exists() else IPv4Network(f"10.{part}.0.0/24")
 
     @property
-    def virtual_address(self) -> IPv4Address:
+    def host_address(self) -> IPv4Address | IPv6Address:
+        return self.address(1)
+
+    @property
+    def host_in_urls(self) -> str:
+        """The host's address where a port can follow."""
+        return f"[{self.host_address}]" if self.host_address.version == 6 else str(self.host_address)
+
+    @property
+    def virtual_address(self) -> IPv4Address | IPv6Address:
         """The one that controllers hand on among each other, where there are several."""
-        return self.subnet[10]
+        return self.address(10)
+
+    def address(self, host_part: int) -> IPv4Address | IPv6Address:
+        """The address of the lab that ends with these digits, in either family: .11 and ::11."""
+        subnet = self.subnet
+        return subnet[int(str(host_part), 16) if subnet.version == 6 else host_part]
 
     @property
     def identity(self) -> Path:
@@ -102,10 +118,10 @@ class Lab:
         return self.state / "ssh" / "known_hosts"
 
     def machine(self, name: str, role: LabRole, host_part: int) -> Machine:
-        return Machine(self, name, str(self.subnet[host_part]), role)
+        return Machine(self, name, str(self.address(host_part)), role)
 
     def machines(self, controllers: int, workers: int) -> tuple[Machine, ...]:
-        """cp1.. on .11.., w1.. on .21..: the founding controller first. Raises UsageError."""
+        """cp1.. on .11.., w1.. on .21.. (or ::11.., ::21..): the founding controller first. Raises UsageError."""
         if controllers not in _CONTROLLERS:
             raise UsageError(f"--controllers {controllers}: etcd wants an odd number, 1, 3 or 5")
         if not 0 <= workers <= _MOST_WORKERS:

@@ -6,6 +6,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -103,4 +104,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _place(machine: Machine) -> tuple[int, int]:
-    return list(LabRole).index(machine.role), int(machine.address.rpartition(".")[2])
+    return list(LabRole).index(machine.role), int(ip_address(machine.address))

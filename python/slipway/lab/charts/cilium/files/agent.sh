@@ -1,9 +1,13 @@
 # The lab's stand-in for the Cilium agent: a CNI configuration for this node, routes to the other nodes' pods, and kube-proxy.
-# NODE_NAME, KUBECONFIG and MASQUERADE come from the DaemonSet; /host/etc/cni/net.d is the node's.
+# NODE_NAME, KUBECONFIG, FAMILY (4 or 6) and MASQUERADE come from the DaemonSet; /host/etc/cni/net.d is the node's.
 set -eu
 
-# Its table is ours alone; kube-proxy has its own.
-table='ip slipway_pods'
+# The table is ours alone; kube-proxy has its own.
+case $FAMILY in
+4) ip=ip addresses=ipv4_addr everywhere=0.0.0.0/0 multicast=224.0.0.0/4 bind=0.0.0.0 ;;
+6) ip=ip6 addresses=ipv6_addr everywhere=::/0 multicast=ff00::/8 bind=:: ;;
+esac
+table="$ip slipway_pods"
 
 say() { echo "cilium (stand-in): $*"; }
 
@@ -22,10 +26,10 @@ wait_for_pod_network() {
 
 # The network can have been another node's before; this node's own must not be sent there.
 forget_former_owner() {
-  ip route show "$network" | grep ' via ' | while read -r route; do
+  ip "-$FAMILY" route show "$network" | grep ' via ' | while read -r route; do
     say "$network is no longer $route"
     # shellcheck disable=SC2086 # a route is several words
-    ip route del $route
+    ip "-$FAMILY" route del $route
   done
 }
 
@@ -46,7 +50,7 @@ write_cni_configuration() {
       "ipam": {
         "type": "host-local",
         "ranges": [[{"subnet": "$network"}]],
-        "routes": [{"dst": "0.0.0.0/0"}]
+        "routes": [{"dst": "$everywhere"}]
       }
     },
     {"type": "portmap", "capabilities": {"portMappings": true}}
@@ -59,19 +63,19 @@ CONFIGURATION
 # Whoever is outside the cluster has no route to pods: what leaves the pod networks gets the node's address.
 masquerade() {
   nft "add table $table; delete table $table; add table $table
-    add set $table networks { type ipv4_addr; flags interval; }
+    add set $table networks { type $addresses; flags interval; }
     add element $table networks { $network }"
   [ "$MASQUERADE" = true ] || return 0
   nft "add chain $table postrouting { type nat hook postrouting priority srcnat + 10; }
-    add rule $table postrouting ip saddr $network ip daddr != @networks ip daddr != 224.0.0.0/4 masquerade"
+    add rule $table postrouting $ip saddr $network $ip daddr != @networks $ip daddr != $multicast masquerade"
 }
 
 # node NAME POD_NETWORK ADDRESS: what is known of one node of the cluster
 node() {
   [ "$1" != "$NODE_NAME" ] && [ -n "$2" ] && [ -n "$3" ] || return 0
-  [ "$(ip route show "$2")" ] && ip route show "$2" | grep -q "via $3 " && return 0
+  [ "$(ip "-$FAMILY" route show "$2")" ] && ip "-$FAMILY" route show "$2" | grep -q "via $3 " && return 0
   say "pods of $1: $2 through $3"
-  ip route replace "$2" via "$3"
+  ip "-$FAMILY" route replace "$2" via "$3"
   nft "add element $table networks { $2 }"
 }
 
@@ -91,6 +95,6 @@ write_cni_configuration
 follow_nodes &
 # The three settings of conntrack are the machine's: a container must not write them.
 exec kube-proxy --kubeconfig="$KUBECONFIG" --hostname-override="$NODE_NAME" --proxy-mode=nftables \
-  --detect-local-mode=NodeCIDR --bind-address=0.0.0.0 --metrics-bind-address=127.0.0.1:10249 \
+  --detect-local-mode=NodeCIDR --bind-address=$bind --metrics-bind-address=127.0.0.1:10249 \
   --healthz-bind-address=127.0.0.1:10256 \
   --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0s --conntrack-tcp-timeout-close-wait=0s
