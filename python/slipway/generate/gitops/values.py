@@ -28,6 +28,7 @@ def values(inventory: Inventory) -> dict[str, Any]:
         "flux": _flux(inventory),
         "git": _git(inventory),
         "cilium": cilium.values(inventory) if inventory.cluster.network.provider is Provider.CILIUM else {},
+        "ipv6_only": inventory.cluster.network.ipv6_only,
         "storage_class": volumes.STORAGE_CLASS,
         "code_size": volumes.size(stages.code_hosting.size),
         "openbao_policies": POLICIES,

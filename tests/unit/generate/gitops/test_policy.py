@@ -1,6 +1,7 @@
 """Who reaches whom, with Cilium and without."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from slipway.generate.gitops import policy
 from slipway.generate.gitops.policy import API, GATEWAY, S3, called_by, calls
 
 CALICO = {"cluster": {"network": {"provider": "calico"}}}
+NETWORK_OF_IPV6 = {"prefixLength": 64, "gateway": "fe80::1"}
 BACKUP = {"stages": {"backup": {"repository": "s3:http://s3.example.org:9000/b"}}}
 
 
@@ -84,8 +86,8 @@ def test_the_inventory_may_leave_it_all_open(make, asked):
     assert ("gitops/cluster-base-apps/volsync/app/networkpolicy.yaml" in files) is (asked == "true")
 
 
-def openbao(make: Any) -> Any:
-    files = {str(path): text for path, text in gitops.render(make()).items()}
+def openbao(make: Any, *changes: Any) -> Any:
+    files = {str(path): text for path, text in gitops.render(make(*changes)).items()}
     return yaml.safe_load(files["gitops/cluster-base-apps/openbao/app/helmrelease.yaml"])["spec"]["values"]["server"]
 
 
@@ -98,3 +100,13 @@ def test_openbao_lets_nodes_drain_and_opens_itself(make):
     assert 'seal "static"' in config
     assert 'audience                         = "openbao"' in config
     assert "uninitcode" in server["livenessProbe"]["path"]
+
+
+def test_openbao_says_its_address_of_ipv6_in_brackets(make):
+    """The chart's own default is a URL without. Kubernetes puts the address for `$(POD_IP)`."""
+    ranges = {"podCIDR": "fd00:244::/104", "serviceCIDR": "fd00:96::/108"}
+    hosts = {name: {"address": f"2001:db8::{number}"} for name, number in (("cp1", 11), ("w1", 21))}
+    alone = {"cluster": {"network": ranges}, "hosts": hosts, "defaults": {"network": NETWORK_OF_IPV6}}
+    said = openbao(make, alone)["ha"]["apiAddr"]
+    assert urlsplit(said.replace("$(POD_IP)", "fd00:244::5")).hostname == "fd00:244::5"
+    assert "apiAddr" not in openbao(make)["ha"], "control: with IPv4 the chart's own is right"
