@@ -32,10 +32,8 @@ def quoted(text: str) -> str:
 
 def to_nix(value: Value, depth: int = 0) -> str:
     """Nix source of plain data, attribute sets over several lines, `depth` levels deep in the text around it."""
-    if isinstance(value, Raw):
-        return str(value)
     if isinstance(value, str):
-        return quoted(value)
+        return str(value) if isinstance(value, Raw) else quoted(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -43,7 +41,7 @@ def to_nix(value: Value, depth: int = 0) -> str:
     if isinstance(value, int):
         return str(value) if value >= 0 else f"({value})"
     if isinstance(value, Mapping):
-        return _block("{", (f"{_name(key)} = {to_nix(item, depth + 1)};" for key, item in value.items()), "}", depth)
+        return _block("{", [f"{_name(key)} = {to_nix(item, depth + 1)};" for key, item in value.items()], "}", depth)
     return _list([to_nix(item, depth + 1) for item in value], depth)
 
 

@@ -115,10 +115,13 @@ def _said(section: BaseModel, *without: str, whole: bool = False) -> Settings:
     said: Settings = {}
     for name, key, default in _keys(type(section), without):
         value = section.__dict__[name]
-        differs = value is not default and value != default
-        if differs or (whole and value):
-            said[key] = _plain(value, whole or default is None)
-    return {key: value for key, value in said.items() if value is not None and value != {}}
+        if value is default and not whole:
+            continue
+        if (whole and value) or value != default:
+            plain = _plain(value, whole or default is None)
+            if plain is not None and plain != {}:
+                said[key] = plain
+    return said
 
 
 @cache
@@ -128,12 +131,16 @@ def _keys(shape: type[BaseModel], without: tuple[str, ...]) -> tuple[tuple[str, 
     return tuple((name, field.alias or name, field.get_default(call_default_factory=True)) for name, field in fields)
 
 
+_AS_IT_IS = frozenset((str, int, bool, type(None)))
+"""Exactly these: enums are texts too."""
+
+
 def _plain(value: Any, whole: bool) -> Any:  # noqa: ANN401 (plain data for Nix)
     """As Nix has it. Sections that may be missing, and those with a name or a number, stand there as a whole."""
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, str | int):
-        return value
     if isinstance(value, tuple):
         return [_plain(each, whole=True) for each in value]
     if isinstance(value, dict):
@@ -154,8 +161,11 @@ def _k0s(host: Host) -> Settings:
     }
 
 
+_USUAL_GC = NixGc()
+
+
 def _gc(gc: NixGc) -> Settings:
-    days = {} if gc.older_than == NixGc().older_than else {"olderThanDays": int(gc.older_than // DAY)}
+    days = {} if gc.older_than == _USUAL_GC.older_than else {"olderThanDays": int(gc.older_than // DAY)}
     return {**_said(gc, "older_than"), **days}
 
 
