@@ -5,8 +5,6 @@ documentation: the reference and the JSON Schema are made from it (schema.py). W
 values.py; what must hold between values stands in checks.py.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
