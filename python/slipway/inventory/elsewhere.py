@@ -127,6 +127,11 @@ def said_otherwise(path: Keys, known: Sequence[str]) -> str | None:
     return last if last in known else None
 
 
+def is_of_ours(path: Keys) -> bool:
+    """Whether the key at `path` is the word of another tool for one of the inventory's."""
+    return fold(str(path[-1])) in _keys()
+
+
 def said_elsewhere(path: Keys, known: Sequence[str]) -> str | None:
     """Where the unknown key at `path` is said: `: hosts/w1.nix, boot.kernelParams (PAGE)`, or under another key."""
     word = fold(str(path[-1]))

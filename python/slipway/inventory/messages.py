@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from slipway import slips
-from slipway.inventory.elsewhere import MACHINES, said_elsewhere, said_otherwise, value_elsewhere
+from slipway.inventory.elsewhere import MACHINES, is_of_ours, said_elsewhere, said_otherwise, value_elsewhere
 from slipway.inventory.source import Keys
 
 _LONGEST = 60
@@ -158,6 +158,7 @@ def _belongs(key: str, path: Keys, root: type[BaseModel]) -> str:
     return f"; it is a key of {'.'.join(found[:-1])}" if found and len(found) > 1 else ""
 
 
+@lru_cache(maxsize=1024)
 def _find_key(key: str, shape: type[BaseModel]) -> tuple[str, ...] | None:
     """The shortest way from a section to a key of that name; `NAME` stands for a name that users choose."""
     left: deque[tuple[tuple[str, ...], object]] = deque([((), shape)])
@@ -175,6 +176,13 @@ def _find_key(key: str, shape: type[BaseModel]) -> tuple[str, ...] | None:
                 seen.add(inner)
                 left.append((step, inner))
     return None
+
+
+def is_of_another_place(path: Keys, root: type[BaseModel]) -> bool:
+    """Whether the unknown key at `path` is one that the model has, or one that it calls otherwise: what is missing
+    where it belongs only follows from it."""
+    known = keys_at(root, path[:-1])
+    return bool(nearest(str(path[-1]), known) or is_of_ours(path) or _belongs(str(path[-1]), path[:-1], root))
 
 
 def _all_of(known: list[str]) -> str:

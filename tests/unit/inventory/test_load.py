@@ -134,7 +134,7 @@ def test_several_files_are_one_inventory():
 def test_errors_in_included_files_name_that_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree(INVENTORIES / "valid" / "include", tmp_path, dirs_exist_ok=True)
     with (tmp_path / "racks" / "b.yaml").open("a") as rack:
-        rack.write("  cp1: {address: 10.0.0.21, role: worker}\n  b2: {address: 10.0.0.21, role: wroker}\n")
+        rack.write("  cp1: {address: 10.0.0.21, role: worker}\n  b2: {address: 10.0.0.32, role: wroker}\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInventory) as refused:
         load(Path())
@@ -294,7 +294,7 @@ def test_what_many_hosts_lack_is_told_once(tmp_path: Path):
 
 
 def test_what_each_host_has_in_a_file_of_its_own_is_told_once(tmp_path: Path):
-    hosts = "".join(f"  w{n}: {{address: 10.0.1.{n}, role: worker, kernelParams: []}}\n" for n in range(10))
+    hosts = "".join(f"  w{n}: {{address: 10.0.1.{n + 1}, role: worker, kernelParams: []}}\n" for n in range(10))
     with pytest.raises(InvalidInventory) as refused:
         load_text(tmp_path, HEAD + "hosts:\n  cp1: {address: 10.0.0.11, role: controller}\n" + hosts)
     (line,) = str(refused.value).splitlines()
@@ -305,7 +305,7 @@ def test_what_each_host_has_in_a_file_of_its_own_is_told_once(tmp_path: Path):
 def test_what_few_hosts_lack_is_told_of_each(tmp_path: Path):
     hosts = "".join(f"  w{number}: {{address: 10.0.0.300, role: worker}}\n" for number in range(3))
     with pytest.raises(InvalidInventory) as refused:
-        load_text(tmp_path, f"{HEAD}hosts:\n{hosts}")
+        load_text(tmp_path, f"{HEAD}hosts:\n  cp1: {{address: 10.0.0.11, role: controller}}\n{hosts}")
     assert [line.split(": ")[1] for line in str(refused.value).splitlines()] == [
         f"hosts.w{number}.address" for number in range(3)
     ]
