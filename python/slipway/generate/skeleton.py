@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
-from slipway import inside
+from slipway import inside, pages
 from slipway.errors import UsageError
 from slipway.generate.gitops.charts import CHARTS, DEFINITIONS, IMAGES, Chart, Definitions
 from slipway.generate.templates import template
@@ -19,7 +19,7 @@ from slipway.inventory.model import Nixos
 from slipway.inventory.schema import schema
 from slipway.paths import cache_dir, resource
 
-FLAKE_URL = "github:slipway-project/slipway"
+FLAKE_URL = pages.FLAKE
 """Where a user's flake finds slipway's modules, unless told otherwise."""
 
 K0S_VERSION = "1.36.3+k0s.2"

@@ -12,17 +12,18 @@ from functools import lru_cache
 from typing import Final
 
 from slipway.inventory.source import Keys
+from slipway.pages import page
 from slipway.slips import fold
 
-HARDWARE: Final = "docs/how-to/own-hardware.md"
-SETTINGS: Final = "docs/how-to/own-settings.md"
+HARDWARE: Final = page("how-to/own-hardware.md")
+SETTINGS: Final = page("how-to/own-settings.md")
 MACHINES: Final = ("defaults", "groups", "hosts")
 """Sections about machines; elsewhere `dns` would be another one than a machine's."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """An option of NixOS (or of disko), and the page with an example."""
+    """An option of NixOS (or of disko), and the address of the page with an example."""
 
     option: str
     page: str

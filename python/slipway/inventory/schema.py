@@ -17,6 +17,7 @@ from slipway.inventory import model
 from slipway.inventory.model import File, Settings
 from slipway.inventory.releases import known_releases
 from slipway.inventory.syntax import between
+from slipway.pages import addressed
 
 IDENTIFIER: Final = "urn:slipway:inventory:v1"
 Schema = dict[str, Any]
@@ -184,5 +185,5 @@ def _texts() -> dict[tuple[str, str], str]:
 
 def _documentation(statement: ast.stmt) -> str:
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-        return " ".join(str(statement.value.value).split())
+        return addressed(" ".join(str(statement.value.value).split()))
     return ""

@@ -18,6 +18,7 @@ from slipway.errors import InvalidInput, PrerequisiteMissing, UsageError
 from slipway.generate.gitops import apps, volumes
 from slipway.generate.gitops.secrets import BY_NAME, Form, Wanted, wanted
 from slipway.inventory import Inventory
+from slipway.pages import page
 from slipway.result import NO_SENSE
 from slipway.secret import Secret
 from slipway.secrets import editing, forms, keys, making, recipients, store
@@ -147,7 +148,7 @@ def seal(inventory: Inventory) -> Rotated:
         COMMIT,
         BRING,
         f"{RESTART_OPENBAO}: it starts with both keys, and closes with the new one what the one before had closed (one "
-        "without a recovery key never does: docs/how-to/secrets.md)",
+        f"without a recovery key never does: {page('how-to/secrets.md')})",
         "wait for a backup from after that (or kubectl --namespace openbao create job --from=cronjob/snapshot now)",
         "slipway secrets drill: it tells whether the newest snapshot still needs the key before",
         "slipway secrets rotate seal --finish, once it does not and you give up older snapshots",

@@ -14,6 +14,7 @@ from tests.unit.nixos.test_options import Options, write_subset
 
 from slipway.inventory import elsewhere, messages
 from slipway.inventory.model import File
+from slipway.pages import SOURCE
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/how-to/own-hardware.md"
@@ -49,7 +50,7 @@ def test_a_slip_stays_a_slip():
 
 def test_a_file_system_of_another_kind_is_answered_too():
     assert elsewhere.value_elsewhere(("hosts", "w1", "disks", "s", "filesystem"), "zfs") == (
-        "; hosts/w1.nix has it: boot.supportedFilesystems (docs/how-to/own-hardware.md)"
+        "; hosts/w1.nix has it: boot.supportedFilesystems (https://github.com/slipway-project/slipway/blob/main/docs/how-to/own-hardware.md)"
     )
     assert elsewhere.value_elsewhere(("hosts", "w1", "role"), "zfs") == ""
 
@@ -106,7 +107,7 @@ def test_control_an_option_that_is_none_is_seen(options):
 
 @pytest.mark.parametrize("pointer", elsewhere.pointers(), ids=lambda pointer: pointer.option)
 def test_the_page_of_a_pointer_is_there(pointer: elsewhere.Pointer):
-    assert (ROOT / pointer.page).is_file()
+    assert (ROOT / pointer.page.removeprefix(f"{SOURCE}/")).is_file()
 
 
 @pytest.mark.parametrize("key", elsewhere.other_names())
