@@ -11,7 +11,6 @@ from slipway.events import Events
 from slipway.groups import named
 from slipway.inventory import Host, Inventory, load
 from slipway.rollout.interruption import Interruption
-from slipway.rollout.phases import Preparation
 from slipway.ssh.pool import Pool
 from slipway.verify import gate as gates
 from slipway.verify.gate import GateResult
@@ -38,6 +37,8 @@ def gate(inventory_file: InventoryOption = INVENTORY, json_output: JsonOption = 
 def look(inventory: Inventory, pool: Pool, events: Events, hosts: Sequence[Host] | None = None) -> GateResult:
     """The gate as it is now, or what of it is of some `hosts`; builds the systems that the inventory wants, to know
     them."""
+    from slipway.rollout.phases import Preparation  # here: `status --quick` builds nothing
+
     preparation = Preparation(inventory, inventory.hosts if hosts is None else hosts, pool, events)
     preparation.require_generated()
     return gates.look(inventory, pool.host, preparation.build(), hosts=hosts, events=events)

@@ -26,7 +26,7 @@ from slipway.groups import named, typed
 from slipway.inventory import Host, Inventory, load
 from slipway.inventory.select import select
 from slipway.inventory.values import duration
-from slipway.report import html, junit, text
+from slipway.report import junit, text
 from slipway.report import status as reports
 from slipway.rollout.interruption import Interruption
 from slipway.rollout.run import Run
@@ -178,6 +178,8 @@ def _write(inventory: Inventory, found: Verification, junit_file: Path | None, h
     if junit_file is not None:
         junit_file.write_text(junit.render(found), encoding="utf-8")
     if html_file is not None:
+        from slipway.report import html  # here: for nothing else are templates read
+
         runs = history.newest(inventory.root, html.RUNS)
         html_file.write_text(html.render(found, runs, cluster=inventory.cluster.name), encoding="utf-8")
 

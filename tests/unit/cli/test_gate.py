@@ -18,6 +18,7 @@ from slipway.cli import gate as command
 from slipway.cli import verify as verify_command
 from slipway.errors import GateRefused, InvalidInput, Unreachable
 from slipway.inventory import load
+from slipway.rollout import phases
 from slipway.verify import catalog, digests, gate, record
 from slipway.verify.gate import GateResult
 from slipway.verify.record import PackRecord, Record
@@ -51,7 +52,7 @@ def cluster(tmp_path, monkeypatch):
     pool = nullcontext(SimpleNamespace(host=node, shut=lambda: None))
     for module in (command, verify_command):
         monkeypatch.setattr(module, "Pool", SimpleNamespace(of=lambda _: pool))
-    monkeypatch.setattr(command, "Preparation", FakePreparation)
+    monkeypatch.setattr(phases, "Preparation", FakePreparation)
     monkeypatch.setattr(verify_command, "_kubeconfig", lambda *_: None)
     return found
 

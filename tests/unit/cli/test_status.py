@@ -88,3 +88,11 @@ def test_a_pipe_gets_a_line_of_json_for_each_round(repository):
     assert process.returncode == Interrupted.exit_code
     assert all(json.loads(line) for line in rest.splitlines())
     assert "Traceback" not in said
+
+
+def test_what_renders_templates_and_builds_systems_is_imported_only_where_it_is_used():
+    code = "import sys; import slipway.cli.verify; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "slipway.verify.gate" in loaded
+    assert not loaded & {"jinja2", "slipway.rollout.phases"}
