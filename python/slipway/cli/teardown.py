@@ -17,6 +17,7 @@ from slipway.stages import teardown as stages
 from slipway.stages.bootstrap import Site
 from slipway.stages.handoff import site_of
 from slipway.stages.teardown import Removal
+from slipway.words import counted
 
 
 def teardown(
@@ -34,6 +35,7 @@ def teardown(
     Example: slipway teardown --dry-run
     """
     inventory = load(inventory_file)
+    cached: Sequence[str] = ()
     if dry_run:
         with Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
             removals = _planned(inventory, pool, listener)
@@ -42,12 +44,13 @@ def teardown(
         with lock.hold(inventory.root), Pool.of(inventory) as pool, progress(quiet=json_output) as listener:
             removals = _planned(inventory, pool, listener)
             if removals:
-                _take_down(inventory, pool, listener, removals, yes, break_lock=break_lock)
+                cached = _take_down(inventory, pool, listener, removals, yes, break_lock=break_lock)
         if json_output:
             gone = [each.to_json() for each in removals]
-            print_json({"apiVersion": "slipway/v1", "kind": "Teardown", "removed": gone})
+            print_json({"apiVersion": "slipway/v1", "kind": "Teardown", "removed": gone, "caches": list(cached)})
         elif removals:
-            say(f"{len(removals)} removed; volumes and their data are still there. Up again: slipway handoff")
+            also = f", and {counted(len(cached), 'cache')} of backups" if cached else ""
+            say(f"{len(removals)} removed{also}; volumes and their data are still there. Up again: slipway handoff")
     if not removals:
         say(f"nothing of the stages is in the cluster {inventory.cluster.name}")
 
@@ -58,7 +61,7 @@ def _planned(inventory: Inventory, pool: Pool, listener: Listener) -> Sequence[R
 
 def _take_down(
     inventory: Inventory, pool: Pool, listener: Listener, removals: Sequence[Removal], yes: str, *, break_lock: bool
-) -> None:
+) -> Sequence[str]:
     for each in removals:
         say(f"goes: {each}")
     name, nothing = inventory.cluster.name, "nothing was taken down"
@@ -66,7 +69,7 @@ def _take_down(
     run = Run.begin(inventory.root, "teardown", keep=inventory.deploy.keep_runs)
     events = Events(listener, run.listener, run=run.id)
     with run.recorded(), held(inventory, pool, events, run.id, break_lock=break_lock):
-        stages.teardown(_site(inventory, pool, events), removals)
+        return stages.teardown(_site(inventory, pool, events), removals)
 
 
 def _site(inventory: Inventory, pool: Pool, events: Events) -> Site:

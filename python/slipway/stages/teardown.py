@@ -1,8 +1,8 @@
 """The way back: the stages are taken down in the reverse order, and what is left is a cluster with its network.
 
 What Flux applied it removes itself, app by app, the last stage first; then the operator removes Flux, and what the
-hand-off installed goes. Volumes stay: their claims and folders hold data, and nobody's data goes with a stage. Cilium
-is the bring-up's, and stays.
+hand-off installed goes. Volumes stay: their claims and folders hold data, and nobody's data goes with a stage; only
+the caches of backups hold none, and go (caches.py). Cilium is the bring-up's, and stays.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from typing import Any
 
 from slipway.errors import DeployFailed, SlipwayError
 from slipway.result import CommandFailed, CommandTimedOut
-from slipway.stages import proof, readiness
+from slipway.stages import bootstrap, caches, proof, readiness
 from slipway.stages.bootstrap import FLUX_INSTANCE, FLUX_NAMESPACE, Site, awaited
 from slipway.stages.model import Stage
 from slipway.stages.repository import GOING, KUSTOMIZATION, SOURCE, kustomizations, stage_of
 from slipway.tools import helm, kubectl
-from slipway.wait import WaitedTooLong
+from slipway.wait import WaitedTooLong, wait_until
 
 OPERATOR = "flux-operator"
+STORAGE = ("storage", "snapshot-controller", "openebs")
+"""Apps that take volumes away, and with which no volume goes any more."""
+CACHES_GONE = 60.0
+"""Seconds until the caches of backups must be gone, before the storage goes without them."""
 
 
 class TeardownFailed(DeployFailed):
@@ -79,19 +83,45 @@ def _releases(site: Site) -> list[Removal]:
     ]
 
 
-def teardown(site: Site, removals: Sequence[Removal]) -> None:
-    """Take it all down, in order. Can be stopped and run again. Raises TeardownFailed with what would not go."""
+def teardown(site: Site, removals: Sequence[Removal]) -> tuple[str, ...]:
+    """Take it all down, in order; returns the volumes that were caches of backups. Can be stopped and run again.
+
+    Raises TeardownFailed with what would not go.
+    """
     try:
         _stop_syncing(site)
+        cached = caches.let_go(site.kubeconfig)
         kubectl.delete(site.kubeconfig, "configmaps", proof.NAME, namespace=FLUX_NAMESPACE)
     except (CommandFailed, CommandTimedOut) as error:
         raise _failed("Flux, which is to stop first", error) from error
     for each in removals:
         site.tell(str(each))
         try:
+            if each.kind == "app" and each.name in STORAGE:
+                _await_caches(site, cached)
             _take(site, each)
         except (CommandFailed, CommandTimedOut, WaitedTooLong) as error:
             raise _failed(each, error) from error
+    return cached
+
+
+def _await_caches(site: Site, cached: Sequence[str]) -> None:
+    """A cache that stays is no reason to stop: nothing is lost but room on a disk."""
+
+    def look() -> tuple[bool | None, str]:
+        left = caches.left(site.kubeconfig, cached)
+        return (None, f"still there: {', '.join(left)}") if left else (True, "")
+
+    try:
+        wait_until(
+            look,
+            deadline=CACHES_GONE,
+            describe="the caches of backups gone",
+            interval=bootstrap.INTERVAL,
+            on_progress=site.tell,
+        )
+    except WaitedTooLong as error:
+        site.tell(str(error))
 
 
 def _failed(what: object, error: SlipwayError) -> TeardownFailed:

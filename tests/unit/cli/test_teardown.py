@@ -37,7 +37,12 @@ def repository(tmp_path, sshd, monkeypatch):
 @pytest.fixture
 def gone(monkeypatch):
     gone: list[Removal] = []
-    monkeypatch.setattr(stages, "teardown", lambda _site, removals: gone.extend(removals))
+
+    def take(_site: object, removals: tuple[Removal, ...]) -> tuple[str, ...]:
+        gone.extend(removals)
+        return ("pvc-cache",)
+
+    monkeypatch.setattr(stages, "teardown", take)
     return gone
 
 
@@ -60,6 +65,8 @@ def test_with_it_all_of_that_goes(repository, gone):
     result = teardown(repository, "--yes", name)
     assert result.exit_code == 0, result.output
     assert tuple(gone) == GOES
+    assert "2 removed, and 1 cache of backups; volumes and their data are still there" in result.stderr
+    assert json.loads(teardown(repository, "--yes", name, "--json").stdout)["caches"] == ["pvc-cache"]
 
 
 def test_a_rehearsal_tells_the_same_and_asks_nobody(repository, gone):

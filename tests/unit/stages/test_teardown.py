@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.unit.stages.conftest import failed
 
-from slipway.stages import bootstrap, teardown
+from slipway.stages import bootstrap, caches, teardown
 from slipway.stages.model import Stage
 from slipway.stages.teardown import Removal, apps, planned
 from slipway.tools import helm, kubectl
@@ -77,6 +77,24 @@ def test_nothing_that_goes_is_brought_back_and_cilium_stays(site, done):
         "uninstall flux-operator", "uninstall gitea",
     ]  # fmt: skip
     assert "sample [('deletionPolicy', 'WaitForTermination'), ('prune', True), ('suspend', False)]" in done
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_caches_of_backups_go_before_the_storage_does_and_keep_nothing_from_going(site, done, monkeypatch, goes):
+    """What takes volumes away is an app of the stages: after it nobody would."""
+    monkeypatch.setattr(teardown, "CACHES_GONE", 60.0 if goes else 0.0)
+    looked = iter([("pv-cache",), ("pv-cache",), ()])
+
+    def left(*_: Any) -> tuple[str, ...]:
+        done.append("left?")
+        return next(looked) if goes else ("pv-cache",)
+
+    monkeypatch.setattr(caches, "let_go", lambda _: done.append("let go") or ("pv-cache",))
+    monkeypatch.setattr(caches, "left", left)
+    assert teardown.teardown(site, planned(site)) == ("pv-cache",)
+    assert done.index("let go") < done.index("delete sample"), "a claim that is gone tells nothing of its owner"
+    assert done.index("delete openbao") < done.index("left?") < done.index("delete storage") < done.index("delete flux")
+    assert done.count("left?") == (3 if goes else 1)
 
 
 def test_what_would_not_go_is_named_with_what_it_says_and_the_way_on(site, done, monkeypatch):
