@@ -240,7 +240,7 @@ def guarded(app: Callable[[], object], *, debug: bool, called: str | None = None
         return error.exit_code
     except Usage as error:
         if error.format_message():  # nothing is said beside the help that a call without words shows
-            _tell(_wrong_usage(error))
+            _tell(_wrong_usage(error, called))
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _tell(Interrupted("interrupted"))
@@ -264,15 +264,16 @@ def guarded(app: Callable[[], object], *, debug: bool, called: str | None = None
     return ended if isinstance(ended, int) else 0
 
 
-def _wrong_usage(error: Any) -> UsageError:  # noqa: ANN401 (private to Typer)
-    """What the parser of options refuses, with the command whose help says how it is used."""
+def _wrong_usage(error: Any, called: str | None) -> UsageError:  # noqa: ANN401 (private to Typer)
+    """What the parser of options refuses, with the command whose help says how it is used: of an option without its
+    value the parser does not say which that is."""
     context = error.ctx
     unknown = context is not None and re.fullmatch(r"No such command '(.*)'\.", error.format_message())
     if unknown:
         near = _meant(unknown[1], context)
         if near:
             return UsageError(f"there is no command {unknown[1]!r}", hint=f"{context.command_path} {near}")
-    path = context.command_path if context else "slipway"
+    path = context.command_path if context else f"slipway {called or ''}".rstrip()
     return UsageError(error.format_message(), hint=f"{path} --help")
 
 

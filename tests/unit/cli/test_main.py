@@ -55,6 +55,13 @@ def test_wrong_usage_names_the_help_of_that_command(monkeypatch, capfd):
     assert err.splitlines() == ["error: No such option: --nope", "next:  slipway lab fault --help"]
 
 
+@pytest.mark.parametrize(("words", "helps"), [("deploy --exclude", "deploy"), ("node remove w1 -i", "node")])
+def test_an_option_without_its_value_names_the_help_of_its_command_too(monkeypatch, capfd, words, helps):
+    code, _out, err = run(monkeypatch, capfd, *words.split())
+    assert code == 2 and "requires an argument" in err
+    assert err.splitlines()[-1] == f"next:  slipway {helps} --help"
+
+
 def test_a_call_without_words_shows_the_help_alone(monkeypatch, capfd):
     code, out, err = run(monkeypatch, capfd)
     assert code == 2
