@@ -184,16 +184,23 @@ def keys_of(dotted: str) -> list[str]:
 
 
 UNKNOWN = "zzQq"
+NOT_TRIED = (
+    "duplicate-host", "duplicate-key", "pods-without-room", "yaml-tag", "yaml-alias-bomb", "yaml-deep-nesting",
+)  # fmt: skip
+"""What is right once it is nothing but texts, and what is not read any further."""
 
 
 def as_text(file: Path) -> Any:
-    """What a file of one mistake has, every value as its text; None where it is more than one file, or no YAML."""
+    """What a file of one mistake has, every value as its text; None where it is more than one file, no YAML, or not
+    to be tried."""
+    if file.stem in NOT_TRIED:
+        return None
     try:
         data = yaml.load(file.read_text(), yaml.BaseLoader)
     except yaml.YAMLError:
         return None
     odd = not isinstance(data, dict) or "include" in data or data.get("apiVersion") != "slipway/v1"
-    return None if odd or file.stem in ("duplicate-host", "duplicate-key", "several-mistakes") else data
+    return None if odd else data
 
 
 def sections(node: Any, path: Keys = ()) -> Iterator[Keys]:
