@@ -90,26 +90,26 @@ def teardown(site: Site, removals: Sequence[Removal]) -> tuple[str, ...]:
     """
     try:
         _stop_syncing(site)
-        cached = caches.let_go(site.kubeconfig)
+        cached = caches.there(site.kubeconfig)
         kubectl.delete(site.kubeconfig, "configmaps", proof.NAME, namespace=FLUX_NAMESPACE)
     except (CommandFailed, CommandTimedOut) as error:
         raise _failed("Flux, which is to stop first", error) from error
     for each in removals:
         site.tell(str(each))
         try:
-            if each.kind == "app" and each.name in STORAGE:
-                _await_caches(site, cached)
+            if each.kind == "app" and each.name in STORAGE and cached:
+                _await_caches(site)
             _take(site, each)
         except (CommandFailed, CommandTimedOut, WaitedTooLong) as error:
             raise _failed(each, error) from error
     return cached
 
 
-def _await_caches(site: Site, cached: Sequence[str]) -> None:
+def _await_caches(site: Site) -> None:
     """A cache that stays is no reason to stop: nothing is lost but room on a disk."""
 
     def look() -> tuple[bool | None, str]:
-        left = caches.left(site.kubeconfig, cached)
+        left = caches.there(site.kubeconfig)
         return (None, f"still there: {', '.join(left)}") if left else (True, "")
 
     try:

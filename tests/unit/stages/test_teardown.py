@@ -83,18 +83,26 @@ def test_nothing_that_goes_is_brought_back_and_cilium_stays(site, done):
 def test_caches_of_backups_go_before_the_storage_does_and_keep_nothing_from_going(site, done, monkeypatch, goes):
     """What takes volumes away is an app of the stages: after it nobody would."""
     monkeypatch.setattr(teardown, "CACHES_GONE", 60.0 if goes else 0.0)
-    looked = iter([("pv-cache",), ("pv-cache",), ()])
+    looked = iter([("pv-cache",), ("pv-cache",), ("pv-cache",), ()])
 
-    def left(*_: Any) -> tuple[str, ...]:
-        done.append("left?")
+    def there(*_: Any) -> tuple[str, ...]:
+        done.append("there?")
         return next(looked) if goes else ("pv-cache",)
 
-    monkeypatch.setattr(caches, "let_go", lambda _: done.append("let go") or ("pv-cache",))
-    monkeypatch.setattr(caches, "left", left)
+    monkeypatch.setattr(caches, "there", there)
     assert teardown.teardown(site, planned(site)) == ("pv-cache",)
-    assert done.index("let go") < done.index("delete sample"), "a claim that is gone tells nothing of its owner"
-    assert done.index("delete openbao") < done.index("left?") < done.index("delete storage") < done.index("delete flux")
-    assert done.count("left?") == (3 if goes else 1)
+    assert done.index("there?") < done.index("delete sample"), "what goes is told at the end"
+    done.remove("there?")
+    assert (
+        done.index("delete openbao") < done.index("there?") < done.index("delete storage") < done.index("delete flux")
+    )
+    assert done.count("there?") == (3 if goes else 1)
+
+
+def test_without_caches_nothing_is_waited_for(site, done, monkeypatch):
+    looked = iter([()])
+    monkeypatch.setattr(caches, "there", lambda _: next(looked))
+    assert teardown.teardown(site, planned(site)) == ()
 
 
 def test_what_would_not_go_is_named_with_what_it_says_and_the_way_on(site, done, monkeypatch):

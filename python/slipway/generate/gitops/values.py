@@ -30,6 +30,7 @@ def values(inventory: Inventory) -> dict[str, Any]:
         "cilium": cilium.values(inventory) if inventory.cluster.network.provider is Provider.CILIUM else {},
         "ipv6_only": inventory.cluster.network.ipv6_only,
         "storage_class": volumes.STORAGE_CLASS,
+        "scratch_class": volumes.SCRATCH_CLASS,
         "code_size": volumes.size(stages.code_hosting.size),
         "openbao_policies": POLICIES,
         "openbao_roles": ROLES,

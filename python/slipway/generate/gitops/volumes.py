@@ -14,6 +14,9 @@ from slipway.generate.templates import to_yaml
 from slipway.inventory import Inventory
 
 STORAGE_CLASS = "slipway-local"
+"""Of volumes that stay when their claims go."""
+SCRATCH_CLASS = "slipway-scratch"
+"""Of volumes that go with their claims: restic's caches, and the copy that each backup is taken from."""
 MODES = ("install", "restore", "restore-only", "none")
 SAVES = ("install", "restore")
 COMPONENT = "kustomize.config.k8s.io/v1alpha1"
@@ -245,8 +248,8 @@ def _restoring(image: str) -> list[Manifest]:
                 "repository": "VOLUME-restore",
                 "copyMethod": "Direct",
                 "destinationPVC": "VOLUME",
-                "storageClassName": STORAGE_CLASS,
                 "cacheCapacity": "1Gi",
+                "cacheStorageClassName": SCRATCH_CLASS,
                 "cleanupCachePVC": True,
                 "enableFileDeletion": True,
             },
@@ -272,8 +275,9 @@ def _backup(inventory: Inventory) -> list[Manifest]:
             "restic": {
                 "repository": "VOLUME-backup",
                 "copyMethod": "Direct" if inventory.stages.storage.provider == "local-path" else "Snapshot",
+                "storageClassName": SCRATCH_CLASS,
                 "cacheCapacity": "1Gi",
-                "storageClassName": STORAGE_CLASS,
+                "cacheStorageClassName": SCRATCH_CLASS,
                 "pruneIntervalDays": 14,
                 # A cluster that was lost in the middle of a backup has left a lock.
                 "unlock": inventory.stages.mode,

@@ -110,6 +110,32 @@ def test_what_can_make_snapshots_does(make, provider, method):
     assert source["spec"]["restic"]["copyMethod"] == method
 
 
+def classes(make, storage: dict[str, str]) -> dict[str, Any]:
+    """The storage classes that manifests make, by name."""
+    rendered = gitops.render(make({"stages": {"storage": storage}}))
+    files = [text for path, text in rendered.items() if "/cluster-base-apps/" in f"/{path}"]
+    found = (each for text in files for each in yaml.safe_load_all(text) if each)
+    return {each["metadata"]["name"]: each for each in found if each["kind"] == "StorageClass"}
+
+
+@pytest.mark.parametrize("provider", ["local-path", "lvm", "zfs"])
+def test_what_a_backup_makes_for_itself_goes_with_its_claim(make, provider):
+    """A class that keeps volumes would keep a copy of all data from every night."""
+    storage = {"provider": provider, **({"pool": "tank"} if provider != "local-path" else {})}
+    made = classes(make, storage)
+    for kind, name in (("ReplicationSource", "volume-backup"), ("ReplicationDestination", "volume-restore")):
+        restic = component(make, name, kind, mode="restore", storage=storage)["spec"]["restic"]
+        named = {value for key, value in restic.items() if key.endswith("torageClassName")}
+        assert {made[each]["reclaimPolicy"] for each in named} == {"Delete"}
+
+
+@pytest.mark.parametrize("provider", ["lvm", "zfs"])
+def test_what_an_application_has_stays_without_its_claim(make, provider):
+    kept = classes(make, {"provider": provider, "pool": "tank"})[volumes.STORAGE_CLASS]
+    assert kept["reclaimPolicy"] == "Retain"
+    assert kept["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
+
+
 def test_what_is_kept_and_when_is_the_inventorys(make):
     given = {"schedule": "0 4 * * *", "keep": {"daily": "3", "weekly": "2", "monthly": "1"}}
     spec = component(make, "volume-backup", "ReplicationSource", mode="install", backup=given)["spec"]
