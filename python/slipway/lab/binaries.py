@@ -57,10 +57,15 @@ class BuildFailed(PrerequisiteMissing):
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where a build's result comes from: `fill` puts it into an empty folder; the same key means the same result."""
+    """Where a build's result comes from: `fill` puts `names` into an empty folder; one key means one result."""
 
     key: str
+    names: tuple[str, ...]
     fill: Callable[[Path, Events], None]
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether nothing is missing there, as where somebody cleared a disk by hand."""
+        return folder.is_dir() and all((folder / name).exists() for name in self.names)
 
 
 def bin_dir() -> Path:
@@ -76,7 +81,9 @@ def result_dir(name: str) -> Path:
 
 def ready(name: str) -> bool:
     """Whether this program or build is made and up to date."""
-    return result_dir(name).is_dir()
+    build = build_of(name)
+    recipe = _recipe(build)
+    return recipe.is_in(_home(build) / recipe.key)
 
 
 def ensure(names: Iterable[str], events: Events) -> None:
@@ -100,9 +107,9 @@ def make(build: Build, events: Events) -> None:
     """Make one build unless the result for today's sources is there, and publish it. Safe beside other processes."""
     recipe = _recipe(build)
     result = _home(build) / recipe.key
-    if not result.is_dir():
+    if not recipe.is_in(result):
         with _turn(build, events):
-            if not result.is_dir():
+            if not recipe.is_in(result):
                 _produce(build, recipe, result, events)
     _publish(build, result)
 
@@ -173,7 +180,8 @@ def _recipe(build: Build) -> Recipe:
     found = _on_path(build)
     if found:
         return _copies(found)
-    return Recipe(build.digest(), partial(_compile, build))
+    names = (*(program.name for program in build.programs), *(asset.name for asset in build.assets))
+    return Recipe(build.digest(), names, partial(_compile, build))
 
 
 def _on_path(build: Build) -> dict[str, Path]:
@@ -206,7 +214,7 @@ def _copies(files: Mapping[str, Path]) -> Recipe:
         for name, path in files.items():
             shutil.copyfile(path, folder / name)
 
-    return Recipe(f"copy-{key}", fill)
+    return Recipe(f"copy-{key}", tuple(files), fill)
 
 
 def _compile(build: Build, folder: Path, events: Events) -> None:
@@ -223,14 +231,14 @@ def _compile(build: Build, folder: Path, events: Events) -> None:
 
 
 def _compile_programs(build: Build, folder: Path, events: Events) -> None:
-    alone = len(build.programs) == 1
-    output = str(folder / build.programs[0].name) if alone else f"{folder}/"
-    packages = [program.package for program in build.programs]
+    told = _counting(build, events)
     # Work of go that an interruption leaves is in the draft, which the next try clears.
     with tempfile.TemporaryDirectory(dir=folder) as work:
         module = _completed(build, Path(work)) if build.additions else build.module
-        words = ["build", "-v", *build.flags, "-o", output, *packages]
-        _go(build, words, module, work, _counting(build, events))
+        for program in build.programs:
+            # One by one: of several go chooses the names itself, `server` for go.etcd.io/etcd/server/v3.
+            words = ["build", "-v", *build.flags, "-o", str(folder / program.name), program.package]
+            _go(build, words, module, work, told)
 
 
 def _completed(build: Build, work: Path) -> Path:
@@ -317,6 +325,7 @@ def _produce(build: Build, recipe: Recipe, result: Path, events: Events) -> None
     draft.mkdir(parents=True)
     _fill(build, recipe, draft, events)
     size = sum(_settle(path) for path in draft.iterdir() if path.is_file())
+    shutil.rmtree(result, ignore_errors=True)  # if it is there, it lacks something
     draft.rename(result)
     _forget_old(result)
     seconds = time.monotonic() - began

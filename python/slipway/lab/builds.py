@@ -87,7 +87,7 @@ EXTERNAL_SECRETS_LESS = (
 
 @dataclass(frozen=True)
 class Build:
-    """Programs that one call of go builds, and files of Go modules; or such files alone.
+    """Programs that go builds out of one module, and files of Go modules; or such files alone.
 
     `seconds` and `megabytes` (of Go's caches, once): cold, on two cores.
     """

@@ -146,9 +146,21 @@ def test_links_do_not_lead_out_of_the_folder(go, build, events):
 
 
 def test_several_programs_of_one_build_keep_their_names(go, build, events):
-    programs = (Program("one", "example.org/x/one"), Program("two", "example.org/x/two"))
+    programs = (Program("one", "example.org/x/server/v3"), Program("two", "example.org/x/two"))
     make(replace(build, programs=programs), events)
     assert {path.name for path in bin_dir().iterdir()} == {"one", "two"}
+
+
+def test_a_result_that_lacks_a_program_is_made_anew(go, build, events, monkeypatch):
+    build = replace(build, programs=(Program("one", "example.org/x/one"), Program("two", "example.org/x/two")))
+    monkeypatch.setattr("slipway.lab.builds.BUILDS", (build,))
+    make(build, events)
+    (binaries.result_dir("tool") / "one").unlink()
+    (bin_dir() / "one").unlink()
+    assert not binaries.ready("tool")
+    make(build, events)
+    assert binaries.ready("tool")
+    assert (bin_dir() / "one").exists()
 
 
 def test_assets_come_with_the_build(go, build, events, monkeypatch):

@@ -4,7 +4,7 @@ from collections import namedtuple
 import pytest
 
 from slipway.errors import PrerequisiteMissing
-from slipway.lab import binaries, elf, images, needs, stores
+from slipway.lab import binaries, builds, elf, images, needs, stores
 from slipway.lab.needs import GIGABYTE
 
 Usage = namedtuple("Usage", "total used free")
@@ -52,10 +52,17 @@ def test_a_busybox_with_libraries_will_not_do(equipped, monkeypatch):
     assert needs.missing() == ("busybox-static",)
 
 
+def made(name: str) -> None:
+    """What there is once a build is done."""
+    build, result = builds.build_of(name), binaries.result_dir(name)
+    for each in (*(program.name for program in build.programs), *(asset.name for asset in build.assets)):
+        (result / each).mkdir(parents=True)
+
+
 def test_a_compiler_is_needed_only_until_gitea_is_built(equipped):
     (equipped / "gcc").unlink()
     assert needs.missing() == ("gcc",)
-    binaries.result_dir("gitea").mkdir(parents=True)
+    made("gitea")
     assert needs.missing() == ()
 
 
@@ -67,7 +74,7 @@ def test_a_full_disk_is_told_with_figures(equipped, monkeypatch):
 
 def test_what_is_made_needs_no_room(equipped):
     everything = needs.need_bytes()
-    binaries.result_dir("kube").mkdir(parents=True)
+    made("kube")
     assert needs.need_bytes() == everything - 4 * GIGABYTE
     images.images_dir().mkdir(parents=True)
     (images.images_dir() / "pause-0.tar").touch()
