@@ -68,7 +68,7 @@ def flake(nix_value):
 FAKE_K0S = """#!/bin/sh
 case "$1 $2 $3 $4 $#" in
 "config validate --config $4 4") echo "$4" ;;
-"config validate --feature-gates=IPv6SingleStack=true --config 5") echo "$5, IPv6" ;;
+"config validate --config $4 5") [ "$5" = --feature-gates=IPv6SingleStack=true ] && echo "$4, IPv6" ;;
 *) exit 1 ;;
 esac
 """
