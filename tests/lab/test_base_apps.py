@@ -19,6 +19,7 @@ from tests.lab.harness import Cluster, Home, Repository, eventually
 
 from slipway.cluster import kubeconfig
 from slipway.events import Events
+from slipway.generate.gitops import volumes
 from slipway.generate.gitops.secrets import BY_NAME
 from slipway.lab import account, cgroups, cold_start, supplies
 from slipway.lab.settings import FOR_TESTS, Lab
@@ -262,7 +263,12 @@ def test_after_a_teardown_all_comes_up_again_with_what_its_volumes_held(reposito
     """And what had been saved of them is in nobody's way."""
     since, name = of_sample(cluster, "cat", "/data/since"), repository.inventory().cluster.name
     in_openbao(cluster, "kv", "put", "secret/kept", "word=since-the-last-snapshot")
-    gone = repository.slipway("teardown", "--yes", name, "--json").ended(0).json["removed"]
+    said = repository.slipway("teardown", "--yes", name, "--json").ended(0).json
+    gone, caches = said["removed"], said["caches"]
+    assert caches, "each volume that was saved had one"
+    left = {volume["metadata"]["name"]: volume["spec"] for volume in cluster.get("persistentvolumes")["items"]}
+    assert not left.keys() & set(caches)
+    assert volumes.SCRATCH_CLASS not in {spec.get("storageClassName") for spec in left.values()}
     stages = [each["stage"] for each in gone]
     assert stages == sorted(stages, key=[LAST, BASE, "bootstrap"].index), "the last stage first"
     assert {"sample", "openbao", "flux", "gitea"} <= {each["name"] for each in gone}
