@@ -38,6 +38,8 @@ DESCRIPTORS = 8
 """File descriptors that one machine may take: two connections, the agent, the pipes of a copy."""
 OWN_DESCRIPTORS = 128
 TERMINAL = "/dev/tty"
+LOOKS_UP = 0.5
+"""Seconds after which the main thread looks for a signal while it waits."""
 CUT_WITHIN = 0.5
 """Seconds for what is under way to end after an interruption, which cuts it."""
 
@@ -192,6 +194,9 @@ def for_each(
             futures[name] = executor.submit(function, name)
         outcomes: dict[str, Result | SlipwayError] = {}
         for name, future in futures.items():
+            # Ctrl-C in the moment before Python begins to wait is heard when it has waited.
+            while not future.done():
+                wait((future,), LOOKS_UP)
             outcome = _outcome(name, future)
             outcomes[name] = outcome
         return outcomes
