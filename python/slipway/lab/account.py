@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from slipway.inventory.address import with_port
 from slipway.lab import binaries, cgroups, nspawn
 from slipway.lab.settings import Lab
 from slipway.secret import Secret
@@ -40,7 +41,7 @@ def home(lab: Lab) -> Path:
 
 def address(lab: Lab) -> str:
     """What an inventory has as `stages.backup.repository`."""
-    return f"s3:http://{lab.host_in_urls}:{PORT}/{BUCKET}"
+    return f"s3:http://{with_port(str(lab.host_address), PORT)}/{BUCKET}"
 
 
 def login(lab: Lab) -> Mapping[str, Secret]:

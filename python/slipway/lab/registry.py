@@ -22,6 +22,7 @@ from urllib.request import urlopen
 
 import yaml
 
+from slipway.inventory.address import with_port
 from slipway.lab import cgroups, nspawn
 from slipway.lab.settings import Lab
 from slipway.tools.run import run
@@ -41,7 +42,7 @@ _PATH = re.compile(rf"/v2/{REPOSITORY}/([a-z0-9-]+)/(manifests|blobs)/([A-Za-z0-
 
 def address(lab: Lab) -> str:
     """How an inventory names it as a mirror of charts."""
-    return f"oci+http://{lab.host_in_urls}:{PORT}/{REPOSITORY}"
+    return f"oci+http://{with_port(str(lab.host_address), PORT)}/{REPOSITORY}"
 
 
 def up(lab: Lab, folder: Path) -> None:
@@ -60,7 +61,7 @@ def up(lab: Lab, folder: Path) -> None:
 
 def _answers(lab: Lab) -> tuple[bool | None, str]:
     try:
-        with urlopen(f"http://{lab.host_in_urls}:{PORT}/v2/", timeout=5):
+        with urlopen(f"http://{with_port(str(lab.host_address), PORT)}/v2/", timeout=5):
             return True, ""
     except (URLError, OSError) as error:
         return None, str(error)

@@ -84,11 +84,6 @@ class Lab:
         return self.address(1)
 
     @property
-    def host_in_urls(self) -> str:
-        """The host's address where a port can follow."""
-        return f"[{self.host_address}]" if self.host_address.version == 6 else str(self.host_address)
-
-    @property
     def virtual_address(self) -> IPv4Address | IPv6Address:
         """The one that controllers hand on among each other, where there are several."""
         return self.address(10)

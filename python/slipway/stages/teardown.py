@@ -8,18 +8,18 @@ the caches of backups hold none, and go (caches.py). Cilium is the bring-up's, a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from slipway.errors import DeployFailed, SlipwayError
 from slipway.result import CommandFailed, CommandTimedOut
-from slipway.stages import bootstrap, caches, proof, readiness
+from slipway.stages import caches, proof, readiness
 from slipway.stages.bootstrap import FLUX_INSTANCE, FLUX_NAMESPACE, Site, awaited
 from slipway.stages.model import Stage
 from slipway.stages.repository import GOING, KUSTOMIZATION, SOURCE, kustomizations, stage_of
 from slipway.tools import helm, kubectl
-from slipway.wait import WaitedTooLong, wait_until
+from slipway.wait import WaitedTooLong
 
 OPERATOR = "flux-operator"
 STORAGE = ("storage", "snapshot-controller", "openebs")
@@ -94,10 +94,11 @@ def teardown(site: Site, removals: Sequence[Removal]) -> tuple[str, ...]:
         kubectl.delete(site.kubeconfig, "configmaps", proof.NAME, namespace=FLUX_NAMESPACE)
     except (CommandFailed, CommandTimedOut) as error:
         raise _failed("Flux, which is to stop first", error) from error
+    storage = next((each for each in removals if each.kind == "app" and each.name in STORAGE), None)
     for each in removals:
         site.tell(str(each))
         try:
-            if each.kind == "app" and each.name in STORAGE and cached:
+            if cached and each is storage:
                 _await_caches(site)
             _take(site, each)
         except (CommandFailed, CommandTimedOut, WaitedTooLong) as error:
@@ -108,18 +109,12 @@ def teardown(site: Site, removals: Sequence[Removal]) -> tuple[str, ...]:
 def _await_caches(site: Site) -> None:
     """A cache that stays is no reason to stop: nothing is lost but room on a disk."""
 
-    def look() -> tuple[bool | None, str]:
-        left = caches.there(site.kubeconfig)
-        return (None, f"still there: {', '.join(left)}") if left else (True, "")
+    def left() -> str:
+        names = caches.there(site.kubeconfig)
+        return f"still there: {', '.join(names)}" if names else ""
 
     try:
-        wait_until(
-            look,
-            deadline=CACHES_GONE,
-            describe="the caches of backups gone",
-            interval=bootstrap.INTERVAL,
-            on_progress=site.tell,
-        )
+        awaited(replace(site, deadline=CACHES_GONE), left, "the caches of backups gone")
     except WaitedTooLong as error:
         site.tell(str(error))
 
