@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.soon import soon
 
 from slipway.errors import PrerequisiteMissing, Unreachable
 from slipway.events import Events
@@ -310,7 +311,7 @@ def test_two_activations_at_a_time_are_one_too_many(node, run, sshd):
     second = sshd.remote()
     thread = threading.Thread(target=lambda: results.append(run(slow)))
     thread.start()
-    wait_for(lambda: node.calls != [])
+    soon(lambda: node.calls != [])
     refused = run(other, host=second)
     second.close()
     thread.join()
@@ -323,9 +324,9 @@ def test_two_activations_at_a_time_are_one_too_many(node, run, sshd):
 def test_a_script_that_is_killed_is_judged_by_what_the_node_runs(node, run):
     new = node.system("new", before="sleep 30")
     results = in_thread(lambda: run(new))
-    wait_for(lambda: node.calls != [])
+    soon(lambda: node.calls != [])
     os.killpg(node.unit, signal.SIGKILL)
-    wait_for(lambda: results != [])
+    soon(lambda: results != [])
     assert results[0].outcome is Outcome.ROLLED_BACK
     assert "it was stopped or killed; the old system is active again" in results[0].reason
     assert node.calls == ["new test", "old test"]
@@ -335,10 +336,10 @@ def test_a_script_that_is_killed_is_judged_by_what_the_node_runs(node, run):
 def test_a_unit_that_is_stopped_while_it_waits_returns_all_the_same(node, run, kind, monkeypatch):
     monkeypatch.setattr(module._Activation, "_confirm", lambda _: None)
     results = in_thread(lambda: run(node.system("new")))
-    wait_for(lambda: node.calls == ["new test"])
+    soon(lambda: node.calls == ["new test"])
     time.sleep(0.5)
     os.killpg(node.unit, kind)
-    wait_for(lambda: results != [])
+    soon(lambda: results != [])
     assert results[0].outcome is Outcome.ROLLED_BACK
     assert Path(node.current).name == Path(node.profile).name == "old"
 
@@ -347,9 +348,9 @@ def test_a_confirmed_system_is_kept_also_where_its_unit_dies_before_the_boot_ent
     hangs_once = node.folder / "hung"
     new = node.system("new", before_boot=f"[ -e {hangs_once} ] || {{ touch {hangs_once}; sleep 60; }}")
     results = in_thread(lambda: run(new))
-    wait_for(hangs_once.exists)
+    soon(hangs_once.exists)
     os.killpg(node.unit, signal.SIGKILL)
-    wait_for(lambda: results != [])
+    soon(lambda: results != [])
     assert (results[0].outcome, node.current, node.profile) == (Outcome.OK, new, new)
     assert node.calls == ["new test", "new boot", "new boot"]
 
@@ -413,19 +414,19 @@ def test_given_up_after_the_confirmation_says_so(node, run, seen):
     new = node.system("new")
     result = run(new, given_up=lambda: any(e.phase == "confirm" and e.state == "done" for e in seen))
     assert "left to itself while it activated; confirmed, it keeps the new system" in result.reason
-    wait_for(lambda: node.profile == new)
+    soon(lambda: node.profile == new)
     assert node.current == new
 
 
 def test_given_up_leaves_the_node_to_itself(node, run):
     result = run(node.system("new"), SHORT, given_up=lambda: True)
     assert "left to itself" in result.reason
-    wait_for(lambda: node.calls == ["new test", "old test"])
+    soon(lambda: node.calls == ["new test", "old test"])
 
 
 def test_folders_of_earlier_activations_are_removed(node, run):
     assert run(node.system("first")).outcome is Outcome.OK
-    wait_for(lambda: not node.unit_runs)
+    soon(lambda: not node.unit_runs)
     assert run(node.system("second")).outcome is Outcome.OK
     assert len([path for path in Path(node.places.run).iterdir() if path.is_dir()]) == 1
 
@@ -435,13 +436,6 @@ def in_thread(call: Callable[[], Any]) -> list[Any]:
     results: list[Any] = []
     threading.Thread(target=lambda: results.append(call()), daemon=True).start()
     return results
-
-
-def wait_for(check: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.05)
 
 
 def test_a_system_that_is_not_well_is_not_confirmed_and_goes(node, run, seen, monkeypatch):

@@ -6,16 +6,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
+from tests.unit.soon import soon
 
 from slipway.rollout.interruption import Interruption
 from slipway.tools import run
-
-Seen = TypeVar("Seen")
 
 
 @pytest.fixture
@@ -104,14 +101,14 @@ def test_no_program_is_left_behind_when_the_terminal_goes(tmp_path, before):
     pid = tmp_path / "pid"
     argv = [*before, sys.executable, "-c", TERMINAL_GONE, str(pid)]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        child = wait_for(lambda: pid.exists() and pid.read_text().strip())
+        child = soon(lambda: pid.exists() and pid.read_text().strip())
         process.send_signal(signal.SIGHUP)
         if before:
             time.sleep(0.3)
             assert process.poll() is None
             process.send_signal(signal.SIGTERM)
         process.wait(60)
-    assert wait_for(lambda: is_gone(int(child)))
+    assert soon(lambda: is_gone(int(child)))
 
 
 def is_gone(pid: int) -> bool:
@@ -119,10 +116,3 @@ def is_gone(pid: int) -> bool:
         return " Z " in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return True
-
-
-def wait_for(seen: Callable[[], Seen]) -> Seen:
-    end = time.monotonic() + 60
-    while not (found := seen()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.unit.soon import soon
 
 from slipway.errors import LockedByAnother, SlipwayError, Unreachable
 from slipway.events import Event, Events
@@ -25,7 +25,6 @@ from slipway.rollout.lease import Holder, held
 from slipway.ssh.host import Remote
 from slipway.ssh.pool import Pool
 from slipway.tools import run
-from slipway.wait import wait_until
 
 OTHER = Holder("theirs", "eva", "there", 7, "/clone", "2026-01-01T00:00:00+00:00")
 
@@ -87,10 +86,6 @@ def world(inventory, sshd, tmp_path):
     yield World(inventory, {name: Controller(remote, tmp_path / name) for name, remote in remotes.items()})
     for remote in remotes.values():
         remote.close()
-
-
-def soon(seen: Callable[[], object]) -> None:
-    wait_until(lambda: (seen() or None, ""), deadline=60, interval=0.05, describe="the next sign of life")
 
 
 def quick(world: World, seconds: float) -> None:

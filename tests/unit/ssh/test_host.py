@@ -10,6 +10,7 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from tests.unit.soon import soon
 
 from slipway.errors import Interrupted, Unreachable
 from slipway.result import CommandFailed, CommandTimedOut, TooMuchSaid
@@ -217,11 +218,6 @@ def test_fresh_is_a_connection_of_its_own(sshd, remote):
     assert server_of(remote) == first
 
 
-def begun(path: Path) -> None:
-    """Wait for what a command does first."""
-    wait_until(lambda: (path.exists() or None, ""), deadline=60, interval=0.02, describe="the command")
-
-
 def test_close_ends_what_another_thread_waits_for(remote, tmp_path):
     remote.run(["true"])
     seen = []
@@ -234,7 +230,7 @@ def test_close_ends_what_another_thread_waits_for(remote, tmp_path):
 
     thread = threading.Thread(target=wait)
     thread.start()
-    begun(tmp_path / "begun")
+    soon((tmp_path / "begun").exists)
     remote.close()
     thread.join(60)
     assert len(seen) == 1
@@ -252,7 +248,7 @@ def test_a_machine_that_is_shut_says_interrupted(remote, tmp_path):
     remote.run(["true"])
     thread = threading.Thread(target=wait)
     thread.start()
-    begun(tmp_path / "begun")
+    soon((tmp_path / "begun").exists)
     remote.shut()
     thread.join(60)
     assert len(seen) == 1
